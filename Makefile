@@ -1,0 +1,54 @@
+# Everything from a machine with nothing but Python 3.11 and apt: `make demo`, `make test`.
+# Each target does all of its own set-up; the second time that takes no time at all.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+export OPENBLAS_NUM_THREADS = 1
+
+.PHONY: help setup broker demo test lint bench campaign scenarios clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## a virtual environment in .venv with the command fleetdrill in it
+
+$(STAMP): pyproject.toml requirements.lock
+	command -v $(PYTHON) >/dev/null || { echo "expected $(PYTHON) on the path: install Python 3.11 first"; exit 1; }
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3.11-venv && $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(STAMP)
+
+broker: ## mosquitto, which the contract tests hold the in-memory broker against
+	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
+
+demo: setup ## rehearse a day of an outage on 2,000 devices; ends in a verdict and a report
+	$(BIN)/fleetdrill run scenarios/first-light.yaml
+
+lint: setup ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup broker lint ## everything that CI runs
+	$(BIN)/pytest -n 2
+
+campaign: setup broker ## the slow tests: full-size scenarios, long enumerations (tens of minutes)
+	$(BIN)/pytest -m slow
+
+bench: setup ## speeds, each beside a floor or a peer measured in the same run
+	$(BIN)/python -m bench
+
+scenarios: setup ## run every shipped scenario at full size and compare its verdict with scenarios/expected
+	$(BIN)/python -m bench.scenarios
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

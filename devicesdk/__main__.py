@@ -1,0 +1,5 @@
+"""``python -m devicesdk`` is the command `fleetdrill`."""
+
+from devicesdk.cli import main
+
+main()

@@ -1,0 +1,398 @@
+"""The device agent: one sans-IO machine that connects, updates, infers and reports.
+
+Decides only who hears what: each stimulus goes to the part that it concerns, and what one part's
+answer means for another is said here and nowhere else. Leaves out everything else:
+
+=========  =====================================================================================
+session    connect, subscribe, back off           outbox     events and windows until acknowledged
+update     want > download > kit > trial > commit  report     `have`
+download   one blob in chunks                      flags      kill list, flag snapshots
+slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
+=========  =====================================================================================
+
+    handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
+    snapshot() / restore()                  validate()
+
+Rules: nothing here or below reads a clock, does IO or draws luck from outside (the seed is handed in);
+garbage from outside is counted in a note and never raises; effects come in the order in which they
+must happen, and power can go between any two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from devicesdk.agent import stimuli as hear
+from devicesdk.agent.books import Books
+from devicesdk.agent.config import AgentConfig, Identity
+from devicesdk.agent.download import Download
+from devicesdk.agent.effects import AnyEffect
+from devicesdk.agent.flags import Flags
+from devicesdk.agent.install import Install
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.outbox import Outbox
+from devicesdk.agent.report import Report
+from devicesdk.agent.session import Session
+from devicesdk.agent.shared import STATE_FILE, Shared
+from devicesdk.agent.slots import Slots, factory_state
+from devicesdk.agent.snapshot import State, StateUnreadable, decode_state, encode_state
+from devicesdk.agent.trial import TrialClock
+from devicesdk.agent.update import Update
+from devicesdk.agent.work import Work
+from devicesdk.bundle.chunks import Digests, RealDigests
+from devicesdk.bundle.trust import Verifier
+from devicesdk.wire import codec, topics
+from devicesdk.wire.errors import ProtocolError
+from devicesdk.wire.messages import Control, ControlVerb, Link
+from devicesdk.wire.timebase import NEVER
+
+__all__ = ["Agent", "BrokenAgent", "Identity"]
+
+
+class BrokenAgent(AssertionError):
+    """An invariant of the agent does not hold; the message tells which, and where it stood."""
+
+
+class Agent:
+    """One device's agent, for one boot.
+
+    Args:
+        config: what is the same for all devices of a kind.
+        identity: who this device is.
+        verifier: checks signatures.
+        seed: this device's luck.
+        state: what the device knows; None: what it knew when it left the factory.
+        saved_map: the file ``map``.
+        digests: checks chunks; None: by hashing each.
+    """
+
+    __slots__ = (
+        "_books",
+        "_booted",
+        "_download",
+        "_flags",
+        "_outbox",
+        "_report",
+        "_session",
+        "_shared",
+        "_slots",
+        "_state_lost",
+        "_trial",
+        "_update",
+        "_work",
+        "garbage",
+        "ignored",
+    )
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        identity: Identity,
+        verifier: Verifier,
+        seed: int,
+        state: State | None = None,
+        saved_map: bytes | None = None,
+        digests: Digests | None = None,
+    ) -> None:
+        state = factory_state(identity) if state is None else state
+        shared = Shared(config, identity, verifier, digests or RealDigests(), seed)
+        self._shared = shared
+        self._booted = False
+        self.garbage = 0
+        """Payloads that were not understood or not signed rightly, in this boot."""
+        self.ignored = 0
+        """Stimuli that fit nothing under way, in this boot."""
+        self._state_lost = state.lost
+        self._slots = Slots(config, state)
+        self._flags = Flags(shared, state)
+        self._outbox = Outbox(shared, state)
+        self._trial = TrialClock(config)
+        self._work = Work(shared, self._slots, self._flags, self._outbox, self._trial)
+        self._books = Books(shared, self._slots, self._outbox, state)
+        self._download = Download(shared, saved_map)
+        install = Install(shared, self._slots, self._download, self._books)
+        self._update = Update(shared, self._slots, self._books, install, self._work, self._trial)
+        self._report = Report(
+            shared, self._slots, self._flags, self._books, self._download, self._outbox
+        )
+        self._session = Session(shared)
+        shared.take_snapshot = self.snapshot
+
+    @classmethod
+    def restore(
+        cls,
+        config: AgentConfig,
+        identity: Identity,
+        verifier: Verifier,
+        seed: int,
+        state: bytes | None,
+        map: bytes | None,  # noqa: A002 - named as its file
+        digests: Digests | None = None,
+    ) -> Agent:
+        """Make the agent of a boot from the files ``state`` and ``map`` (None: there is none).
+
+        A state file that cannot be read leaves a device that runs nothing, because nobody knows
+        which slot is whole, and that takes the next update.
+        """
+        if state is None:
+            return cls(config, identity, verifier, seed, None, map, digests)
+        try:
+            known = decode_state(state)
+        except StateUnreadable:
+            known = State(lost=True)
+        return cls(config, identity, verifier, seed, known, map, digests)
+
+    # -- the machine --------------------------------------------------------------------------------
+
+    def handle(self, stimulus: hear.AnyStimulus, now: int) -> list[AnyEffect]:
+        """Take in what happened; returns what to do about it, in order."""
+        shared = self._shared
+        _ROUTES[type(stimulus)](self, stimulus, now)
+        if shared.online:
+            if self._outbox.waits:
+                self._outbox.flush(now)
+            if shared.report_due:
+                self._report.publish(now)
+        out, shared.out = shared.out, []
+        return out
+
+    def deadline(self) -> tuple[int, str] | None:
+        """When the agent wants to hear `DeadlineReached`, and why; None: not before something else."""
+        at, why = self._session.at, "session"
+        other = self._outbox.at
+        if other < at:
+            at, why = other, "outbox"
+        other = self._work.at
+        if other < at:
+            at, why = other, "work"
+        other = self._download.at
+        if other < at:
+            at, why = other, "download"
+        other = self._update.at
+        if other < at:
+            at, why = other, "update"
+        return None if at >= NEVER else (at, why)
+
+    def snapshot(self) -> bytes:
+        """What belongs into the file ``state`` now."""
+        slots, flags, books = self._slots, self._flags, self._books
+        return encode_state(
+            State(
+                committed=slots.committed,
+                a=slots["a"],
+                b=slots["b"],
+                trial=slots.trial,
+                want=books.want_bytes,
+                status=books.status,
+                bad=slots.bad,
+                kill_version=flags.kill_version,
+                killed=flags.killed,
+                flags_rev=flags.rev,
+                flags=flags.document,
+                events=self._outbox.events,
+            )
+        )
+
+    def enabled(self, feature: str) -> bool:
+        """Whether a configured feature may run now: not killed, not flagged off."""
+        return self._flags.enabled(feature)
+
+    def validate(self) -> None:
+        """Check every invariant of every part; for tests and for the world's checks.
+
+        Raises:
+            BrokenAgent: one does not hold.
+        """
+        try:
+            for check in (
+                self._slots.validate,
+                self._outbox.validate,
+                self._session.validate,
+                self._download.validate,
+                self._update.validate,
+            ):
+                check()
+            if self._booted:
+                self._work.validate()
+                assert not self._shared.out, f"effects left behind: {self._shared.out}"
+        except AssertionError as error:
+            raise BrokenAgent(f"{self._where()}: {error}") from error
+
+    def _where(self) -> str:
+        return (
+            f"device {self._shared.identity.device}, boot {self._shared.boot_id}, session "
+            f"{self._session.phase.value}, update {self._books.status.state.name} "
+            f"{self._books.status.reason!r} of generation {self._books.generation}, slot "
+            f"{self._slots.active or 'none'} active"
+        )
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def _on_booted(self, booted: hear.Booted, now: int) -> None:
+        assert not self._booted, "expected one Booted an agent, found another: restore a new agent"
+        self._booted = True
+        self._shared.conditions = booted.conditions
+        self._shared.booted(booted.boot_id, booted.wall_ms, now)
+        if self._state_lost:
+            self._shared.note(NoteKind.STATE_LOST)
+        self._shared.report_due = True
+        self._work.booted(now)
+        self._update.booted(now)
+        self._session.booted(now, bearer_up=booted.bearer_up)
+
+    def _on_deadline(self, _: hear.DeadlineReached, now: int) -> None:
+        self._session.due(now)
+        if not self._outbox.due(now):
+            self._lost(self._session.give_up("publishes unacknowledged", now))
+        self._work.due(now)
+        self._download.due(now)
+        if self._download.ended is not None:
+            self._update.fetched(now)
+        self._update.due(now)
+
+    def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
+        self._shared.conditions = changed.conditions
+        self._update.advance(now)
+
+    # -- session --------------------------------------------------------------------------------------
+
+    def _on_bearer(self, changed: hear.BearerChanged, now: int) -> None:
+        self._session.bearer_changed(now, up=changed.up)
+
+    def _on_connected(self, connected: hear.Connected, now: int) -> None:
+        if self._session.connected(now, session_present=connected.session_present):
+            self._online(now, session_present=True)
+
+    def _on_subscribed(self, subscribed: hear.Subscribed, now: int) -> None:
+        if self._session.subscribed(subscribed.codes, now):
+            self._online(now, session_present=False)
+
+    def _on_connect_failed(self, _: hear.ConnectFailed, now: int) -> None:
+        self._session.connect_failed(now)
+
+    def _on_disconnected(self, _: hear.Disconnected, now: int) -> None:
+        self._lost(self._session.lost(now))
+
+    def _online(self, now: int, *, session_present: bool) -> None:
+        link = Link(boot_id=self._shared.boot_id, session=self._session.number, online=True)
+        self._outbox.retained(topics.LINK, codec.encode(link), now)
+        self._report.online(session_present=session_present)
+        if self._shared.report_due:
+            self._report.publish(now)
+        self._outbox.flush(now)
+        self._work.subscribed(now)
+        self._download.online(now)
+
+    def _lost(self, was_online: bool) -> None:  # noqa: FBT001 - the session's answer
+        if was_online:
+            self._outbox.offline()
+            self._download.offline()
+
+    # -- messages -------------------------------------------------------------------------------------
+
+    def _on_arrived(self, arrived: hear.Arrived, now: int) -> None:
+        take = _TOPICS.get(arrived.kind)
+        if take is None:
+            self._ignore()
+            return
+        try:
+            take(self, arrived, now)
+        except ProtocolError:
+            self.garbage += 1
+            self._shared.note(NoteKind.GARBAGE, self.garbage)
+
+    def _kill(self, arrived: hear.Arrived, now: int) -> None:
+        if self._flags.take_kill_list(arrived.payload):
+            self._shared.save_state()
+            self._shared.report_due = True
+        self._work.kill_list_came(now)
+        self._update.advance(now)
+
+    def _flag(self, arrived: hear.Arrived, now: int) -> None:
+        if self._flags.take_snapshot(arrived.payload):
+            self._shared.save_state()
+            self._shared.report_due = True
+            self._work.permit(now)
+            self._update.advance(now)
+
+    def _want(self, arrived: hear.Arrived, now: int) -> None:
+        self._update.offered(arrived.payload, now)
+
+    def _data(self, arrived: hear.Arrived, now: int) -> None:
+        self._download.frame(arrived.payload, now)
+        if self._download.ended is not None:
+            self._update.fetched(now)
+
+    def _control(self, arrived: hear.Arrived, now: int) -> None:
+        if arrived.retained:
+            self._shared.note(NoteKind.RETAINED_VERB)
+            return
+        control = codec.decode(Control, arrived.payload)
+        if control.verb is ControlVerb.REPORT:
+            self._report.say_again()
+            return
+        self._download.control(control, now)
+        if self._download.ended is not None:
+            self._update.fetched(now)
+
+    def _on_acked(self, acked: hear.PubAcked, now: int) -> None:
+        self._outbox.acked(acked.token, now)
+
+    # -- answers --------------------------------------------------------------------------------------
+
+    def _on_frames(self, ran: hear.FramesRan, now: int) -> None:
+        self._shared.conditions = ran.conditions
+        if not self._work.frames_ran(ran, now):
+            self._ignore()
+            return
+        if self._trial.running:
+            self._update.judge(now)
+        self._work.go(now)
+        if self._update.in_hand:
+            self._update.advance(now)
+
+    def _on_file_read(self, read: hear.FileRead, now: int) -> None:
+        self._update.file_read(read, now)
+
+    def _on_file_hashed(self, hashed: hear.FileHashed, now: int) -> None:
+        self._update.file_hashed(hashed, now)
+
+    def _on_kit_ran(self, ran: hear.KitRan, now: int) -> None:
+        self._update.kit_ran(ran, now)
+
+    def _on_storage_failed(self, failed: hear.StorageFailed, now: int) -> None:
+        if failed.file == STATE_FILE:
+            self._shared.forget_saved()
+        self._update.storage_failed(now)
+
+    def _ignore(self) -> None:
+        self.ignored += 1
+        self._shared.note(NoteKind.IGNORED, self.ignored)
+
+
+_ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
+    hear.Booted: Agent._on_booted,  # noqa: SLF001 - the table of this very class
+    hear.DeadlineReached: Agent._on_deadline,  # noqa: SLF001
+    hear.BearerChanged: Agent._on_bearer,  # noqa: SLF001
+    hear.Connected: Agent._on_connected,  # noqa: SLF001
+    hear.ConnectFailed: Agent._on_connect_failed,  # noqa: SLF001
+    hear.Disconnected: Agent._on_disconnected,  # noqa: SLF001
+    hear.Subscribed: Agent._on_subscribed,  # noqa: SLF001
+    hear.Arrived: Agent._on_arrived,  # noqa: SLF001
+    hear.PubAcked: Agent._on_acked,  # noqa: SLF001
+    hear.FileRead: Agent._on_file_read,  # noqa: SLF001
+    hear.FileHashed: Agent._on_file_hashed,  # noqa: SLF001
+    hear.KitRan: Agent._on_kit_ran,  # noqa: SLF001
+    hear.FramesRan: Agent._on_frames,  # noqa: SLF001
+    hear.ConditionsChanged: Agent._on_conditions,  # noqa: SLF001
+    hear.StorageFailed: Agent._on_storage_failed,  # noqa: SLF001
+}
+
+_TOPICS: Final[dict[str, Callable[[Agent, hear.Arrived, int], None]]] = {
+    topics.KILL: Agent._kill,  # noqa: SLF001
+    topics.FLAGS: Agent._flag,  # noqa: SLF001
+    topics.WANT: Agent._want,  # noqa: SLF001
+    topics.CTL: Agent._control,  # noqa: SLF001
+    topics.DAT: Agent._data,  # noqa: SLF001
+}

@@ -1,0 +1,94 @@
+"""How an agent is set up: cadences, limits and identity, all with their unit in the name.
+
+Decides names and defaults. Leaves out where the values come from (a file, a scenario). Shared by all
+devices of one kind, so it is built once and passed around.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from devicesdk.wire import limits
+from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
+
+TELEMETRY_OUTBOX_WINDOWS_MAX: Final = 192
+
+
+class BackoffConfig(msgspec.Struct, frozen=True, gc=False):
+    """Decorrelated jitter (Brooker 2015, "Exponential Backoff And Jitter"): next sleep is uniform in
+    [base, min(cap, 3 x last)]; reset only after `stable_ns` of stable session."""
+
+    base_ns: int = SECOND
+    cap_ns: int = 120 * SECOND
+    stable_ns: int = 60 * SECOND
+    jitter: str = "decorrelated"
+    """`decorrelated`, `full`, `equal` or `none` (for rehearsing what happens without)."""
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """Who one device is."""
+
+    device: str
+    hardware_class: str
+    memory_mib: int
+    factory_manifest: bytes = b""
+    """Digest of the manifest whose image is in slot a from the factory; empty when there is none."""
+    factory_variant: str = ""
+
+
+class AgentConfig(msgspec.Struct, frozen=True, gc=False):
+    """What is the same for all devices of a kind."""
+
+    root: str = "fd/main"
+    segment: str = "all"
+    keepalive_ns: int = 60 * SECOND
+    keepalive_grace_ns: int = 10 * SECOND
+    session_expiry_ns: int = 24 * HOUR
+    connect_timeout_ns: int = 20 * SECOND
+    subscribe_timeout_ns: int = 20 * SECOND
+    publish_timeout_ns: int = 60 * SECOND
+    backoff: BackoffConfig = BackoffConfig()
+    publishes_in_flight_max: int = 16
+    """Events and windows sent and not acknowledged. Full: the rest waits in the outbox."""
+    window_ns: int = 15 * MINUTE
+    window_frames: int = 4
+    telemetry_outbox_windows_max: int = TELEMETRY_OUTBOX_WINDOWS_MAX
+    """Full: the oldest window is dropped and counted."""
+    event_outbox_max: int = 64
+    """Full: the oldest event is dropped and counted."""
+    sketches: bool = True
+    alarm_above_permille: int = 900
+    alarm_below_permille: int = 850
+    """Hysteresis of the local alarm on the reading."""
+    alarm_frames_factor: int = 2
+    """While the alarm sounds, a window has this many times the frames."""
+    round_bytes_max: int = limits.ROUND_BYTES_MAX
+    rounds_outstanding_max: int = 2
+    checkpoint_bytes: int = limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX
+    slot_bytes_max: int = 2 * 1024**3
+    quarantine_failures_max: int = 3
+    """Integrity failures of one digest until it is never fetched again; one failed kit or trial is
+    enough."""
+    quarantine_entries_max: int = 64
+    """Full: the oldest entry is forgotten."""
+    trial_deadline_ns: int = 15 * MINUTE
+    """Bounds the trial that a want's policy asks for."""
+    trial_grace_ns: int = MINUTE
+    """A trial whose frames have not come this long after its end has failed."""
+    trial_boots_max: int = 1
+    """This many boots restart the clock of a trial, the next one ends it."""
+    trial_errors_percent_max: int = 5
+    """More frames in error than this and a trial has failed."""
+    trial_frames_min: int = 8
+    """A trial runs at least this many frames, however few a window has."""
+    kill_grace_ns: int = 30 * SECOND
+    """How long the first inference of a boot waits for the kill list when there is no connection."""
+    kill_settle_ns: int = 2 * SECOND
+    """How long it waits after the SUBACK: a kill list that was never published cannot come."""
+    features: tuple[str, ...] = ("gauge",)
+    """What a kill or a flag can name."""
+    inference_feature: str = "gauge"
+    """Killed or flagged off, all inference stops; on where no flag says anything. Any other feature
+    is off until a flag turns it on."""

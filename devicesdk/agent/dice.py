@@ -1,0 +1,42 @@
+"""The agent's own luck, for jitter: small, pure and reproducible.
+
+SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). Seeded by the
+device's seed and the boot number, so two boots do not repeat each other's delays and nothing has to
+be persisted. Not for secrets.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MASK: Final = 2**64 - 1
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+
+
+def _mix(value: int) -> int:
+    value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+    value = (value ^ (value >> 27)) * 0x94D049BB133111EB & _MASK
+    return value ^ (value >> 31)
+
+
+class Dice:
+    """Draws of one boot.
+
+    Args:
+        seed: the device's seed, any integer.
+        boot_id: which boot this is.
+    """
+
+    __slots__ = ("_state",)
+
+    def __init__(self, seed: int, boot_id: int) -> None:
+        self._state = _mix(_mix(seed & _MASK) + (boot_id * _GOLDEN & _MASK) & _MASK)
+
+    def below(self, bound: int) -> int:
+        """An integer in [0, bound); 0 when the bound is 0."""
+        self._state = self._state + _GOLDEN & _MASK
+        return _mix(self._state) * bound >> 64
+
+    def between(self, low: int, high: int) -> int:
+        """An integer in [low, high]; `low` when `high` is smaller."""
+        return low + self.below(max(0, high - low) + 1)

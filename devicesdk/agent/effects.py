@@ -1,0 +1,163 @@
+"""Everything a device agent can ask for.
+
+The twin of stimuli.py. A host performs the effects of one `handle` in their order, and never
+reorders them: durability (`Save`, `Sync`) before what depends on it is expressed by order alone, and
+power can go between any two.
+
+Files: ``slot-a`` and ``slot-b`` hold images; ``state`` (the snapshot), ``map`` (chunk map) and
+``meta-manifest`` and ``meta-hashes`` are small. `Write` is durable only after `Sync`; `Save` replaces a
+small file atomically (write, fsync, rename) and is durable when done.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from devicesdk.wire.messages import Link
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """Base of all effects."""
+
+
+class Connect(Effect, frozen=True, gc=False):
+    """Open a connection: clean start false, session expiry and keep-alive from the config."""
+
+    will: Link
+    """To be published retained on this device's `link` topic when the connection is lost."""
+
+
+class Disconnect(Effect, frozen=True, gc=False):
+    """Give the connection (or the attempt at one) up, in a way that has the will published (MQTT 5
+    reason 0x04). The agent counts itself offline at once; no stimulus answers."""
+
+    reason: str
+
+
+class Subscribe(Effect, frozen=True, gc=False):
+    """Subscribe with QoS 1 to these filters (at most 8), kill list first."""
+
+    filters: tuple[str, ...]
+
+
+class Publish(Effect, frozen=True, gc=False):
+    """Publish; `token` (> 0) asks for a `PubAcked` and means QoS 1, 0 means QoS 0.
+
+    Only asked for while connected. A publish that is not acknowledged when the connection goes is
+    published again by the agent, not by the host.
+    """
+
+    kind: str
+    """`devicesdk.wire.topics` kind: have, link, get, ev or tel."""
+    payload: bytes
+    token: int
+    retain: bool
+
+
+class Write(Effect, frozen=True, gc=False):
+    """Write bytes into a file at an offset (not durable yet)."""
+
+    file: str
+    offset: int
+    data: bytes | memoryview
+
+
+class Sync(Effect, frozen=True, gc=False):
+    """Make all earlier writes to this file durable."""
+
+    file: str
+
+
+class Save(Effect, frozen=True, gc=False):
+    """Replace a small file atomically and durably."""
+
+    file: str
+    data: bytes
+
+
+class Delete(Effect, frozen=True, gc=False):
+    """Remove a file durably; no error when it is not there."""
+
+    file: str
+
+
+class ReadFile(Effect, frozen=True, gc=False):
+    """Ask for a small file; answered by `FileRead`."""
+
+    file: str
+
+
+class HashFile(Effect, frozen=True, gc=False):
+    """Ask for the SHA-256 of a file's first `size_bytes`, read back from storage; `FileHashed`."""
+
+    file: str
+    size_bytes: int
+
+
+class RunKit(Effect, frozen=True, gc=False):
+    """Run the validation kit of a manifest on the image in an inactive slot; answered by `KitRan`."""
+
+    slot: str
+    manifest: bytes
+    """Digest of the manifest."""
+    variant: str
+
+
+class Activate(Effect, frozen=True, gc=False):
+    """Run inference from this slot from now on (empty slot: run nothing). Saved state says so already."""
+
+    slot: str
+    manifest: bytes
+    variant: str
+
+
+class RunModel(Effect, frozen=True, gc=False):
+    """Capture and infer `frames` frames, `period_ns` apart, the first one now; answered by `FramesRan`
+    `frames * period_ns` from now. One burst runs at a time."""
+
+    burst: int
+    slot: str
+    frames: int
+    period_ns: int
+
+
+class CutBurst(Effect, frozen=True, gc=False):
+    """End a burst now; its `FramesRan` with what ran until now follows at once."""
+
+    burst: int
+
+
+class Act(Effect, frozen=True, gc=False):
+    """Do something in the device's own world because of what was read (sound an alarm, stop it)."""
+
+    action: str
+    value: int
+
+
+class Note(Effect, frozen=True, gc=False):
+    """Say what happened, for logs, traces and stories. Never decides anything."""
+
+    kind: str
+    """One of `devicesdk.agent.notes`."""
+    a: int = 0
+    b: int = 0
+
+
+AnyEffect = (
+    Connect
+    | Disconnect
+    | Subscribe
+    | Publish
+    | Write
+    | Sync
+    | Save
+    | Delete
+    | ReadFile
+    | HashFile
+    | RunKit
+    | Activate
+    | RunModel
+    | CutBurst
+    | Act
+    | Note
+)

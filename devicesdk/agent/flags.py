@@ -1,0 +1,144 @@
+"""Which features may run on this device: kill list first, then flags.
+
+Decides what is in force and what each configured feature evaluates to. Leaves out what a feature
+does. Flags are a flagd document, evaluated by OpenFeature's own evaluator (openfeature-flagd-core)
+with the device's id as targeting key, so a percentage is sticky: a device that is in stays in while
+the share grows.
+
+Rules: nothing is believed before its signature; versions only go up; a killed feature is off whatever
+a flag says; where a flag is missing, is not a boolean or cannot be evaluated, inference goes on and
+any other feature is off (what must stop is killed, what is new waits to be flagged on). Kills and
+flags survive a power cut, so a device that boots offline obeys what it last knew.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from openfeature.contrib.tools.flagd.core import FlagdCore
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.exception import OpenFeatureError
+
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.shared import Shared
+from devicesdk.agent.snapshot import State
+from devicesdk.bundle.trust import ROLE_FLAGS
+from devicesdk.wire import codec, limits
+from devicesdk.wire.errors import BadMessage
+from devicesdk.wire.messages import FlagSnapshot, KillList
+
+BUCKETING: Final = "flagd-cbor-1"
+_DOCUMENTS_MAX: Final = 16
+
+
+@lru_cache(maxsize=_DOCUMENTS_MAX)
+def _parse(document: bytes) -> Any:
+    """An evaluator for a flagd document, shared by all agents of a process: it is never changed.
+
+    Raises:
+        BadMessage: not a flagd document.
+    """
+    core = FlagdCore()
+    try:
+        core.set_flags(document.decode())
+    # flagd-core lets whatever its parser meets escape: KeyError, AttributeError, re.error ...
+    except Exception as error:
+        raise BadMessage(f"expected a flagd document, found {document[:40]!r}: {error}") from error
+    return core
+
+
+class Flags:
+    """The flags of one agent."""
+
+    __slots__ = ("_context", "_document", "_shared", "_values", "kill_version", "killed", "rev")
+
+    def __init__(self, shared: Shared, state: State) -> None:
+        self._shared = shared
+        identity = shared.identity
+        self._context = EvaluationContext(
+            targeting_key=identity.device,
+            attributes={
+                "hardware_class": identity.hardware_class,
+                "segment": shared.config.segment,
+            },
+        )
+        self.kill_version = state.kill_version
+        self.killed = state.killed
+        self.rev = state.flags_rev
+        self._document = state.flags
+        self._values: dict[str, bool] = {}
+        self._evaluate()
+
+    @property
+    def document(self) -> bytes:
+        """The flagd document in force; empty before the first."""
+        return self._document
+
+    def enabled(self, feature: str) -> bool:
+        """Whether the feature may run; one that is not configured may not."""
+        return self._values.get(feature, False)
+
+    def take_kill_list(self, payload: bytes) -> bool:
+        """Obey a kill list if it is newer; True when it is in force now.
+
+        Raises:
+            ProtocolError: not signed rightly, or not a kill list.
+        """
+        raw = self._shared.verifier.open(ROLE_FLAGS, payload, limits.KILL_BYTES_MAX)
+        kill = codec.decode(KillList, raw, limits.KILL_BYTES_MAX)
+        if kill.version <= self.kill_version:
+            if kill.version < self.kill_version:
+                self._shared.note(NoteKind.KILL_OLD, kill.version, self.kill_version)
+            return False
+        self.kill_version = kill.version
+        self.killed = kill.features
+        self._shared.note(NoteKind.KILL_OBEYED, kill.version, len(kill.features))
+        self._evaluate()
+        return True
+
+    def take_snapshot(self, payload: bytes) -> bool:
+        """Put a flag snapshot into force if it is ours and newer; True when it is now.
+
+        Raises:
+            ProtocolError: not signed rightly, or not a flag snapshot.
+        """
+        raw = self._shared.verifier.open(ROLE_FLAGS, payload, 2 * limits.FLAGS_BYTES_MAX)
+        flags = codec.decode(FlagSnapshot, raw, 2 * limits.FLAGS_BYTES_MAX)
+        if flags.segment != self._shared.config.segment or flags.bucketing != BUCKETING:
+            self._shared.note(NoteKind.FLAGS_NOT_OURS)
+            return False
+        if flags.rev <= self.rev:
+            if flags.rev < self.rev:
+                self._shared.note(NoteKind.FLAGS_OLD, flags.rev, self.rev)
+            return False
+        _parse(flags.document)
+        self.rev = flags.rev
+        self._document = flags.document
+        self._shared.note(NoteKind.FLAGS_TAKEN, flags.rev)
+        self._evaluate()
+        return True
+
+    def _evaluate(self) -> None:
+        config, before = self._shared.config, self._values
+        names = dict.fromkeys((*config.features, config.inference_feature))
+        self._values = {name: self._value(name) for name in names}
+        for place, (name, value) in enumerate(self._values.items()):
+            if before.get(name, self._default(name)) is not value:
+                kind = NoteKind.FEATURE_ON if value else NoteKind.FEATURE_OFF
+                self._shared.note(kind, place)
+
+    def _default(self, name: str) -> bool:
+        return name == self._shared.config.inference_feature
+
+    def _value(self, name: str) -> bool:
+        default = self._default(name)
+        if name in self.killed:
+            return False
+        if not self._document:
+            return default
+        try:
+            found = _parse(self._document).resolve_boolean_value(name, default, self._context)
+        except (OpenFeatureError, ArithmeticError, LookupError, TypeError, ValueError):
+            return default
+        return found.value is True

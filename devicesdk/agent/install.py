@@ -1,0 +1,308 @@
+"""From a want to a verified image that passed its kit, in the inactive slot.
+
+    manifest > hash list > image > whole digest > kit > READY
+
+Decides the next step: `advance` looks at what is there and asks for what is missing; it is called
+whenever something changed. So a step that was done before (a blob in a file, an image in a slot) is
+never done again, whoever did it: an earlier deployment, an earlier boot. Leaves out whether a want
+is followed at all and what becomes of the outcome (update.py), and how blobs come (download.py).
+
+Rules: nothing is believed before its signature or digest; the inactive slot is marked invalid
+durably before its first byte is overwritten, and valid only after the whole image was read back with
+its digest; a slot that was verified in an earlier boot is read back again before it runs.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
+
+from devicesdk.agent.books import Books
+from devicesdk.agent.download import DONE, INTEGRITY, Download, Source
+from devicesdk.agent.effects import HashFile, ReadFile, RunKit
+from devicesdk.agent.job import HASHES_FILE, MANIFEST_FILE, Job
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.shared import Shared
+from devicesdk.agent.slots import EMPTY, Slots
+from devicesdk.agent.snapshot import Slot
+from devicesdk.agent.stimuli import FileHashed, FileRead, KitRan
+from devicesdk.bundle.chunks import HashList
+from devicesdk.bundle.manifest import decode_manifest
+from devicesdk.bundle.trust import ROLE_TARGETS
+from devicesdk.wire import limits
+from devicesdk.wire.errors import Nack, ProtocolError
+from devicesdk.wire.messages import UpdateState
+
+IMAGE_FAILURES_MAX: Final = 2
+
+Outcome: TypeAlias = tuple[UpdateState, str] | None
+"""`READY`, or how the want ended and why; None: something is under way."""
+READY: Final[tuple[UpdateState, str]] = (UpdateState.STAGED, "")
+
+_ENDED_BY_NACK: Final = {
+    Nack.SUPERSEDED: UpdateState.SUPERSEDED,
+    Nack.QUARANTINED: UpdateState.REJECTED,
+}
+
+
+class Install:
+    """The steps of the update in hand."""
+
+    __slots__ = ("_awaiting", "_books", "_download", "_shared", "_skip", "_slots")
+
+    def __init__(self, shared: Shared, slots: Slots, download: Download, books: Books) -> None:
+        self._shared = shared
+        self._slots = slots
+        self._download = download
+        self._books = books
+        self._awaiting: type | None = None
+        self._skip: dict[type, int] = {}
+
+    def booted(self) -> None:
+        """A cut between "the slot is verified" and "its map is gone" leaves a map that lies."""
+        if self._slots[self._slots.inactive].verified:
+            self._download.forget_map()
+
+    def hold(self) -> None:
+        """Ask for nothing more."""
+        self._download.hold()
+
+    def drop(self) -> None:
+        """Nobody wants the update in hand any more; what was fetched stays."""
+        self._download.stop()
+        if self._awaiting is not None:
+            self._skip[self._awaiting] = self._skip.get(self._awaiting, 0) + 1
+            self._awaiting = None
+
+    def storage_failed(self) -> None:
+        """Nobody knows which of the last writes are there: the map would lie."""
+        self._download.forget_map()
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer or a blob is on its way."""
+        return self._awaiting is not None or self._download.source is not None
+
+    # -- what happens -------------------------------------------------------------------------------
+
+    def fetched(self, job: Job, now: int) -> Outcome:
+        """The download ended."""
+        download = self._download
+        source, ended = download.source, download.ended
+        if source is None or ended is None:
+            return None
+        if ended == DONE:
+            return self._blob_here(job, source, now)
+        if ended == INTEGRITY:
+            self._slots.blame(job.want.manifest)
+        if download.nack is None:
+            return UpdateState.FAILED, ended
+        return _ENDED_BY_NACK.get(download.nack, UpdateState.FAILED), ended
+
+    def file_read(self, job: Job | None, read: FileRead, now: int) -> Outcome:
+        """A small file's contents."""
+        if not self._expected(FileRead) or job is None:
+            return None
+        if read.file == MANIFEST_FILE:
+            job.manifest_file = read.data or b""
+        else:
+            job.hashes_file = read.data or b""
+        return self.advance(job, now)
+
+    def file_hashed(self, job: Job | None, hashed: FileHashed, now: int) -> Outcome:
+        """The digest of the image as storage has it."""
+        if not self._expected(FileHashed) or job is None:
+            return None
+        slots = self._slots
+        here = slots[slots.inactive]
+        if here.verified:
+            job.checked = hashed.digest == here.image
+            if not job.checked:
+                # It was good once: storage has changed it since. Fetch it again.
+                self._invalidate()
+        elif job.variant is not None and hashed.digest == job.variant.image.raw:
+            self._fill(job, hashed.digest)
+        elif self._image_is_bad(job):
+            return UpdateState.FAILED, INTEGRITY
+        return self.advance(job, now)
+
+    def kit_ran(self, job: Job | None, ran: KitRan, now: int) -> Outcome:
+        """The validation kit's verdict."""
+        if not self._expected(KitRan) or job is None:
+            return None
+        if ran.passed:
+            job.kit_passed = True
+            return self.advance(job, now)
+        self._slots.ban(job.want.manifest)
+        self._shared.note(NoteKind.QUARANTINED, len(self._slots.bad))
+        reason = f"validation:{ran.reason}" if ran.reason else "validation"
+        return UpdateState.FAILED, reason[: limits.REASON_CHARS_MAX]
+
+    # -- steps --------------------------------------------------------------------------------------
+
+    def advance(self, job: Job, now: int) -> Outcome:
+        """Ask for whatever is missing next."""
+        if self._awaiting is not None:
+            return None
+        slots, variant = self._slots, job.variant
+        here = slots[slots.inactive]
+        if here.verified and here.manifest == job.want.manifest:
+            return self._stage(job, here)
+        if variant is None:
+            return self._need_manifest(job, now)
+        if here.verified and here.image == variant.image.raw:
+            # The same bytes under another manifest, and so perhaps under another kit.
+            manifest = job.want.manifest
+            same = replace(here, manifest=manifest, variant=variant.name, proven=False)
+            slots.fill(same)
+            self._shared.save_state()
+            return self._stage(job, same)
+        if job.hashes is None:
+            return self._need_hashes(job, now)
+        return self._need_image(job, now)
+
+    def _need_manifest(self, job: Job, now: int) -> Outcome:
+        if job.manifest_file is None:
+            return self._read(MANIFEST_FILE)
+        if sha256(job.manifest_file).digest() == job.want.manifest:
+            return self._open_manifest(job, job.manifest_file, now)
+        size = job.want.manifest_bytes
+        chunk_bytes = limits.CHUNK_BYTES_DEFAULT
+        source = Source(job.want.manifest, size, chunk_bytes, MANIFEST_FILE, None)
+        return self._fetch(job, source, job.manifest_file, now)
+
+    def _open_manifest(self, job: Job, envelope: bytes, now: int) -> Outcome:
+        identity = self._shared.identity
+        try:
+            manifest = decode_manifest(self._shared.verifier.open(ROLE_TARGETS, envelope))
+        except ProtocolError:
+            return UpdateState.REJECTED, "manifest:untrusted"
+        variant = manifest.variant_for(identity.hardware_class, identity.memory_mib)
+        if variant is None:
+            return UpdateState.REJECTED, "hardware"
+        if variant.image.size_bytes > self._shared.config.slot_bytes_max:
+            return UpdateState.REJECTED, "space"
+        job.variant = variant
+        return self.advance(job, now)
+
+    def _need_hashes(self, job: Job, now: int) -> Outcome:
+        variant = job.variant
+        assert variant is not None, "hashes of an unknown variant"
+        if job.hashes_file is None:
+            return self._read(HASHES_FILE)
+        wanted = variant.hashes
+        if sha256(job.hashes_file).digest() == wanted.raw:
+            job.hashes = HashList(job.hashes_file, variant.image.size_bytes, variant.chunk_bytes)
+            return self.advance(job, now)
+        chunk_bytes = limits.CHUNK_BYTES_DEFAULT
+        source = Source(wanted.raw, wanted.size_bytes, chunk_bytes, HASHES_FILE, None)
+        return self._fetch(job, source, job.hashes_file, now)
+
+    def _need_image(self, job: Job, now: int) -> Outcome:
+        variant = job.variant
+        assert variant is not None, "an image of an unknown variant"
+        if self._slots[self._slots.inactive] != EMPTY:
+            self._invalidate()
+        image = variant.image
+        source = Source(
+            image.raw, image.size_bytes, variant.chunk_bytes, self._slot_file(), job.hashes
+        )
+        return self._fetch(job, source, None, now)
+
+    def _fetch(self, job: Job, source: Source, stored: bytes | None, now: int) -> Outcome:
+        download, books = self._download, self._books
+        books.enter(UpdateState.DOWNLOADING)
+        if not job.told:
+            job.told = True
+            books.tell()
+            self._shared.save_state()
+        if download.source is not None and download.source.blob == source.blob:
+            download.go_on(now)
+        else:
+            download.begin(source, stored, now)
+        return self.fetched(job, now)
+
+    def _blob_here(self, job: Job, source: Source, now: int) -> Outcome:
+        download = self._download
+        if source.file == MANIFEST_FILE:
+            job.manifest_file = download.keep()
+        elif source.file == HASHES_FILE:
+            job.hashes_file = download.keep()
+        download.stop()
+        if source.hashes is None:
+            return self.advance(job, now)
+        self._books.enter(UpdateState.DOWNLOADED)
+        return self._hash(source.size_bytes)
+
+    def _image_is_bad(self, job: Job) -> bool:
+        """All chunks were right and the whole is not: once that is a bad day, twice it is over."""
+        job.image_failures += 1
+        self._shared.note(NoteKind.IMAGE_BAD, job.image_failures)
+        self._download.forget_map()
+        if job.image_failures < IMAGE_FAILURES_MAX:
+            return False
+        self._slots.blame(job.want.manifest)
+        return True
+
+    def _fill(self, job: Job, digest: bytes) -> None:
+        variant = job.variant
+        assert variant is not None, "an image of an unknown variant"
+        self._slots.fill(
+            Slot(
+                manifest=job.want.manifest,
+                variant=variant.name,
+                image=digest,
+                size_bytes=variant.image.size_bytes,
+                verified=True,
+            )
+        )
+        job.checked = True
+        self._books.enter(UpdateState.VERIFIED)
+        self._books.tell()
+        self._shared.save_state()
+        self._download.forget_map()
+
+    def _stage(self, job: Job, here: Slot) -> Outcome:
+        """The inactive slot holds what is wanted: read it back, run its kit."""
+        if not job.checked and here.image:
+            self._books.enter(UpdateState.DOWNLOADED)
+            return self._hash(here.size_bytes)
+        if here.proven or job.kit_passed:
+            return READY
+        self._books.enter(UpdateState.VERIFIED)
+        self._awaiting = KitRan
+        self._shared.out.append(RunKit(self._slots.inactive, here.manifest, here.variant))
+        return None
+
+    def _invalidate(self) -> None:
+        slots = self._slots
+        slots.invalidate()
+        self._shared.note(NoteKind.SLOT_INVALID, int(slots.inactive == "b"))
+        self._shared.save_state()
+
+    # -- asking -------------------------------------------------------------------------------------
+
+    def _read(self, file: str) -> Outcome:
+        self._awaiting = FileRead
+        self._shared.out.append(ReadFile(file))
+        return None
+
+    def _hash(self, size_bytes: int) -> Outcome:
+        self._awaiting = FileHashed
+        self._shared.out.append(HashFile(self._slot_file(), size_bytes))
+        return None
+
+    def _expected(self, answer: type) -> bool:
+        """Whether this answer belongs to the job in hand; one of a dropped job does not."""
+        if self._skip.get(answer):
+            self._skip[answer] -= 1
+            return False
+        if self._awaiting is not answer:
+            return False
+        self._awaiting = None
+        return True
+
+    def _slot_file(self) -> str:
+        return f"slot-{self._slots.inactive}"

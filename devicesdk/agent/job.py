@@ -1,0 +1,70 @@
+"""The update in hand, as far as it came in this boot, and what may hold it back.
+
+Decides whether an update may go on now. Leaves out the steps (update.py). RAM only: after a boot the
+steps find what is on storage.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from devicesdk.agent.stimuli import Conditions
+from devicesdk.bundle.chunks import HashList
+from devicesdk.bundle.manifest import Variant
+from devicesdk.wire.messages import Want
+from devicesdk.wire.timebase import NEVER
+
+MANIFEST_FILE: Final = "meta-manifest"
+HASHES_FILE: Final = "meta-hashes"
+
+
+class Job:
+    """What is known of the update in hand."""
+
+    __slots__ = (
+        "checked",
+        "hashes",
+        "hashes_file",
+        "image_failures",
+        "kit_passed",
+        "manifest_file",
+        "start_at",
+        "told",
+        "variant",
+        "wake_at",
+        "want",
+    )
+
+    def __init__(self, want: Want, start_at: int) -> None:
+        self.want = want
+        self.start_at = start_at
+        """Drawn inside the want's jitter: nothing begins before it."""
+        self.wake_at = NEVER
+        self.manifest_file: bytes | None = None
+        """Contents of `MANIFEST_FILE`, None until it was read."""
+        self.hashes_file: bytes | None = None
+        self.variant: Variant | None = None
+        self.hashes: HashList | None = None
+        self.checked = False
+        """The slot was read back in this boot and had its digest."""
+        self.kit_passed = False
+        self.image_failures = 0
+        self.told = False
+        """An event said that the download began."""
+
+
+def blocked_by(job: Job, conditions: Conditions, now: int) -> str:
+    """One word for what holds the update back now; empty when nothing does."""
+    want = job.want
+    policy = want.policy
+    if want.hold:
+        return "hold"
+    if now < job.start_at:
+        return "jitter"
+    if policy.plugged and not conditions.plugged:
+        return "power"
+    if conditions.battery_percent < policy.battery_percent_min:
+        return "battery"
+    if conditions.chip_c > policy.chip_c_max:
+        return "heat"
+    return ""

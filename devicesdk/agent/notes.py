@@ -1,0 +1,95 @@
+"""The vocabulary of an agent's notes: each kind with the sentence that a story prints for it.
+
+Decides the words. Leaves out what is done about them: a note never decides anything. `a` and `b` of a
+`Note` are small numbers whose meaning is said here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class NoteKind(StrEnum):
+    """What a note says; each member carries its sentence."""
+
+    sentence: str
+
+    def __new__(cls, value: str, sentence: str) -> Self:
+        """Make a member whose value is its short name and whose `sentence` explains it."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.sentence = sentence
+        return member
+
+    # -- life and session
+    STATE_LOST = "state_lost", "The state file could not be read: nothing runs until a new update."
+    MAP_LOST = "map_lost", "The chunk map could not be read: the transfer starts over."
+    ONLINE = "online", "Connected and subscribed; a = session number."
+    BACK_OFF = (
+        "back_off",
+        "No connection: trying again in a milliseconds; b = losses since a stable one.",
+    )
+    CONNECT_TIMEOUT = "connect_timeout", "No answer to a connect in time."
+    SUBSCRIBE_REFUSED = (
+        "subscribe_refused",
+        "The broker refused a subscription; a = its reason code.",
+    )
+    SUBSCRIBE_TIMEOUT = "subscribe_timeout", "No answer to a subscribe in time."
+    PUBLISH_RESENT = (
+        "publish_resent",
+        "a publishes had no acknowledgement in time and were sent again.",
+    )
+    PUBLISH_DEAD = "publish_dead", "Publishes stay unacknowledged: the connection is given up."
+    # -- what came from outside
+    GARBAGE = "garbage", "A payload was not understood or not signed rightly; a = garbage so far."
+    IGNORED = "ignored", "Something came that fits nothing under way; a = such so far."
+    RETAINED_VERB = "retained_verb", "A retained ctl message was ignored: retained means state."
+    WANT_ACCEPTED = "want_accepted", "A new desired state; a = generation, b = 1 when it says hold."
+    WANT_OLD = "want_old", "A want that is older was ignored; a = its generation, b = ours."
+    WANT_NOT_MINE = "want_not_mine", "A want for another device was ignored."
+    KILL_OLD = "kill_old", "A kill list that is older was ignored; a = its version, b = ours."
+    KILL_OBEYED = "kill_obeyed", "A kill list is in force; a = version, b = features killed."
+    FLAGS_OLD = "flags_old", "A flag snapshot that is older was ignored; a = its rev, b = ours."
+    FLAGS_NOT_OURS = (
+        "flags_not_ours",
+        "A flag snapshot of another segment or bucketing was ignored.",
+    )
+    FLAGS_TAKEN = "flags_taken", "A flag snapshot is in force; a = rev."
+    FEATURE_ON = "feature_on", "A feature went on; a = its place in the configured list."
+    FEATURE_OFF = "feature_off", "A feature went off; a = its place in the configured list."
+    # -- the life of an update
+    UPDATE_STATE = "update_state", "The update is in state a (`UpdateState`); b = generation."
+    SLOT_INVALID = "slot_invalid", "The inactive slot will be overwritten; a = 0 for a, 1 for b."
+    TRIAL_REBOOTED = "trial_rebooted", "The device booted during a trial; a = how often so far."
+    QUARANTINED = (
+        "quarantined",
+        "The digest will never be flashed again; a = digests in quarantine.",
+    )
+    STORAGE_FAILED = "storage_failed", "A write was refused; a = refusals so far."
+    # -- chunks
+    FETCH_BEGUN = "fetch_begun", "A blob is being fetched; a = chunks, b = chunks here already."
+    FETCH_DONE = "fetch_done", "All chunks of a blob are here; a = chunks, b = duplicates dropped."
+    ROUND_LOST = (
+        "round_lost",
+        "Chunk requests were not answered in time; a = rounds empty in a row.",
+    )
+    LINK_LOOK = (
+        "link_look",
+        "Many rounds stayed empty: pausing for a milliseconds; b = empty so far.",
+    )
+    CHUNK_BAD = "chunk_bad", "A chunk had the wrong hash; a = its number, b = failures of it."
+    IMAGE_BAD = "image_bad", "The whole image had the wrong hash as read back; a = how often."
+    TOLD_TO_WAIT = "told_to_wait", "The gateway said WAIT; a = milliseconds."
+    REFUSED = "refused", "The gateway said NACK; a = refusals with this code, b = 1 when terminal."
+    # -- outbox and work
+    WINDOW_DROPPED = (
+        "window_dropped",
+        "The outbox was full: the oldest window went; a = dropped so far.",
+    )
+    EVENT_DROPPED = (
+        "event_dropped",
+        "The outbox was full: the oldest event went; a = dropped so far.",
+    )
+    ALARM_ON = "alarm_on", "The reading crossed the alarm threshold; a = reading in permille."
+    ALARM_OFF = "alarm_off", "The reading fell below the hysteresis; a = reading in permille."

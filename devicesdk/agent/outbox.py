@@ -1,0 +1,273 @@
+"""What the device has to say and nobody has taken responsibility for yet.
+
+Decides what is sent when, how much at once, and what goes when there is no room. Leaves out what is
+said (update.py, work.py, report.py). Two queues, flushed in order, events first:
+
+* *events*: durable in the state file until acknowledged; full: the oldest goes.
+* *windows*: encoded telemetry windows in RAM; full: the oldest goes; a gap is visible by its seq.
+
+Rules: at most `publishes_in_flight_max` of them are in flight; a publish is sent again only if its
+acknowledgement is missing, after the publish timeout or a reconnect, and never after it came; what
+stays unacknowledged twice on one connection means that the connection is dead. Of the retained kinds
+(have, link) only the newest is ever in flight: an old one sent again would turn the state back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from devicesdk.agent.effects import Publish
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.shared import Shared
+from devicesdk.agent.snapshot import State
+from devicesdk.wire import codec, topics
+from devicesdk.wire.messages import Event, UpdateState
+from devicesdk.wire.timebase import NEVER
+
+RESENDS_MAX: Final = 1
+
+
+class _Sent:
+    """One publish in flight."""
+
+    __slots__ = ("key", "kind", "payload", "resends", "sent_at")
+
+    def __init__(self, kind: str, payload: bytes, key: int, now: int) -> None:
+        self.kind = kind
+        self.payload = payload
+        self.key = key
+        self.sent_at = now
+        self.resends = 0
+
+
+class Outbox:
+    """The outbox of one agent."""
+
+    __slots__ = (
+        "_event_keys",
+        "_events",
+        "_in_flight",
+        "_queued_in_flight",
+        "_shared",
+        "_states",
+        "_unsent",
+        "_windows",
+        "at",
+        "event_seq",
+        "events_dropped",
+        "have_acked",
+        "windows_dropped",
+    )
+
+    def __init__(self, shared: Shared, state: State) -> None:
+        self._shared = shared
+        self._events: dict[int, bytes] = dict(enumerate(state.events))
+        self._event_keys = len(state.events)
+        self._unsent: deque[int] = deque(self._events)
+        self._windows: deque[bytes] = deque()
+        self._in_flight: dict[int, _Sent] = {}
+        self._queued_in_flight = 0
+        self._states: dict[str, int] = {}
+        self.at = NEVER
+        """When the oldest publish in flight should have been acknowledged."""
+        self.event_seq = 0
+        self.events_dropped = 0
+        self.windows_dropped = 0
+        self.have_acked = True
+        """Whether the broker has the newest `have` that was published."""
+
+    @property
+    def events(self) -> tuple[bytes, ...]:
+        """Encoded events not acknowledged yet, oldest first: what the state file keeps."""
+        return tuple(self._events.values())
+
+    @property
+    def windows(self) -> int:
+        """Windows waiting or in flight."""
+        flying = sum(sent.kind == topics.TEL for sent in self._in_flight.values())
+        return len(self._windows) + flying
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has not been sent since it came or since the connection went."""
+        return bool(self._unsent or self._windows)
+
+    # -- things to say ----------------------------------------------------------------------------
+
+    def event(
+        self,
+        kind: str,
+        *,
+        state: UpdateState = UpdateState.IDLE,
+        reason: str = "",
+        generation: int = 0,
+        deployment: str = "",
+        attempt: int = 0,
+        digest: bytes = b"",
+        value: int = 0,
+    ) -> None:
+        """Queue an event; whoever calls saves the state, and the batch ends with `flush`."""
+        self.event_seq += 1
+        event = Event(
+            boot_id=self._shared.boot_id,
+            seq=self.event_seq,
+            kind=kind,
+            generation=generation,
+            deployment=deployment,
+            attempt=attempt,
+            state=state,
+            reason=reason,
+            digest=digest,
+            value=value,
+        )
+        if len(self._events) >= self._shared.config.event_outbox_max:
+            self._drop_oldest_event()
+        self._event_keys += 1
+        self._events[self._event_keys] = codec.encode(event)
+        self._unsent.append(self._event_keys)
+
+    def window(self, payload: bytes, now: int) -> None:
+        """Publish a telemetry window, or keep it until that is possible."""
+        shared = self._shared
+        if (
+            shared.online
+            and not self._windows
+            and not self._unsent
+            and self._queued_in_flight < shared.config.publishes_in_flight_max
+        ):
+            self._send(topics.TEL, payload, 0, now)
+            return
+        if len(self._windows) >= shared.config.telemetry_outbox_windows_max:
+            self._windows.popleft()
+            self.windows_dropped += 1
+            shared.note(NoteKind.WINDOW_DROPPED, self.windows_dropped)
+        self._windows.append(payload)
+
+    def retained(self, kind: str, payload: bytes, now: int) -> None:
+        """Publish retained state (have or link), which replaces what was in flight of its kind."""
+        old = self._states.pop(kind, 0)
+        self._in_flight.pop(old, None)
+        if kind == topics.HAVE:
+            self.have_acked = False
+        self._states[kind] = self._send(kind, payload, 0, now)
+
+    def flush(self, now: int) -> None:
+        """Send what waits, in order, as far as the bound on publishes in flight lets."""
+        if not self._shared.online:
+            return
+        room = self._shared.config.publishes_in_flight_max - self._queued_in_flight
+        while room > 0 and self._unsent:
+            key = self._unsent.popleft()
+            self._send(topics.EV, self._events[key], key, now)
+            room -= 1
+        while room > 0 and self._windows:
+            self._send(topics.TEL, self._windows.popleft(), 0, now)
+            room -= 1
+
+    # -- acknowledgements ---------------------------------------------------------------------------
+
+    def acked(self, token: int, now: int) -> None:
+        """The broker has it: forget it. Acks of what was replaced, or of chunk requests, pass by."""
+        sent = self._in_flight.pop(token, None)
+        if sent is None:
+            return
+        if not self._in_flight:
+            self.at = NEVER
+        kind = sent.kind
+        if kind == topics.TEL:
+            self._queued_in_flight -= 1
+        elif kind == topics.EV:
+            self._queued_in_flight -= 1
+            self._event_acked(sent.key)
+        else:
+            self._states.pop(kind, None)
+            self.have_acked = self.have_acked or kind == topics.HAVE
+        if self._windows or self._unsent:
+            self.flush(now)
+
+    def offline(self) -> None:
+        """The connection is gone: what was in flight waits at the front again, oldest first."""
+        flying = [sent.payload for sent in self._in_flight.values() if sent.kind == topics.TEL]
+        self._windows.extendleft(reversed(flying))
+        self._unsent = deque(self._events)
+        self._in_flight.clear()
+        self._states.clear()
+        self._queued_in_flight = 0
+        self.at = NEVER
+
+    def due(self, now: int) -> bool:
+        """Send again what is overdue; False when the connection must be given up."""
+        if now < self.at:
+            return True
+        timeout = self._shared.config.publish_timeout_ns
+        late = [(t, s) for t, s in self._in_flight.items() if s.sent_at + timeout <= now]
+        if any(sent.resends >= RESENDS_MAX for _, sent in late):
+            self._shared.note(NoteKind.PUBLISH_DEAD)
+            return False
+        for token, sent in late:
+            sent.resends += 1
+            sent.sent_at = now
+            retain = sent.kind in topics.RETAINED_KINDS
+            self._shared.out.append(Publish(sent.kind, sent.payload, token, retain))
+        if late:
+            self._shared.note(NoteKind.PUBLISH_RESENT, len(late))
+        self.at = min((s.sent_at for s in self._in_flight.values()), default=NEVER - timeout)
+        self.at += timeout
+        return True
+
+    # -- inside ---------------------------------------------------------------------------------------
+
+    def _send(self, kind: str, payload: bytes, key: int, now: int) -> int:
+        shared = self._shared
+        token = shared.token()
+        self._in_flight[token] = _Sent(kind, payload, key, now)
+        retain = kind in topics.RETAINED_KINDS
+        if not retain:
+            self._queued_in_flight += 1
+        if self.at == NEVER:
+            self.at = now + shared.config.publish_timeout_ns
+        shared.out.append(Publish(kind, payload, token, retain))
+        return token
+
+    def _event_acked(self, key: int) -> None:
+        self._events.pop(key, None)
+        if not self._events:
+            # One save for a burst of events; a power cut before it sends some again, with their seq.
+            self._shared.save_state()
+
+    def _drop_oldest_event(self) -> None:
+        key = next(iter(self._events))
+        del self._events[key]
+        if key in self._unsent:
+            self._unsent.remove(key)
+        else:
+            self._forget_in_flight(key)
+        self.events_dropped += 1
+        self._shared.note(NoteKind.EVENT_DROPPED, self.events_dropped)
+
+    def _forget_in_flight(self, key: int) -> None:
+        flying = self._in_flight.items()
+        token = next(t for t, sent in flying if sent.kind == topics.EV and sent.key == key)
+        del self._in_flight[token]
+        self._queued_in_flight -= 1
+        if not self._in_flight:
+            self.at = NEVER
+
+    def validate(self) -> None:
+        """Check bounds and books.
+
+        Raises:
+            AssertionError: a queue is over its bound or the counts disagree.
+        """
+        config = self._shared.config
+        flying = [sent for sent in self._in_flight.values() if sent.kind in (topics.EV, topics.TEL)]
+        assert len(flying) == self._queued_in_flight, "publishes in flight are miscounted"
+        assert len(flying) <= config.publishes_in_flight_max, f"{len(flying)} publishes in flight"
+        assert len(self._events) <= config.event_outbox_max, f"{len(self._events)} events"
+        bound = config.telemetry_outbox_windows_max + config.publishes_in_flight_max
+        assert len(self._windows) <= bound, f"{len(self._windows)} windows"
+        assert (self.at == NEVER) == (not self._in_flight), "the publish timer is set wrongly"
+        assert not self._in_flight or self._shared.online, "publishes in flight while offline"
+        known = [key for key in self._unsent if key not in self._events]
+        assert not known, f"events {known} wait to be sent and are gone"

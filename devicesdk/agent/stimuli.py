@@ -1,0 +1,167 @@
+"""Everything that can happen to a device agent.
+
+The twin of effects.py: a host turns the world into these values, hands each to `Agent.handle` with
+the instant it happened, and performs the effects that come back. *Event*, *command* and *message*
+are words of MQTT land and are not used for these.
+
+Rules: a stimulus carries facts, never advice; bytes from outside are unverified; where an effect
+asks for something (`RunKit`, `HashFile`, `ReadFile`, `RunModel`), exactly one stimulus answers it,
+unless power goes first.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Readings(Protocol):
+    """The quantised outputs of a burst of inferences, computed when first looked at."""
+
+    def rows(self) -> list[list[int]]:
+        """One row a frame that ran: reading (permille), confidence bin, entropy bin, eight feature
+        bins, error code (0 = none)."""
+        ...
+
+
+class Stimulus(msgspec.Struct, frozen=True, gc=False):
+    """Base of all stimuli."""
+
+
+class Conditions(msgspec.Struct, frozen=True, gc=False):
+    """What the device's sensors say now."""
+
+    battery_percent: int = 100
+    plugged: bool = True
+    chip_c: int = 25
+    throttled: bool = False
+
+
+class Booted(Stimulus, frozen=True, gc=False):
+    """Power is on and the agent was restored from its files. `boot_id` grows with each boot."""
+
+    boot_id: int
+    wall_ms: int | None
+    """Wall-clock UTC if the clock was ever set, else None (or 1970: it is only ever a hint)."""
+    bearer_up: bool
+    conditions: Conditions
+
+
+class DeadlineReached(Stimulus, frozen=True, gc=False):
+    """The instant that `Agent.deadline` named has come (or passed)."""
+
+
+class BearerChanged(Stimulus, frozen=True, gc=False):
+    """The modem or network card gained or lost its carrier."""
+
+    up: bool
+
+
+class Connected(Stimulus, frozen=True, gc=False):
+    """CONNACK with success."""
+
+    session_present: bool
+
+
+class ConnectFailed(Stimulus, frozen=True, gc=False):
+    """No connection came of a `Connect`: refused, timed out, or the CONNACK never came."""
+
+    reason: str
+
+
+class Disconnected(Stimulus, frozen=True, gc=False):
+    """An established connection is gone (closed, reset, taken over, or silent for too long)."""
+
+    reason: str
+
+
+class Subscribed(Stimulus, frozen=True, gc=False):
+    """SUBACK: one reason code for each filter asked for, in order; >= 0x80 is a refusal."""
+
+    codes: tuple[int, ...]
+
+
+class Arrived(Stimulus, frozen=True):
+    """A message arrived on a topic of this device."""
+
+    kind: str
+    """`devicesdk.wire.topics` kind: kill, flags, want, ctl or dat."""
+    payload: bytes
+    retained: bool = False
+
+
+class PubAcked(Stimulus, frozen=True, gc=False):
+    """The broker took responsibility for the QoS 1 publish with this token."""
+
+    token: int
+
+
+class FileRead(Stimulus, frozen=True, gc=False):
+    """Answer to `ReadFile`: contents, or None where there is no such file."""
+
+    file: str
+    data: bytes | None
+
+
+class FileHashed(Stimulus, frozen=True, gc=False):
+    """Answer to `HashFile`: SHA-256 of the first `size_bytes` of the file."""
+
+    file: str
+    digest: bytes
+
+
+class KitRan(Stimulus, frozen=True, gc=False):
+    """Answer to `RunKit`."""
+
+    slot: str
+    passed: bool
+    reason: str
+    """Empty when passed; else one word such as `deviation`, `argmax`, `nan`, `latency`, `memory`."""
+    worst_permille: int
+    latency_us: int
+
+
+class FramesRan(Stimulus, frozen=True):
+    """Answer to `RunModel` (at the end of the burst, or at once after `CutBurst`)."""
+
+    burst: int
+    frames: int
+    """How many frames ran: fewer than asked for when the burst was cut."""
+    readings: Readings
+    latency_us: int
+    """Mean latency of one inference in this burst."""
+    throttled_frames: int
+    conditions: Conditions
+
+
+class ConditionsChanged(Stimulus, frozen=True, gc=False):
+    """A sensor crossed something that matters (throttle, plug, battery step)."""
+
+    conditions: Conditions
+
+
+class StorageFailed(Stimulus, frozen=True, gc=False):
+    """A write or save was refused: flash full or worn out. Nothing of it was stored."""
+
+    file: str
+    reason: str
+
+
+AnyStimulus = (
+    Booted
+    | DeadlineReached
+    | BearerChanged
+    | Connected
+    | ConnectFailed
+    | Disconnected
+    | Subscribed
+    | Arrived
+    | PubAcked
+    | FileRead
+    | FileHashed
+    | KitRan
+    | FramesRan
+    | ConditionsChanged
+    | StorageFailed
+)

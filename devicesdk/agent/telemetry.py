@@ -1,0 +1,147 @@
+"""One telemetry window: rows of small integers in, the bytes of a `Telemetry` out.
+
+Decides what is counted and how it is spelt. Leaves out when a window ends (work.py) and how it gets
+out (outbox.py). Histograms are exact and first; the KLL of readings and the HLL of feature rows come
+beside them, and the KLL only where it is exact too (n <= k).
+
+Rules: never a raw input: below `SKETCH_READINGS_MIN` readings a sketch is hardly less than the
+readings themselves, and stays at home. All frames are in `frames` and in the latency histogram; a
+frame in error is counted under its error's name, and has no reading, confidence or entropy, while
+its features (computed from pixels, not by the model) count. This is the hot path of a fleet: the map
+is built by hand, and a test holds it byte for byte against `codec.encode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import msgpack
+import msgspec
+
+from devicesdk.agent.stimuli import FramesRan
+from devicesdk.sketches.cardinality import hll_bytes
+from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
+from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
+from devicesdk.wire.messages import Telemetry
+from devicesdk.wire.timebase import MS
+
+SKETCH_READINGS_MIN: Final = 8
+_PACK: Final[Any] = msgpack.Packer().pack
+
+Rows: TypeAlias = Sequence[Sequence[int]]
+
+READING: Final = 0
+CONFIDENCE: Final = 1
+ENTROPY: Final = 2
+FEATURE_FIRST: Final = 3
+ERROR: Final = 11
+"""Columns of a row of `devicesdk.agent.stimuli.Readings`."""
+
+ERROR_LABELS: Final = ("ok", "not-finite")
+"""Names of the error codes on the wire; one that this version does not know is ``error-<code>``."""
+
+_KEYS: Final = {f.name: f.encode_name for f in msgspec.structs.fields(Telemetry)}
+_BOOT, _SEQ, _BUNDLE, _FLAGS = (_KEYS[n] for n in ("boot_id", "seq", "bundle", "flags_rev"))
+_FRAMES, _SPAN, _THROTTLED = (_KEYS[n] for n in ("frames", "span_ms", "throttled"))
+_CONFIDENCE, _ENTROPY, _LATENCY = (_KEYS[n] for n in ("confidence", "entropy", "latency"))
+_FEATURES, _ERRORS, _CHIP = (_KEYS[n] for n in ("features", "errors", "chip_c"))
+_BATTERY, _KLL, _HLL = (_KEYS[n] for n in ("battery_percent", "kll", "hll"))
+
+
+@lru_cache(maxsize=1024)
+def _latency(place: int, frames: int) -> bytes:
+    """All frames of a burst are counted at its mean latency: one bin has them all."""
+    counts = [0] * LATENCY_BINS
+    counts[place] = frames
+    return pack(counts)
+
+
+class Counts:
+    """A window's rows, counted."""
+
+    __slots__ = ("confidence", "entropy", "errors", "features", "hashes", "readings")
+
+    def __init__(self, rows: Rows) -> None:
+        self.confidence = confidence = [0] * 20
+        self.entropy = entropy = [0] * 16
+        self.features = features = [0] * 80
+        self.readings: list[int] = []
+        self.hashes: list[int] = []
+        self.errors: dict[str, int] = {}
+        for reading, sure, undecided, f0, f1, f2, f3, f4, f5, f6, f7, error in rows:
+            features[f0] += 1
+            features[10 + f1] += 1
+            features[20 + f2] += 1
+            features[30 + f3] += 1
+            features[40 + f4] += 1
+            features[50 + f5] += 1
+            features[60 + f6] += 1
+            features[70 + f7] += 1
+            if error:
+                self._failed(error)
+                continue
+            confidence[sure] += 1
+            entropy[undecided] += 1
+            self.readings.append(reading)
+            low, high = f0 + 10 * f1 + 100 * f2 + 1000 * f3, f4 + 10 * f5 + 100 * f6 + 1000 * f7
+            self.hashes.append(low + 10_000 * high)
+
+    def _failed(self, error: int) -> None:
+        label = ERROR_LABELS[error] if error < len(ERROR_LABELS) else f"error-{error}"
+        self.errors[label] = self.errors.get(label, 0) + 1
+
+
+def encode_window(
+    boot_id: int,
+    seq: int,
+    bundle8: bytes,
+    flags_rev: int,
+    span_ns: int,
+    ran: FramesRan,
+    rows: Rows,
+    *,
+    sketches: bool,
+) -> tuple[bytes, int]:
+    """Encode a window.
+
+    Args:
+        boot_id: the boot whose window this is.
+        seq: number of the window in this boot.
+        bundle8: first 8 bytes of the digest of the manifest that ran.
+        flags_rev: revision of the flags in force.
+        span_ns: how long the window lasted.
+        ran: what the host says of the burst.
+        rows: its frames; 12 columns each, named above.
+        sketches: whether KLL and HLL go along.
+
+    Returns:
+        The payload, and how many frames were in error.
+    """
+    counts = Counts(rows)
+    frames, conditions = ran.frames, ran.conditions
+    body: dict[str, Any] = {_BOOT: boot_id, _SEQ: seq, _BUNDLE: bundle8}
+    if flags_rev:
+        body[_FLAGS] = flags_rev
+    body[_FRAMES] = frames
+    if span_ns >= MS:
+        body[_SPAN] = span_ns // MS
+    body[_CONFIDENCE] = pack(counts.confidence)
+    body[_ENTROPY] = pack(counts.entropy)
+    body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
+    body[_FEATURES] = pack(counts.features)
+    if counts.errors:
+        body[_ERRORS] = counts.errors
+    if ran.throttled_frames:
+        body[_THROTTLED] = ran.throttled_frames
+    if conditions.chip_c:
+        body[_CHIP] = conditions.chip_c
+    if conditions.battery_percent != 100:
+        body[_BATTERY] = conditions.battery_percent
+    if sketches and len(counts.readings) >= SKETCH_READINGS_MIN:
+        if len(counts.readings) <= K_DEVICE:
+            body[_KLL] = kll_bytes(counts.readings)
+        body[_HLL] = hll_bytes(counts.hashes)
+    packed: bytes = _PACK(body)
+    return packed, len(rows) - len(counts.readings)

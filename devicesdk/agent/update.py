@@ -1,0 +1,325 @@
+"""The life of an update: which want is followed, when it may go on, and what becomes of it.
+
+    want > hold, jitter, policy > [install.py] > TRIAL > COMMITTED or ROLLED_BACK
+
+Decides what a want means for what is in hand, the trial's beginning and its end. Leaves out the way
+from a want to a staged image (install.py), what is in the slots (slots.py), how a trial is judged
+(trial.py) and which frames run (work.py).
+
+Rules: the newest generation wins, an equal or smaller one is ignored; a banned digest is refused
+before a byte of it is fetched; `hold` and the policy stop everything but a trial that runs; the
+trial's marker is durable before the swap, and a commit is one before it is reported; going back
+needs nothing but what is on the device.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from devicesdk.agent.books import Books
+from devicesdk.agent.install import READY, Install, Outcome
+from devicesdk.agent.job import Job, blocked_by
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.shared import Shared
+from devicesdk.agent.slots import Slots
+from devicesdk.agent.snapshot import Trial, decode_want
+from devicesdk.agent.stimuli import FileHashed, FileRead, KitRan
+from devicesdk.agent.trial import TrialClock, Verdict
+from devicesdk.agent.work import Work
+from devicesdk.bundle.trust import ROLE_DIRECTOR
+from devicesdk.wire import limits
+from devicesdk.wire.messages import UpdateState, Want
+from devicesdk.wire.timebase import MS, NEVER
+
+ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 256
+
+
+class Update:
+    """The update in hand."""
+
+    __slots__ = (
+        "_books",
+        "_clock",
+        "_install",
+        "_job",
+        "_shared",
+        "_slots",
+        "_work",
+        "storage_failures",
+    )
+
+    def __init__(
+        self,
+        shared: Shared,
+        slots: Slots,
+        books: Books,
+        install: Install,
+        work: Work,
+        clock: TrialClock,
+    ) -> None:
+        self._shared = shared
+        self._slots = slots
+        self._books = books
+        self._install = install
+        self._work = work
+        self._clock = clock
+        self._job: Job | None = None
+        self.storage_failures = 0
+
+    @property
+    def at(self) -> int:
+        """When something here is due."""
+        if self._clock.running:
+            return self._clock.at
+        return NEVER if self._job is None else self._job.wake_at
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether conditions matter to an update now."""
+        return self._job is not None
+
+    # -- what happens -----------------------------------------------------------------------------
+
+    def booted(self, now: int) -> None:
+        """Find out where the last boot stopped, run what may run, and go on."""
+        slots, books = self._slots, self._books
+        self._install.booted()
+        if slots.trial is not None:
+            self._trial_after_boot(now)
+        elif slots.committed:
+            self._work.switch(now)
+        if books.want is None or slots.trial is not None or self._job is not None:
+            return
+        if not books.over:
+            self._plan(books.want, now)
+
+    def offered(self, payload: bytes, now: int) -> None:
+        """A want arrived.
+
+        Raises:
+            ProtocolError: not signed by the director, or not a want.
+        """
+        raw = self._shared.verifier.open(ROLE_DIRECTOR, payload, limits.WANT_BYTES_MAX)
+        want = decode_want(raw)
+        if want.device != self._shared.identity.device:
+            self._shared.note(NoteKind.WANT_NOT_MINE)
+        elif want.generation < self._books.generation:
+            self._shared.note(NoteKind.WANT_OLD, want.generation, self._books.generation)
+        elif want.generation > self._books.generation:
+            self._adopt(want, raw, now)
+
+    def advance(self, now: int) -> None:
+        """Something changed that may let the update in hand go on, or hold it back."""
+        job = self._job
+        if job is None:
+            return
+        why = blocked_by(job, self._shared.conditions, now)
+        if not why:
+            job.wake_at = NEVER
+            self._follow(self._install.advance(job, now), now)
+            return
+        self._install.hold()
+        if why == "jitter":
+            job.wake_at = job.start_at
+            self._books.enter(UpdateState.OFFERED)
+        else:
+            job.wake_at = NEVER
+            self._books.enter(UpdateState.WAITING, why)
+
+    def due(self, now: int) -> None:
+        """The jitter is over, or a trial fell silent."""
+        if now < self.at:
+            return
+        if self._clock.running:
+            self.judge(now)
+        else:
+            self.advance(now)
+
+    def fetched(self, now: int) -> None:
+        """The download ended."""
+        if self._job is not None:
+            self._follow(self._install.fetched(self._job, now), now)
+
+    def file_read(self, read: FileRead, now: int) -> None:
+        """Answer to `ReadFile`."""
+        self._follow(self._install.file_read(self._job, read, now), now)
+
+    def file_hashed(self, hashed: FileHashed, now: int) -> None:
+        """Answer to `HashFile`."""
+        self._follow(self._install.file_hashed(self._job, hashed, now), now)
+
+    def kit_ran(self, ran: KitRan, now: int) -> None:
+        """Answer to `RunKit`."""
+        self._follow(self._install.kit_ran(self._job, ran, now), now)
+
+    def storage_failed(self, now: int) -> None:
+        """Storage refused a write: an update cannot go on, what runs for good still does."""
+        self.storage_failures += 1
+        self._shared.note(NoteKind.STORAGE_FAILED, self.storage_failures)
+        if self._slots.trial is not None:
+            self._back(UpdateState.ROLLED_BACK, "storage", now, failed=False)
+        elif self._job is not None:
+            self._install.storage_failed()
+            self._conclude(UpdateState.FAILED, "storage")
+
+    # -- wants --------------------------------------------------------------------------------------
+
+    def _adopt(self, want: Want, raw: bytes, now: int) -> None:
+        books, job, trial = self._books, self._job, self._slots.trial
+        if trial is not None:
+            books.take(want, raw)
+            if self._slots[trial.slot].manifest == want.manifest:
+                self._slots.rename_trial(want.generation, want.deployment, want.attempt)
+                books.enter(UpdateState.TRIAL)
+            elif not want.hold:
+                self._back(UpdateState.SUPERSEDED, "", now, failed=False)
+            self._shared.save_state()
+        elif job is not None and job.want.manifest == want.manifest:
+            books.take(want, raw)
+            job.want = want
+            self._shared.save_state()
+            self.advance(now)
+        else:
+            if job is not None:
+                books.enter(UpdateState.SUPERSEDED)
+                books.tell()
+                self._drop_job()
+            books.take(want, raw)
+            self._plan(want, now)
+
+    def _plan(self, want: Want, now: int) -> None:
+        """Begin to follow the newest want."""
+        slots = self._slots
+        if slots.committed and slots[slots.committed].manifest == want.manifest:
+            self._conclude(UpdateState.COMMITTED, "", tell=False)
+            return
+        refusal = self._refusal(want, now)
+        if refusal is not None:
+            self._conclude(*refusal)
+            return
+        jitter_ns = self._shared.dice.below(want.jitter_ms * MS + 1)
+        self._job = Job(want, now + jitter_ns)
+        self._books.enter(UpdateState.OFFERED)
+        self._shared.save_state()
+        self.advance(now)
+
+    def _refusal(self, want: Want, now: int) -> tuple[UpdateState, str] | None:
+        if self._slots.is_banned(want.manifest):
+            return UpdateState.REJECTED, "quarantined"
+        wall_ms = self._shared.wall_ms(now)
+        if want.expires_ms and wall_ms is not None and wall_ms > want.expires_ms:
+            return UpdateState.CANCELED, "expired"
+        if not 0 < want.manifest_bytes <= ENVELOPE_BYTES_MAX:
+            return UpdateState.REJECTED, "manifest:size"
+        return None
+
+    def _follow(self, outcome: Outcome, now: int) -> None:
+        """Do what an outcome of the steps asks for."""
+        job = self._job
+        if outcome is None or job is None:
+            return
+        if outcome is not READY:
+            self._conclude(*outcome)
+            return
+        why = blocked_by(job, self._shared.conditions, now)
+        if not why and not self._work.enabled:
+            why = "killed"
+        if why:
+            self._books.enter(UpdateState.WAITING, why)
+        else:
+            self._begin_trial(job.want, now)
+
+    def _conclude(self, state: UpdateState, reason: str, *, tell: bool = True) -> None:
+        """The newest want has ended."""
+        self._books.enter(state, reason)
+        if tell:
+            self._books.tell()
+        self._drop_job()
+        self._shared.report_due = True
+        self._shared.save_state()
+
+    def _drop_job(self) -> None:
+        self._install.drop()
+        self._job = None
+
+    # -- the trial ----------------------------------------------------------------------------------
+
+    def _begin_trial(self, want: Want, now: int) -> None:
+        self._drop_job()
+        self._slots.begin_trial(
+            Trial(
+                slot=self._slots.inactive,
+                generation=want.generation,
+                deployment=want.deployment,
+                attempt=want.attempt,
+                trial_ms=want.policy.trial_ms,
+            )
+        )
+        self._clock.begin(want.policy.trial_ms)
+        self._books.enter(UpdateState.TRIAL)
+        self._books.tell()
+        self._shared.save_state()
+        self._work.switch(now)
+
+    def _trial_after_boot(self, now: int) -> None:
+        boots = self._slots.rebooted()
+        trial = self._slots.trial
+        assert trial is not None, "the trial went while its boots were counted"
+        self._shared.note(NoteKind.TRIAL_REBOOTED, boots)
+        if boots > self._shared.config.trial_boots_max:
+            self._back(UpdateState.ROLLED_BACK, "runtime:reboot", now, failed=True)
+            return
+        self._clock.begin(trial.trial_ms)
+        self._books.enter(UpdateState.TRIAL)
+        self._shared.save_state()
+        self._work.switch(now)
+
+    def judge(self, now: int) -> None:
+        """Look at the frames of the trial: commit, go back, or go on."""
+        verdict = self._clock.verdict(now)
+        if verdict is Verdict.FAILED:
+            reason = "runtime:errors" if self._clock.errors else "runtime:silent"
+            self._back(UpdateState.ROLLED_BACK, reason, now, failed=True)
+        elif verdict is Verdict.PASSED:
+            self._books.enter(UpdateState.COMMITTED)
+            self._books.tell()
+            self._clock.end()
+            self._slots.commit()
+            self._after_trial(now)
+
+    def _back(self, state: UpdateState, reason: str, now: int, *, failed: bool) -> None:
+        """End the trial and run the committed slot again."""
+        self._books.enter(state, reason)
+        self._books.tell()
+        self._clock.end()
+        self._slots.roll_back(failed=failed)
+        if failed:
+            self._shared.note(NoteKind.QUARANTINED, len(self._slots.bad))
+        self._shared.save_state()
+        self._work.switch(now)
+        self._after_trial(now)
+
+    def _after_trial(self, now: int) -> None:
+        """Save; a want that came during the trial and asks for something else is followed now."""
+        self._shared.report_due = True
+        self._shared.save_state()
+        want = self._books.want
+        if want is not None and self._books.status.generation != want.generation:
+            self._plan(want, now)
+
+    def validate(self) -> None:
+        """Check that job and trial fit each other, and that an update in hand waits for something.
+
+        Raises:
+            AssertionError: they do not, or it does not.
+        """
+        trial, job, status = self._slots.trial, self._job, self._books.status
+        assert trial is None or job is None, "a trial and an update in hand at once"
+        assert self._clock.running == (trial is not None), "the trial's clock and marker disagree"
+        if job is None:
+            assert not self._install.waits, "a download or an answer that nobody wants"
+            return
+        assert not self._books.over, "an update in hand that is over"
+        held = status.state is UpdateState.WAITING
+        waits = self._install.waits or job.wake_at != NEVER
+        assert held or waits, f"the update in state {status.state.name} waits for nothing"

@@ -1,0 +1,240 @@
+"""Inference: when frames are captured and what is done about what they show.
+
+Decides bursts (one a telemetry window), the local alarm and what of a burst goes to telemetry and to
+the trial's clock. Leaves out which slot is active (update.py), what is enabled (flags.py) and the
+window's bytes (telemetry.py).
+
+In steady state there is one stimulus a window: `FramesRan` ends one, and its answer begins the next.
+
+Rules: no frame before the kill list of this boot is in force, except that a device without a
+connection trusts the last one it knew after a grace; the first window of a boot begins at a random
+phase, so a fleet's windows do not end together; every frame that ran is in exactly one window, also
+when a burst was cut; an alarm sounds once until the reading has fallen below its hysteresis.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from devicesdk.agent.effects import Act, Activate, CutBurst, RunModel
+from devicesdk.agent.flags import Flags
+from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.outbox import Outbox
+from devicesdk.agent.shared import Shared
+from devicesdk.agent.slots import Slots
+from devicesdk.agent.stimuli import FramesRan
+from devicesdk.agent.telemetry import ERROR, READING, Rows, encode_window
+from devicesdk.agent.trial import TrialClock
+from devicesdk.wire.timebase import NEVER, SECOND
+
+TRIAL_BURST_NS_MIN: Final = SECOND
+
+
+class Work:
+    """The bursts of one boot."""
+
+    __slots__ = (
+        "_bundle8",
+        "_burst_in_trial",
+        "_burst_started",
+        "_cut",
+        "_flags",
+        "_gate_at",
+        "_outbox",
+        "_shared",
+        "_slots",
+        "_start_at",
+        "_trial",
+        "_window_seq",
+        "alarm",
+        "at",
+        "burst",
+        "enabled",
+        "running",
+    )  # fmt: skip
+
+    def __init__(
+        self, shared: Shared, slots: Slots, flags: Flags, outbox: Outbox, trial: TrialClock
+    ) -> None:
+        self._shared = shared
+        self._slots = slots
+        self._flags = flags
+        self._outbox = outbox
+        self._trial = trial
+        self.at = NEVER
+        """When the next burst may begin, if that is not at once."""
+        self.burst = 0
+        """Number of the burst that runs or ran last."""
+        self.running = False
+        self.alarm = False
+        self.enabled = flags.enabled(shared.config.inference_feature)
+        self._cut = False
+        self._start_at = self._gate_at = 0
+        self._burst_started = 0
+        self._burst_in_trial = False
+        self._bundle8 = b""
+        self._window_seq = 0
+
+    # -- when ---------------------------------------------------------------------------------------
+
+    def booted(self, now: int) -> None:
+        """Draw the phase of this boot's windows, and wait for the kill list."""
+        shared = self._shared
+        self._start_at = now + shared.dice.below(shared.config.window_ns)
+        self._gate_at = now + shared.config.kill_grace_ns
+
+    def subscribed(self, now: int) -> None:
+        """The kill list, if there is one, comes now or has come."""
+        self._gate_at = min(self._gate_at, now + self._shared.config.kill_settle_ns)
+        self.go(now)
+
+    def kill_list_came(self, now: int) -> None:
+        """The kill list of this moment is in force."""
+        self._gate_at = min(self._gate_at, now)
+        self.permit(now)
+
+    def permit(self, now: int) -> None:
+        """Flags or kills changed: stop at once, or begin again at a phase of its own."""
+        enabled = self._flags.enabled(self._shared.config.inference_feature)
+        if enabled is not self.enabled:
+            self.enabled = enabled
+            self._trial.restart()
+            if enabled:
+                phase = self._shared.dice.below(self._shared.config.window_ns)
+                self._start_at = max(self._start_at, now + phase)
+            else:
+                self.cut()
+        self.go(now)
+
+    def switch(self, now: int) -> None:
+        """Run what the slots say is active, from now on. The saved state says so already."""
+        self.cut()
+        active, image = self._slots.active, self._slots.running
+        self._shared.out.append(Activate(active, image.manifest, image.variant))
+        self.go(now)
+
+    def cut(self) -> None:
+        """End the burst that runs; its frames are reported when `FramesRan` says how many."""
+        if self.running and not self._cut:
+            self._cut = True
+            self._shared.out.append(CutBurst(self.burst))
+
+    def go(self, now: int) -> None:
+        """Begin a burst if one may begin; else know when to look again."""
+        if self.running or not self.enabled or not self._slots.active:
+            self.at = NEVER
+            return
+        earliest = self._gate_at
+        if not self._trial.running and self._start_at > earliest:
+            earliest = self._start_at
+        if now < earliest:
+            self.at = earliest
+            return
+        self.at = NEVER
+        self._begin(now)
+
+    def due(self, now: int) -> None:
+        """It is time to look again."""
+        if now >= self.at:
+            self.go(now)
+
+    def _begin(self, now: int) -> None:
+        config, slots = self._shared.config, self._slots
+        span, frames = config.window_ns, config.window_frames
+        if self.alarm:
+            frames *= config.alarm_frames_factor
+        self._burst_in_trial = self._trial.running
+        late = (now - self._start_at) % span
+        if self._burst_in_trial:
+            left = self._trial.burst_begins(now)
+            span = min(span, max(left, TRIAL_BURST_NS_MIN))
+            frames = max(frames, config.trial_frames_min)
+        elif late:
+            span, frames = _to_the_beat(span, frames, span - late)
+        self.burst += 1
+        self.running = True
+        self._cut = False
+        self._burst_started = now
+        self._bundle8 = slots.running.manifest[:8]
+        # Rounded up: a trial's burst must not end before the trial does.
+        self._shared.out.append(RunModel(self.burst, slots.active, frames, -(-span // frames)))
+
+    # -- what came of it ------------------------------------------------------------------------------
+
+    def frames_ran(self, ran: FramesRan, now: int) -> bool:
+        """Report a burst that is over; False when it is none of ours. The next one begins by `go`."""
+        if ran.burst != self.burst or not self.running:
+            return False
+        self.running = self._cut = False
+        if not ran.frames:
+            return True
+        rows = ran.readings.rows()
+        config = self._shared.config
+        self._window_seq += 1
+        payload, errors = encode_window(
+            self._shared.boot_id,
+            self._window_seq,
+            self._bundle8,
+            self._flags.rev,
+            now - self._burst_started,
+            ran,
+            rows,
+            sketches=config.sketches,
+        )
+        if self._burst_in_trial and self._trial.running:
+            self._trial.count(ran.frames, errors)
+        self._decide(rows, errors)
+        self._outbox.window(payload, now)
+        return True
+
+    def _decide(self, rows: Rows, errors: int) -> None:
+        """Act on the readings, in their order; a frame in error decides nothing."""
+        config = self._shared.config
+        if not errors:
+            # Nearly always nothing crosses its threshold: one comparison instead of a walk.
+            readings = [row[READING] for row in rows]
+            if self.alarm:
+                if min(readings) >= config.alarm_below_permille:
+                    return
+            elif max(readings) <= config.alarm_above_permille:
+                return
+        for row in rows:
+            if row[ERROR]:
+                continue
+            reading = row[READING]
+            if not self.alarm and reading > config.alarm_above_permille:
+                self._alarm_on(reading)
+            elif self.alarm and reading < config.alarm_below_permille:
+                self.alarm = False
+                self._shared.out.append(Act("alarm_off", reading))
+                self._shared.note(NoteKind.ALARM_OFF, reading)
+
+    def _alarm_on(self, reading: int) -> None:
+        self.alarm = True
+        self._shared.out.append(Act("alarm_on", reading))
+        self._shared.note(NoteKind.ALARM_ON, reading)
+        self._outbox.event("alarm", value=reading, digest=self._bundle8)
+        self._shared.save_state()
+
+    def validate(self) -> None:
+        """Check that what should run does, or knows when it will.
+
+        Raises:
+            AssertionError: it does not, or what must not run does.
+        """
+        if self.running:
+            assert self.enabled or self._cut, "a killed feature runs"
+            assert self._slots.active or self._cut, "a burst runs and no slot is active"
+        elif self.enabled and self._slots.active:
+            assert self.at != NEVER, "nothing runs and nothing will"
+
+
+def _to_the_beat(span: int, frames: int, left: int) -> tuple[int, int]:
+    """Length and frames of a window that begins off the beat, `left` ns before the next one.
+
+    Keeps the device's own beat, or a rollout would leave a fleet that reports in step. The frames
+    keep their rate, rounded to nearest: a host that is a little late or early changes nothing. Where
+    not half a frame is left, the window lasts until the beat after.
+    """
+    some = (2 * frames * left + span) // (2 * span)
+    return (left, some) if some else (left + span, frames)

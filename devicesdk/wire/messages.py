@@ -1,0 +1,225 @@
+"""The messages of the wire protocol, as values.
+
+Decides fields, their short keys, types and bounds. Leaves out bytes (codec.py), topics (topics.py)
+and signatures (bundle/trust.py: `Want`, `KillList` and `FlagSnapshot` travel inside a `Signed`).
+
+Rules: field names here are words, keys on the wire are one or two letters; a field that this version
+does not know is kept in `extra` and sent on; instants on the wire are wall-clock milliseconds UTC,
+durations are milliseconds; digests are 32 raw bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, field
+
+from devicesdk.wire import limits
+from devicesdk.wire.errors import Nack, Wait
+
+U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
+U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+U53 = Annotated[int, Meta(ge=0, le=2**53)]
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Digest8 = Annotated[bytes, Meta(min_length=0, max_length=8)]
+Text = Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)]
+Reason = Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
+
+
+class UpdateState(enum.IntEnum):
+    """The life of an update on one device; numbers are the wire's, order is the life's order."""
+
+    IDLE = 0
+    OFFERED = 1
+    WAITING = 2
+    DOWNLOADING = 3
+    DOWNLOADED = 4
+    VERIFIED = 5
+    STAGED = 6
+    TRIAL = 7
+    COMMITTED = 8
+    ROLLED_BACK = 9
+    FAILED = 10
+    REJECTED = 11
+    CANCELED = 12
+    TIMED_OUT = 13
+    SUPERSEDED = 14
+
+    @property
+    def terminal(self) -> bool:
+        """Whether this attempt is over."""
+        return self >= UpdateState.COMMITTED
+
+    @property
+    def failed(self) -> bool:
+        """Whether this attempt ended in a way that a gate counts against the release."""
+        return self in (UpdateState.ROLLED_BACK, UpdateState.FAILED, UpdateState.TIMED_OUT)
+
+
+class WireMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """What all messages share: the fields that a newer peer added, kept as they came."""
+
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Signed(WireMessage, frozen=True, kw_only=True):
+    """An envelope: exact payload bytes, the key that signed them, the Ed25519 signature (64 bytes)."""
+
+    payload: bytes = field(name="p")
+    key_id: Annotated[bytes, Meta(min_length=8, max_length=8)] = field(name="k")
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)] = field(name="s")
+
+
+class UpdatePolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """When a device may act on a want. Percent, degrees Celsius; the defaults ask for nothing."""
+
+    battery_percent_min: Annotated[int, Meta(ge=0, le=100)] = field(name="b", default=0)
+    chip_c_max: Annotated[int, Meta(ge=-50, le=150)] = field(name="t", default=150)
+    plugged: bool = field(name="p", default=False)
+    trial_ms: U32 = field(name="tr", default=60_000)
+
+
+class Want(WireMessage, frozen=True, kw_only=True):
+    """The desired state of one device; the newest generation wins, equal or smaller is ignored."""
+
+    device: Text = field(name="d")
+    generation: U53 = field(name="g")
+    deployment: Text = field(name="r")
+    attempt: U16 = field(name="a", default=0)
+    manifest: Digest = field(name="m")
+    manifest_bytes: U32 = field(name="mb")
+    hold: bool = field(name="h", default=False)
+    """Stay where you are: fetch nothing and begin no trial until a newer generation says otherwise."""
+    policy: UpdatePolicy = field(name="p", default_factory=UpdatePolicy)
+    jitter_ms: U32 = field(name="j", default=0)
+    expires_ms: U53 = field(name="x", default=0)
+    """Wall-clock UTC; 0 means never."""
+    nonce: U53 = field(name="n", default=0)
+
+
+class Have(WireMessage, frozen=True, kw_only=True):
+    """What one device reports of itself; newer by ``(boot_id, seq)``."""
+
+    boot_id: U53 = field(name="b")
+    seq: U53 = field(name="q")
+    generation: U53 = field(name="g", default=0)
+    slot: Annotated[str, Meta(pattern="^[ab]$")] = field(name="sl", default="a")
+    running: bytes = field(name="d", default=b"")
+    """Digest of the manifest that runs, empty when nothing does."""
+    trial: bool = field(name="t", default=False)
+    state: UpdateState = field(name="st", default=UpdateState.IDLE)
+    reason: Reason = field(name="rs", default="")
+    deployment: Text = field(name="r", default="")
+    attempt: U16 = field(name="a", default=0)
+    bytes_done: U53 = field(name="by", default=0)
+    flags_rev: U53 = field(name="fr", default=0)
+    kill_version: U53 = field(name="kv", default=0)
+    hardware_class: Text = field(name="hc", default="")
+    variant: Text = field(name="v", default="")
+
+
+class Link(WireMessage, frozen=True, kw_only=True):
+    """Presence, and the last will. A will can overtake a birth: newer by ``(boot_id, session)``,
+    and within one session offline is final."""
+
+    boot_id: U53 = field(name="b")
+    session: U53 = field(name="q")
+    online: bool = field(name="on")
+
+
+class Get(WireMessage, frozen=True, kw_only=True):
+    """A chunk request: up to `count` chunks of `blob` from `base`, those whose bit in `bitmap` is
+    set (LSB first; empty means all `count`), at most `credit` bytes."""
+
+    transfer: U32 = field(name="x")
+    seq: U32 = field(name="q")
+    blob: Digest = field(name="b")
+    base: U32 = field(name="o")
+    count: Annotated[int, Meta(ge=1, le=limits.ROUND_CHUNKS_MAX)] = field(name="n")
+    bitmap: Annotated[bytes, Meta(max_length=limits.ROUND_CHUNKS_MAX // 8)] = field(
+        name="m", default=b""
+    )
+    credit: U32 = field(name="cr", default=limits.ROUND_BYTES_MAX)
+    rtt_ms: U32 = field(name="rt", default=0)
+
+
+class ControlVerb(enum.StrEnum):
+    """What a `ctl` message asks."""
+
+    WAIT = "wait"
+    NACK = "nack"
+    REPORT = "report"
+    """Publish your `have` again: the gateway reconciles by query."""
+
+
+class Control(WireMessage, frozen=True, kw_only=True):
+    """A verb to one device: never retained, expires after 60 s; a set retain flag is ignored."""
+
+    verb: ControlVerb = field(name="c")
+    transfer: U32 = field(name="x", default=0)
+    seq: U32 = field(name="q", default=0)
+    retry_after_ms: U32 = field(name="ra", default=0)
+    why: Wait | None = field(name="w", default=None)
+    code: Nack | None = field(name="e", default=None)
+
+
+class Event(WireMessage, frozen=True, kw_only=True):
+    """One transition or alarm of a device, from its durable outbox; unique by ``(boot_id, seq)``."""
+
+    boot_id: U53 = field(name="b")
+    seq: U53 = field(name="q")
+    kind: Text = field(name="k")
+    """``update`` (state, reason, digest set), ``alarm`` (value set) or another word."""
+    generation: U53 = field(name="g", default=0)
+    deployment: Text = field(name="r", default="")
+    attempt: U16 = field(name="a", default=0)
+    state: UpdateState = field(name="st", default=UpdateState.IDLE)
+    reason: Reason = field(name="rs", default="")
+    digest: bytes = field(name="d", default=b"")
+    value: int = field(name="v", default=0)
+
+
+class KillList(WireMessage, frozen=True, kw_only=True):
+    """Features that must not run, obeyed before the first inference; monotone version."""
+
+    version: U53 = field(name="v")
+    features: tuple[Text, ...] = field(name="f", default=())
+
+
+class FlagSnapshot(WireMessage, frozen=True, kw_only=True):
+    """All flags of one segment: a flagd document (JSON bytes) and its revision."""
+
+    rev: U53 = field(name="r")
+    segment: Text = field(name="sg")
+    bucketing: Text = field(name="bk", default="flagd-cbor-1")
+    not_after_ms: U53 = field(name="na", default=0)
+    document: Annotated[bytes, Meta(max_length=limits.FLAGS_BYTES_MAX)] = field(name="d")
+
+
+class Telemetry(WireMessage, frozen=True, kw_only=True):
+    """One telemetry window; unique by ``(boot_id, seq)``, gaps visible. Never a raw input.
+
+    Histograms are unsigned LEB128 varints, one count a bin: confidence 20, entropy 16, latency 16
+    (powers of sqrt 2 from 1 ms), features 8 x 10 row by row.
+    """
+
+    boot_id: U53 = field(name="b")
+    seq: U53 = field(name="q")
+    bundle: Digest8 = field(name="d")
+    flags_rev: U53 = field(name="fr", default=0)
+    frames: U32 = field(name="n")
+    span_ms: U32 = field(name="s", default=0)
+    confidence: bytes = field(name="c", default=b"")
+    entropy: bytes = field(name="e", default=b"")
+    latency: bytes = field(name="l", default=b"")
+    features: bytes = field(name="f", default=b"")
+    errors: dict[str, int] = field(name="er", default_factory=dict)
+    throttled: U32 = field(name="th", default=0)
+    chip_c: int = field(name="tc", default=0)
+    battery_percent: Annotated[int, Meta(ge=0, le=100)] = field(name="bt", default=100)
+    probe_residual: int | None = field(name="gp", default=None)
+    """Golden-probe residual in permille of full scale, where a probe ran."""
+    kll: bytes = field(name="kl", default=b"")
+    hll: bytes = field(name="hl", default=b"")

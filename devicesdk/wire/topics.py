@@ -1,0 +1,97 @@
+"""Topic names: who says what where.
+
+Decides the spelling of each topic under the root ``fd/{tenant}`` and the *kind* of message it
+carries. Leaves out the payloads (messages.py) and who may use which topic (the broker's ACL).
+
+Rules: at most 7 slashes and 256 bytes; a retained topic carries state, never a verb; a device id is
+one topic level and one path component, so it may not contain ``/ + # $`` or control characters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from devicesdk.wire import limits
+from devicesdk.wire.errors import BadTopic
+
+ROOT_DEFAULT: Final = "fd/main"
+
+KILL: Final = "kill"
+FLAGS: Final = "flags"
+WANT: Final = "want"
+HAVE: Final = "have"
+LINK: Final = "link"
+GET: Final = "get"
+DAT: Final = "dat"
+CTL: Final = "ctl"
+EV: Final = "ev"
+TEL: Final = "tel"
+
+DEVICE_KINDS: Final = (WANT, HAVE, LINK, GET, DAT, CTL, EV, TEL)
+UPLINK_KINDS: Final = (HAVE, LINK, GET, EV, TEL)
+RETAINED_KINDS: Final = frozenset({KILL, FLAGS, WANT, HAVE, LINK})
+
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+
+
+def check_device_id(device: str) -> str:
+    """Return `device` if it can be one topic level.
+
+    Raises:
+        BadTopic: it cannot.
+    """
+    if not _DEVICE_ID.fullmatch(device):
+        raise BadTopic(
+            f"expected a device id of 1-64 letters, digits or . _ : - that starts with a letter or "
+            f"digit, found {device!r}"
+        )
+    return device
+
+
+class Topics:
+    """The topics of one tenant.
+
+    Args:
+        root: the tenant's root, such as ``fd/main``; at most 4 levels.
+    """
+
+    __slots__ = ("_device_prefix", "kill", "root")
+
+    def __init__(self, root: str = ROOT_DEFAULT) -> None:
+        if not root or root.count("/") > 3 or any(c in root for c in "+#$"):
+            raise BadTopic(f"expected a topic root of 1-4 plain levels, found {root!r}")
+        self.root = root
+        self.kill = f"{root}/k"
+        self._device_prefix = f"{root}/d/"
+
+    def flags(self, segment: str) -> str:
+        """The topic of a segment's retained flag snapshot."""
+        return f"{self.root}/f/{segment}"
+
+    def device(self, device: str, kind: str) -> str:
+        """The topic of `kind` (one of `DEVICE_KINDS`) of one device."""
+        return f"{self._device_prefix}{device}/{kind}"
+
+    def every_device(self, kind: str) -> str:
+        """The filter that matches `kind` of all devices."""
+        return f"{self._device_prefix}+/{kind}"
+
+    def parse(self, topic: str) -> tuple[str, str]:
+        """Split a topic into ``(kind, device or segment)``; the kill list has the segment ``""``.
+
+        Raises:
+            BadTopic: not a topic of this tenant.
+        """
+        prefix = self._device_prefix
+        if topic.startswith(prefix):
+            device, _, kind = topic[len(prefix) :].partition("/")
+            if kind in DEVICE_KINDS and device:
+                return kind, device
+        elif topic == self.kill:
+            return KILL, ""
+        elif topic.startswith(f"{self.root}/f/"):
+            return FLAGS, topic[len(self.root) + 3 :]
+        raise BadTopic(
+            f"expected a topic under {self.root}/, found {topic[: limits.TOPIC_BYTES_MAX]!r}"
+        )

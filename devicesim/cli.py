@@ -1,0 +1,192 @@
+"""Commands of the simulator: `run`, `story`, `scenario validate`, `scenario schema`.
+
+Decides options, exit codes and what goes to which stream: results to standard output, progress and
+errors to standard error. Leaves out all work (rehearse.py, report/).
+
+Exit codes: 0 all checks held; 1 a check failed; 2 the scenario (or another argument) is invalid; 3 the
+simulator itself failed; 4 determinism broke.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter_ns
+from typing import Annotated, Any
+
+import typer
+
+from devicesim.scenario import ScenarioError, schema_text
+
+EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
+RUNS = Path("runs")
+
+ScenarioFile = Annotated[Path, typer.Argument(help="Scenario file (YAML).", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Override a value, such as scale=0.1; repeatable."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+
+scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the simulator's commands."""
+    app.command()(run)
+    app.command()(story)
+    app.add_typer(scenario_app, name="scenario")
+
+
+def run(
+    scenario: ScenarioFile,
+    *,
+    seed: Annotated[
+        int | None, typer.Option(help="Master seed; the scenario's own by default.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Stop at this scenario time, such as 6h.")
+    ] = None,
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option(help="Folder for the files of the run.")] = RUNS,
+    as_json: AsJson = False,
+    expect_digest: Annotated[
+        str | None, typer.Option(help="Exit with 4 unless the trace has this digest.")
+    ] = None,
+) -> None:
+    """Rehearse a scenario in virtual time: a verdict, a trace and a report."""
+    code = _guarded(
+        lambda: _run(scenario, seed, until, overrides or [], out, as_json, expect_digest)
+    )
+    raise typer.Exit(code)
+
+
+def _run(
+    file: Path,
+    seed: int | None,
+    until: str | None,
+    overrides: list[str],
+    out: Path,
+    as_json: bool,  # noqa: FBT001 - passed on by `run` alone
+    expect_digest: str | None,
+) -> int:
+    from devicesdk.wire.timebase import parse_duration
+    from devicesim.rehearse import Rehearsal, open_scenario
+    from devicesim.report.document import encode
+    from devicesim.report.terminal import Progress, summary
+
+    stop = parse_duration(until) if until is not None else None
+    scenario = open_scenario(file, tuple(overrides))
+    if scenario.clock.mode == "real":
+        raise ValueError(
+            "expected clock.mode: virtual, found real: this release rehearses in virtual time"
+        )
+    rehearsal = Rehearsal(scenario, file, seed=seed, out=out, overrides=tuple(overrides))
+    end = min(stop or scenario.clock.duration_ns, scenario.clock.duration_ns)
+    start = datetime.fromtimestamp(scenario.clock.start_unix_ns / 1e9, UTC).isoformat()
+    with Progress(scenario.name, end, perf_counter_ns, clock_start=start) as progress:
+        record = rehearsal.run(stop, lambda now: progress.update(now, **_glance(rehearsal)))
+    report = str(rehearsal.report)
+    if as_json:
+        typer.echo(encode(record, report), nl=False)
+    else:
+        summary(record, report=report)
+    if expect_digest is not None and record.trace_digest != expect_digest:
+        typer.echo(f"expected trace digest {expect_digest}, found {record.trace_digest}", err=True)
+        return EXIT_DIVERGED
+    return EXIT_HELD if record.verdict == "passed" else EXIT_FAILED
+
+
+def _glance(rehearsal: Any) -> dict[str, Any]:
+    world, meter = rehearsal.world, rehearsal.drill.meter
+    return {
+        "online": meter.online_count,
+        "devices": len(world.hosts),
+        "events": world.kernel.events,
+    }
+
+
+def story(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/first-light-42.")
+    ],
+    device: Annotated[str, typer.Argument(help="Device id, such as kiosk-0007.")],
+    *,
+    around: Annotated[
+        str | None, typer.Option(help="Scenario time to look at, such as 8h30m.")
+    ] = None,
+    window: Annotated[str, typer.Option(help="How long before and after.")] = "1h",
+) -> None:
+    """Tell what happened to one device."""
+
+    def tell() -> int:
+        from devicesdk.wire.timebase import parse_duration
+        from devicesim.retell import story_of
+
+        centre = parse_duration(around) if around is not None else None
+        for line in story_of(folder, device, centre, parse_duration(window)):
+            typer.echo(line)
+        return EXIT_HELD
+
+    raise typer.Exit(_guarded(tell))
+
+
+@scenario_app.command("validate")
+def validate(
+    files: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files.")],
+    *,
+    overrides: Overrides = None,
+) -> None:
+    """Check scenario files without running them."""
+    worst = EXIT_HELD
+    for file in files:
+        code = _guarded(lambda file=file: _validate(file, overrides or []))
+        worst = max(worst, code)
+    raise typer.Exit(worst)
+
+
+def _validate(file: Path, overrides: list[str]) -> int:
+    from devicesim.rehearse import open_scenario
+
+    scenario = open_scenario(file, tuple(overrides))
+    devices = sum(group.count for group in scenario.fleet)
+    typer.echo(f"{file}: {scenario.name} is valid ({devices} devices before scale)")
+    return EXIT_HELD
+
+
+@scenario_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    typer.echo(schema_text(), nl=False)
+
+
+def _guarded(work: Any) -> int:
+    """Turn errors into a message on standard error and an exit code."""
+    try:
+        code: int = work()
+    except ScenarioError as error:
+        typer.echo(error.render(_width()), err=True)
+        return EXIT_INVALID
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        typer.echo(f"fleetdrill: {error}", err=True)
+        return EXIT_INVALID
+    except KeyboardInterrupt:
+        typer.echo("fleetdrill: interrupted", err=True)
+        return EXIT_BROKEN
+    except Exception:  # noqa: BLE001 - the last resort: say that it is our fault, and where
+        traceback.print_exc(file=sys.stderr)
+        typer.echo(
+            "fleetdrill: the simulator itself failed; this is a bug, please report it", err=True
+        )
+        return EXIT_BROKEN
+    return code
+
+
+def _width() -> int:
+    import shutil
+
+    return min(110, shutil.get_terminal_size((100, 24)).columns)

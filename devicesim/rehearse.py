@@ -1,0 +1,135 @@
+"""Rehearse a scenario: load, assemble, run, judge, report.
+
+Decides the order of these steps and what is kept of them. Leaves out the console (cli.py) and every
+step itself.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+
+from devicesim.report import document, html, junit
+from devicesim.report.record import RunRecord
+from devicesim.rundir import TraceFile, machine, new_folder, versions, write_trace_index
+from devicesim.scenario import load
+from devicesim.scenario.schema import Scenario
+from devicesim.stock import load_profiles, stock_for
+from devicesim.world.assemble import assemble
+from devicesim.world.drill import Drill
+from devicesim.world.run_record import Circumstances, build_record
+
+
+class Rehearsal:
+    """One run of one scenario.
+
+    Args:
+        scenario: loaded and checked.
+        file: where it came from; bundles and profiles are looked for from there.
+        seed: overrides the scenario's.
+        out: folder for the run's files; None keeps nothing but what is returned.
+        overrides: what ``--set`` changed, for the reproduction line.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        file: Path,
+        *,
+        seed: int | None = None,
+        out: Path | None = None,
+        overrides: tuple[str, ...] = (),
+    ) -> None:
+        self.scenario, self.file, self.overrides = scenario, file, overrides
+        self.seed = scenario.seed if seed is None else seed
+        self.folder = new_folder(out, f"{scenario.name}-{self.seed}") if out is not None else None
+        self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
+        stock = stock_for(scenario, file)
+        self.world = assemble(scenario, stock, seed=self.seed, sink=self._trace_file)
+        self.drill = Drill(self.world)
+
+    @property
+    def report(self) -> Path | None:
+        """Where the report is (or will be)."""
+        return self.folder / "report.html" if self.folder is not None else None
+
+    def run(
+        self, until: int | None = None, pulse: Callable[[int], None] | None = None
+    ) -> RunRecord:
+        """Run to the end and return the record; writes the run's files if there is a folder.
+
+        Args:
+            until: virtual instant to stop at, ns.
+            pulse: called with the virtual instant now and then.
+        """
+        wall, cpu = time.perf_counter(), time.process_time()
+        digest = self.world.run(until, pulse)
+        self._trace_file.close()
+        around = Circumstances(
+            wall_s=time.perf_counter() - wall,
+            cpu_s=time.process_time() - cpu,
+            memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            scenario_digest=sha256(self.file.read_bytes()).hexdigest()[:16],
+            reproduce=self.reproduce(until),
+            machine=machine(),
+            versions=versions(),
+            seeds={"scenario": str(self.scenario.seed), "run": str(self.seed)},
+        )
+        drill = self.drill
+        record = build_record(
+            self.world,
+            drill.meter,
+            drill.recorder,
+            drill.checks,
+            trace_digest=digest,
+            around=around,
+        )
+        if self.folder is not None:
+            self._write(self.folder, record, digest)
+        return record
+
+    def reproduce(self, until: int | None) -> str:
+        """The command that repeats this run bit for bit."""
+        words = ["fleetdrill", "run", str(self.file), "--seed", str(self.seed)]
+        if until is not None:
+            words += ["--until", f"{until // 1_000_000}ms"]
+        for override in self.overrides:
+            words += ["--set", override]
+        return " ".join(words)
+
+    def _write(self, folder: Path, record: RunRecord, digest: str) -> None:
+        write_trace_index(folder, self.world, self.world.trace, digest)
+        (folder / "record.json").write_bytes(msgspec.json.encode(record))
+        (folder / "verdict.json").write_text(document.encode(record, str(self.report)))
+        (folder / "report.html").write_text(html.render(record))
+        (folder / "junit.xml").write_text(junit.to_xml(record))
+        manifest = {
+            "seed": self.seed,
+            "scenario": str(self.file),
+            "overrides": list(self.overrides),
+        }
+        (folder / "manifest.json").write_text(
+            json.dumps({**manifest, **record.machine, **record.versions}, indent=1)
+        )
+
+
+def open_scenario(file: Path, overrides: tuple[str, ...] = ()) -> Scenario:
+    """Load a scenario file with everything it names checked.
+
+    Raises:
+        ScenarioError: it is invalid.
+    """
+    profiles, links = load_profiles(file)
+    return load(
+        str(file),
+        overrides,
+        lambda name: Path(name).read_text(),
+        profiles=profiles,
+        links=links.links,
+    )

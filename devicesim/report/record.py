@@ -1,0 +1,208 @@
+"""What a run leaves behind for people: one plain value, and every report is a view of it.
+Decides the names and units of everything a report may show. The world fills a `RunRecord` at the
+end of a run; `html`, `document`, `junit` and `terminal` read it and measure nothing themselves, so
+the same number is the same in all four. Leaves out how anything was measured.
+
+Rules: instants (`at_s`, `start_s`, ``t_s``) are seconds since the start of the scenario, durations
+end in ``_s``; both are floats because they are shown, never compared. None means *not known* and is
+shown as a dash, which zero is not. Every list may be empty: a run that died early still has a
+report.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import msgspec
+
+CheckKind = Literal["always", "eventually", "sometimes", "finally", "slo"]
+Verdict = Literal["passed", "failed"]
+CHECK_KINDS: Final[tuple[CheckKind, ...]] = ("always", "eventually", "sometimes", "finally", "slo")
+
+
+class GroupRow(msgspec.Struct, frozen=True):
+    """One group of the fleet; `profile` and `link` are the names in the scenario."""
+
+    name: str
+    count: int
+    profile: str = ""
+    link: str = ""
+
+
+class CheckRow(msgspec.Struct, frozen=True):
+    """What became of one check.
+
+    `held` is None when it could not be judged, or was never exercised. `at_s` is the instant at
+    which it first failed, for ``sometimes`` the one at which it was first seen. `count` says how
+    often it was judged, for ``sometimes`` how often it was seen.
+    """
+
+    name: str
+    kind: CheckKind
+    held: bool | None
+    story: str = ""
+    at_s: float | None = None
+    count: int = 0
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """Copies of one kind of message on one leg: ``opened = delivered + dropped + held``."""
+
+    leg: str
+    kind: str
+    opened: int
+    delivered: int
+    dropped: int
+    held: int
+
+
+class WaveRow(msgspec.Struct, frozen=True):
+    """One wave of a rollout, counts in devices.
+
+    `share` is the part of the audience reached when the wave is full (0 to 1), `size` the devices
+    of this wave. `e_value` is the gate's evidence against the new bundle when the wave closed.
+    """
+
+    share: float
+    size: int
+    offered: int = 0
+    exposed: int = 0
+    committed: int = 0
+    failed: int = 0
+    rolled_back: int = 0
+    opened_s: float | None = None
+    closed_s: float | None = None
+    e_value: float | None = None
+    verdict: str = ""
+
+
+class RolloutRow(msgspec.Struct, frozen=True):
+    """One rollout: what it brought, how it ended, and why."""
+
+    id: str
+    bundle: str
+    state: str
+    why: str = ""
+    waves: list[WaveRow] = msgspec.field(default_factory=list)
+
+
+class FlagRow(msgspec.Struct, frozen=True):
+    """One change of flags: how many devices obeyed, and how long after the change they did."""
+
+    at_s: float
+    what: str
+    reached: int
+    p50_s: float | None = None
+    p99_s: float | None = None
+    last_s: float | None = None
+
+
+class Series(msgspec.Struct, frozen=True):
+    """Curves over one set of instants; a value may be NaN where nothing was measured.
+
+    `unit` is ``""`` or ``"devices"`` for counts, ``"share"`` for 0 to 1, else any unit (``C``,
+    ``B/s``, ``1/min``).
+    """
+
+    unit: str
+    t_s: list[float]
+    values: dict[str, list[float]]
+
+
+class Band(msgspec.Struct, frozen=True):
+    """A fault's stretch of time; `kind` is its verb (``partition``) or its family (``network``)."""
+
+    start_s: float
+    end_s: float
+    label: str
+    kind: str = ""
+
+
+class PercentileRow(msgspec.Struct, frozen=True):
+    """Percentiles of one metric in one phase (or window) of the run, values in `unit`."""
+
+    metric: str
+    phase: str
+    n: int
+    p50: float | None = None
+    p90: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    unit: str = "s"
+
+
+class DeviceStory(msgspec.Struct, frozen=True):
+    """Why one device is among the worst, and its filtered log."""
+
+    device: str
+    group: str
+    score_text: str
+    lines: list[str] = msgspec.field(default_factory=list)
+
+
+class BadMinute(msgspec.Struct, frozen=True):
+    """The first minute in which something went wrong that should not have."""
+
+    at_s: float
+    what: str
+    lines: list[str] = msgspec.field(default_factory=list)
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a report shows about one run. `clock_start` is an ISO 8601 instant."""
+
+    scenario: str
+    seed: int
+    verdict: Verdict
+    title: str = ""
+    description: str = ""
+    clock_start: str = "1970-01-01T00:00:00Z"
+    trace_digest: str = ""
+    scenario_digest: str = ""
+    reproduce: str = ""
+
+    devices: int = 0
+    groups: list[GroupRow] = msgspec.field(default_factory=list)
+    virtual_s: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    speedup: float = 0.0
+    events: int = 0
+    inferences: int = 0
+    messages: int = 0
+    windows: int = 0
+    memory_mib: float = 0.0
+
+    checks: list[CheckRow] = msgspec.field(default_factory=list)
+    drops: dict[str, int] = msgspec.field(default_factory=dict)
+    ledger: list[LedgerRow] = msgspec.field(default_factory=list)
+    rollouts: list[RolloutRow] = msgspec.field(default_factory=list)
+    flags: list[FlagRow] = msgspec.field(default_factory=list)
+    series: dict[str, Series] = msgspec.field(default_factory=dict)
+    bands: list[Band] = msgspec.field(default_factory=list)
+    percentiles: list[PercentileRow] = msgspec.field(default_factory=list)
+    worst_devices: list[DeviceStory] = msgspec.field(default_factory=list)
+    first_bad_minute: BadMinute | None = None
+    decisions: dict[str, int] = msgspec.field(default_factory=dict)
+
+    machine: dict[str, str] = msgspec.field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    seeds: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def failed_first(checks: list[CheckRow]) -> list[CheckRow]:
+    """Order checks for reading: failed by the instant they failed, then not judged, then held."""
+    return sorted(checks, key=_reading_order)
+
+
+def first_failure(checks: list[CheckRow]) -> CheckRow | None:
+    """Return the check that failed first; one without an instant counts as failed at the end."""
+    first = failed_first(checks)[:1]
+    return first[0] if first and first[0].held is False else None
+
+
+def _reading_order(check: CheckRow) -> tuple[int, float, int]:
+    rank = 0 if check.held is False else 1 if check.held is None else 2
+    at_s = math.inf if check.at_s is None or rank else check.at_s
+    return rank, at_s, CHECK_KINDS.index(check.kind)

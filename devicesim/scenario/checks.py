@@ -1,0 +1,252 @@
+"""What must hold, what must come to pass, what must have been exercised.
+
+Decides the vocabulary of checks and measures with their units. Leaves out how they are computed
+(`devicesim.world.checks`).
+
+Rules: a check that is not in the vocabulary is refused with the nearest word, so that a misspelt
+check never passes by being absent. All `always` checks run unless a scenario names fewer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from devicesdk.wire.timebase import MINUTE, format_duration
+from devicesim.scenario.errors import Refusal, show
+from devicesim.scenario.fields import Model, PositiveDuration, Share, must_be_one_of
+from devicesim.scenario.quantities import read_duration
+from devicesim.scenario.values import Comparison, Kind, read_comparison
+
+ALWAYS: Final[dict[str, str]] = {
+    "conservation": "every message is delivered, waiting, or dropped with a cause",
+    "no_false_success": "what the gateway calls done runs, committed, on the device",
+    "digest_before_activation": "no byte runs before its digest matched; chunk maps only grow",
+    "resume": "a transfer starts from zero only when storage was lost",
+    "bootable_slot": "every device has a slot that boots",
+    "no_reflash": "a digest that failed on a device is not flashed there again",
+    "hardware_fit": "a device gets only what its hardware and runtime fit",
+    "wave_cap": "no more devices are exposed than the wave allows",
+    "halt_holds": "after a halt nothing of that rollout is activated",
+    "versions_rise": "generations, flag revisions and kill versions never go back",
+    "one_session": "one live session per client id",
+    "dead_link_noticed": "no device believes it is connected past 1.5 keep-alives and grace",
+    "bounded_retry": "retries are bounded in number and rate",
+    "bounded_queues": "queues, transfers and outboxes stay within their limits",
+    "energy": "the energy integral closes within 1 %; no charging below 0 C",
+    "telemetry_counts": "telemetry counts equal inferences executed",
+    "silent_when_off": "a device that is off emits nothing",
+}
+SOMETIMES: Final[dict[str, str]] = {
+    "resumed_mid_chunk": "a transfer went on after a disconnect within a blob",
+    "duplicate_delivered": "a chunk arrived twice",
+    "rollback_ran": "a device went back to its old slot",
+    "session_lost_mid_transfer": "a session was lost while a transfer ran",
+    "throttled_while_updating": "a device was throttled during an update",
+    "died_mid_flash": "power went away while the slot was written",
+    "clock_1970_at_connect": "a device connected with its clock in 1970",
+    "broker_restart_mid_wave": "the broker restarted while a wave ran",
+    "wave_halted_by_itself": "a gate halted a rollout without a person",
+}
+MEASURES: Final[dict[str, tuple[Kind, str]]] = {
+    "online_ratio": (Kind.SHARE, "devices with a live session, of all"),
+    "updated_ratio": (Kind.SHARE, "targeted devices that committed, of the targeted"),
+    "exposed_ratio": (Kind.SHARE, "targeted devices that ever ran the new bundle, of the targeted"),
+    "throttled_ratio": (Kind.SHARE, "devices below full speed for heat, of all"),
+    "stuck": (Kind.COUNT, "devices neither done nor making progress"),
+    "versions": (Kind.COUNT, "different versions that run at the end, per bundle and target"),
+    "bricked": (Kind.COUNT, "devices without a bootable slot"),
+    "rolled_back": (Kind.COUNT, "devices that rolled back"),
+    "halted": (Kind.COUNT, "rollouts halted by a gate"),
+    "open_rollouts": (Kind.COUNT, "rollouts that are not over"),
+    "loss": (Kind.COUNT, "messages lost without a cause"),
+    "dropped": (Kind.COUNT, "messages dropped, with a cause"),
+    "queue_peak": (Kind.COUNT, "most messages ever queued for one session"),
+    "refetched_chunks": (Kind.COUNT, "chunks fetched again though they had arrived"),
+    "reconnect_p50": (Kind.DURATION, "path back to session back, median"),
+    "reconnect_p99": (Kind.DURATION, "path back to session back, 99th percentile"),
+    "kill_p50": (Kind.DURATION, "kill to device obeyed, online devices, median"),
+    "kill_p99": (Kind.DURATION, "kill to device obeyed, online devices, 99th percentile"),
+    "offer_p99": (Kind.DURATION, "wave open to offer received, online devices, 99th percentile"),
+    "update_p50": (Kind.DURATION, "offer to commit, median"),
+    "update_p99": (Kind.DURATION, "offer to commit, 99th percentile"),
+    "halt_delay": (Kind.DURATION, "failure that tips the gate at the gateway to the halt"),
+}
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """A measure from `MEASURES` and what it must satisfy."""
+
+    measure: str
+    must: Comparison
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.must}"
+
+
+class Eventually(msgspec.Struct, frozen=True):
+    """A measure that must hold no later than `within_ns` after each end of the action `after`.
+
+    An action ends with its `for`; one without it as soon as it is done, a heal with an order when
+    the last device is back. Without `after`, time counts from the start.
+    """
+
+    measure: str
+    must: Comparison
+    within_ns: int
+    after: str | None
+
+    def __str__(self) -> str:
+        since = f"after {self.after}" if self.after else "of the start"
+        return f"{self.measure} {self.must} within {format_duration(self.within_ns)} {since}"
+
+
+def _measured(value: object, extra: tuple[str, ...] = ()) -> Measured:
+    form = "one measure with a comparison, such as {stuck: '== 0'}"
+    if not isinstance(value, dict):
+        raise Refusal(form, found=show(value))
+    names = [name for name in value if name not in extra]
+    for name in names:
+        must_be_one_of(name, MEASURES, "a measure", (name,), key=True)
+    if len(names) != 1:
+        raise Refusal(form, found=f"{len(names)} measures", advice="write one item for each")
+    try:
+        return Measured(names[0], read_comparison(value[names[0]], MEASURES[names[0]][0]))
+    except Refusal as refusal:
+        refusal.at = (names[0],)
+        raise
+
+
+def read_measured(value: object) -> Measured:
+    """Read ``{stuck: '== 0'}``."""
+    return _measured(value)
+
+
+def read_eventually(value: object) -> Eventually:
+    """Read ``{online_ratio: '>= .99', within: 30m, after: heal}``."""
+    measured = _measured(value, ("within", "after"))
+    assert isinstance(value, dict)
+    if "within" not in value:
+        raise Refusal("within: how long it may take", found="no such key", advice="`within: 30m`")
+    try:
+        within_ns = read_duration(value["within"])
+    except Refusal as refusal:
+        refusal.at = ("within",)
+        raise
+    after = value.get("after")
+    if after is not None and not isinstance(after, str):
+        raise Refusal("the verb or id of an action", found=show(after), at=("after",))
+    return Eventually(measured.measure, measured.must, within_ns, after)
+
+
+def _words(known: dict[str, str], what: str) -> AfterValidator:
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        for index, name in enumerate(names):
+            must_be_one_of(name, known, what, (index,))
+        return names
+
+    return AfterValidator(check)
+
+
+def _comparisons(*more: str) -> WithJsonSchema:
+    comparison = {"type": "string", "pattern": r"^(<=|>=|==|!=|<|>) *\S+$"}
+    properties: dict[str, Any] = {
+        name: {**comparison, "description": f"{text} ({kind.value})"}
+        for name, (kind, text) in MEASURES.items()
+    }
+    if "within" in more:
+        properties["within"] = {"type": "string", "description": "How long it may take."}
+        properties["after"] = {
+            "type": "string",
+            "description": "Verb or id of an action: counted from each end of it.",
+        }
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "minProperties": 1 + ("within" in more),
+    }
+    if "within" in more:
+        schema["required"] = ["within"]
+    return WithJsonSchema(schema)
+
+
+def read_abort(value: object) -> tuple[Measured, ...]:
+    """Read ``{loss: '> 0'}``: several measures, each with what ends a soak."""
+    if not isinstance(value, dict):
+        raise Refusal("a mapping of measures to comparisons", found=show(value))
+    return tuple(_measured({name: comparison}) for name, comparison in value.items())
+
+
+AMeasured = Annotated[Measured, PlainValidator(read_measured), PlainSerializer(str), _comparisons()]
+AnEventually = Annotated[
+    Eventually, PlainValidator(read_eventually), PlainSerializer(str), _comparisons("within")
+]
+Words = Annotated[tuple[str, ...], Field(max_length=100)]
+
+
+def _all_of_them(value: object) -> object:
+    return tuple(ALWAYS) if value == "all" else value
+
+
+class Checks(Model):
+    """The checks of a run; their verdict is the run's."""
+
+    always: Annotated[Words, _words(ALWAYS, "a check"), BeforeValidator(_all_of_them)] = Field(
+        default=tuple(ALWAYS),
+        description="What holds at every step; all of them by default.",
+        json_schema_extra={"x-items": list(ALWAYS)},
+    )
+    eventually: tuple[AnEventually, ...] = Field(
+        default=(), description="What must come to pass within a time, after an action."
+    )
+    sometimes: Annotated[Words, _words(SOMETIMES, "something to have happened")] = Field(
+        default=(),
+        description="What the run must have exercised.",
+        json_schema_extra={"x-items": list(SOMETIMES)},
+    )
+    at_end: tuple[AMeasured, ...] = Field(
+        default=(), alias="finally", description="What must hold at the end."
+    )
+    slo: tuple[AMeasured, ...] = Field(default=(), description="Service levels over the whole run.")
+
+
+class Leak(Model):
+    """Slopes that a long run may have."""
+
+    rss_mb_per_h: float = Field(default=5.0, ge=0, description="Resident memory, MB per hour.")
+    fds: int = Field(default=0, ge=0, description="File descriptors gained over the run.")
+    tasks: int = Field(default=0, ge=0, description="Tasks gained over the run.")
+
+
+class Soak(Model):
+    """Long runs: windows of percentiles, leak slopes, what aborts."""
+
+    window_ns: PositiveDuration = Field(
+        default=10 * MINUTE, alias="window", description="Length of one window of percentiles."
+    )
+    leak: Leak = Field(default_factory=Leak, description="Slopes that are still no leak.")
+    abort: Annotated[
+        tuple[Measured, ...],
+        PlainValidator(read_abort),
+        PlainSerializer(lambda parts: [str(part) for part in parts]),
+        _comparisons(),
+    ] = Field(default=(), description="Measures that end the run at once.")
+
+
+class Buggify(Model):
+    """Random hardship at named places of our own code, as FoundationDB does it."""
+
+    activate: Share = Field(
+        default=0.0, description="Share of the places that are active in a run."
+    )
+    fire: Share = Field(default=0.0, description="Chance that an active place acts when passed.")

@@ -1,0 +1,181 @@
+"""What is shipped: bundles, staged rollouts with waves and gates, flags and kills.
+
+Decides their options. Leaves out the statistics of a gate and the order of devices in a wave
+(`gateway.core.control`), and what is in a bundle (`devicesdk.bundle`).
+
+Rules: waves are cumulative shares that grow and end at 100 %; a flag step does one thing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesim.scenario.errors import Refusal, show
+from devicesim.scenario.fields import (
+    At,
+    Duration,
+    Increase,
+    Model,
+    Name,
+    PositiveDuration,
+    PositiveShare,
+    Share,
+    Target,
+)
+from devicesim.scenario.selector import EVERYBODY
+
+WAVES_MAX: Final = 32
+_VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?")
+
+
+def read_version(value: object) -> str:
+    """Read a semantic version; YAML takes 1.0 for a number, so the complaint says how to write."""
+    if isinstance(value, str) and _VERSION.fullmatch(value):
+        return value
+    nearest = ""
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        nearest = f"{value}.0" if isinstance(value, float) else f"{value}.0.0"
+    raise Refusal("a version of three numbers, such as 1.4.0", found=show(value), nearest=nearest)
+
+
+Version = Annotated[
+    str,
+    BeforeValidator(read_version),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_VERSION.pattern}$", "examples": ["1.1.0"]}),
+]
+
+
+def rising_waves(waves: tuple[float, ...]) -> tuple[float, ...]:
+    """Insist that waves grow, so that none overlaps the one before, and reach everybody."""
+    for index in range(1, len(waves)):
+        if waves[index] <= waves[index - 1]:
+            raise Refusal(
+                f"a wave larger than the one before ({100 * waves[index - 1]:.4g}%)",
+                found=f"{100 * waves[index]:.4g}%",
+                at=(index,),
+                advice="waves are cumulative, such as [1%, 10%, 25%, 100%]",
+            )
+    if waves[-1] != 1.0:
+        raise Refusal(
+            "a last wave of 100%",
+            found=f"{100 * waves[-1]:.4g}%",
+            at=(len(waves) - 1,),
+            advice="add 100% at the end; to stay below use `target: sample(all, 25%)`",
+        )
+    return waves
+
+
+class Bundle(Model):
+    """A model bundle that the run may ship."""
+
+    id: Name = Field(description="Id of the bundle, the same for all its versions.")
+    version: Version = Field(description="Semantic version.", examples=["1.0.0"])
+    path: str = Field(
+        min_length=1,
+        description="Directory of the bundle, from the working directory.",
+        examples=["models/gauge/1.0.0"],
+    )
+
+    @property
+    def reference(self) -> str:
+        """How rollouts and groups call it: ``id@version``."""
+        return f"{self.id}@{self.version}"
+
+
+class Gate(Model):
+    """What must hold at the end of a wave's soak before the next one starts."""
+
+    failures_max: Share = Field(
+        default=0.02, alias="failures", description="Largest credible share of failed devices."
+    )
+    latency_p95_increase_max: Increase | None = Field(
+        default=None, alias="latency_p95", description="Largest increase of the 95th percentile."
+    )
+    drift: Literal["none", "any"] = Field(
+        default="any", description="none: halt when the wave's outputs drift from the fleet's."
+    )
+
+
+class Policy(Model):
+    """When a device may act on an update; the defaults ask for nothing."""
+
+    battery_min: Share = Field(default=0.0, description="Least battery charge.")
+    chip_c_max: int = Field(
+        default=150, ge=-50, le=150, description="Hottest chip, degrees Celsius."
+    )
+    plugged: bool = Field(default=False, description="Only while on external power.")
+    trial_ns: PositiveDuration = Field(
+        default=MINUTE,
+        alias="trial",
+        description="How long a new bundle is on trial before commit.",
+    )
+
+
+class Rollout(Model):
+    """One staged rollout of one bundle."""
+
+    id: Name = Field(description="Id, for triggers and reports.", examples=["r1"])
+    bundle: str = Field(description="What to ship: id@version.", examples=["gauge@1.1.0"])
+    at_ns: At = Field(alias="at", description="When it starts.", examples=["1h"])
+    target: Target = Field(default=EVERYBODY, description="Which devices it is for.")
+    waves: Annotated[
+        tuple[PositiveShare, ...],
+        Field(min_length=1, max_length=WAVES_MAX),
+        AfterValidator(rising_waves),
+    ] = Field(default=(1.0,), description="Cumulative shares of the target, ending at 100%.")
+    soak_ns: Duration = Field(
+        default=20 * MINUTE, alias="soak", description="How long a finished wave is watched."
+    )
+    gate: Gate = Field(default_factory=Gate, description="What must hold between waves.")
+    on_halt: Literal["revert", "keep"] = Field(
+        default="revert", description="Devices already updated: back to their old bundle, or left."
+    )
+    jitter_ns: Duration = Field(
+        default=0,
+        alias="jitter",
+        description="Each device begins at a moment of its own within this.",
+    )
+    policy: Policy = Field(default_factory=Policy, description="When a device may act.")
+    expires_ns: PositiveDuration = Field(
+        default=7 * 24 * HOUR,
+        alias="expires",
+        description="A device that did not begin by then is out.",
+    )
+
+
+class FlagSetting(Model):
+    """Who gets a feature."""
+
+    percent: float = Field(
+        default=100.0, ge=0, le=100, description="Percent of the target that gets it."
+    )
+    sticky: bool = Field(
+        default=True,
+        description="true: a device keeps its side as percent grows; false: drawn anew.",
+    )
+    target: Target = Field(default=EVERYBODY, description="Devices among which percent is taken.")
+
+
+class FlagStep(Model):
+    """One change of flags: set some, or kill one."""
+
+    at_ns: At = Field(alias="at", description="When.", examples=["2h"])
+    settings: dict[Name, FlagSetting] = Field(
+        default_factory=dict, alias="set", description="Flags to set, by name."
+    )
+    kill: Name | None = Field(
+        default=None,
+        description="A flag to kill: off everywhere at once, offline devices fail safe.",
+    )
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> FlagStep:
+        if bool(self.settings) == (self.kill is not None):
+            found = "both" if self.settings else "neither"
+            advice = "write two steps, one for each" if self.settings else "add one of the two"
+            raise Refusal("either set or kill", found=found, advice=advice)
+        return self

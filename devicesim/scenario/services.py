@@ -1,0 +1,91 @@
+"""The infrastructure of a scenario: the broker, and how devices hold on to it.
+
+Decides their options; the defaults are no hardship (mosquitto's own limits, an agent with the
+back-off of the wire protocol). Leaves out what they do with them: `devicesim.world.broker` and
+`devicesdk.agent`.
+
+Rules: each limit says what happens past it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field, model_validator
+
+from devicesdk.wire.timebase import DAY, MINUTE, SECOND
+from devicesim.scenario.errors import Refusal
+from devicesim.scenario.fields import Duration, Model, PositiveDuration, Rate
+
+UNLIMITED_PER_S: Final = 1e9
+
+
+class Broker(Model):
+    """The MQTT broker that everybody connects to."""
+
+    accept_rate_per_s: Rate = Field(
+        default=UNLIMITED_PER_S,
+        alias="accept_rate",
+        description="New connections accepted at most; what happens past it is `overload`.",
+    )
+    overload: Literal["drop", "refuse", "queue"] = Field(
+        default="queue",
+        description="Connections past accept_rate: queue waits its turn, refuse answers server"
+        " busy, drop never answers.",
+    )
+    queue_max_messages: int = Field(
+        default=1000,
+        alias="queue_max",
+        ge=1,
+        le=1_000_000,
+        description="Messages queued per session; past it the newest is dropped and counted.",
+    )
+    sessions_max: int = Field(
+        default=1_000_000,
+        alias="session_store",
+        ge=1,
+        le=10_000_000,
+        description="Sessions remembered for absent clients; past it the longest absent is lost.",
+    )
+    session_expiry_max_ns: PositiveDuration = Field(
+        default=14 * DAY,
+        alias="session_expiry_max",
+        description="Longest that an absent client's session is kept.",
+    )
+
+
+class Backoff(Model):
+    """The wait before connecting again, growing with each failure."""
+
+    base_ns: PositiveDuration = Field(default=SECOND, alias="base", description="First wait.")
+    cap_ns: PositiveDuration = Field(default=2 * MINUTE, alias="cap", description="Longest wait.")
+    jitter: Literal["decorrelated", "full", "none"] = Field(
+        default="decorrelated",
+        description="decorrelated: from base to three times the last wait; full: from nothing to"
+        " the doubled wait; none: the doubled wait itself, a thundering herd.",
+    )
+
+    @model_validator(mode="after")
+    def _cap_above_base(self) -> Backoff:
+        if self.cap_ns < self.base_ns:
+            raise Refusal("a cap of at least base", found="a smaller one", at=("cap",))
+        return self
+
+
+class Agent(Model):
+    """The device agent's connection settings."""
+
+    keepalive_ns: PositiveDuration = Field(
+        default=60 * SECOND, alias="keepalive", description="MQTT keep-alive interval."
+    )
+    session_expiry_ns: Duration = Field(
+        default=DAY, alias="session_expiry", description="Session expiry asked of the broker."
+    )
+    stable_ns: Duration = Field(
+        default=60 * SECOND,
+        alias="stable_after",
+        description="A session this old resets the back-off.",
+    )
+    backoff: Backoff = Field(
+        default_factory=Backoff, description="Waits between attempts to connect."
+    )

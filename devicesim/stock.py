@@ -1,0 +1,101 @@
+"""Files that a scenario names: profiles, links, bundle sources.
+
+Decides where they are looked for and how a missing one is explained. Leaves out what is in them.
+Profiles are looked for in ``scenarios/profiles`` beside the scenario, then among those that came with
+the package; bundles from the working directory, then from the folders above the scenario.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from devicesdk.inference.source import BundleSource, SourceError, load_source
+from devicesim.models.link_class import LinkBook
+from devicesim.models.profile import Profile, decode_links, decode_profile
+from devicesim.scenario.schema import Scenario
+from devicesim.world.assemble import Stock
+
+LINKS_FILE: Final = "links.yaml"
+_HERE: Final = Path(__file__).parent
+
+
+def profile_folders(scenario_file: Path | None = None) -> list[Path]:
+    """Folders that may hold profiles, nearest first."""
+    folders = [_HERE / "profiles", _HERE.parent / "scenarios" / "profiles"]
+    if scenario_file is not None:
+        folders.insert(0, scenario_file.resolve().parent / "profiles")
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def load_profiles(scenario_file: Path | None = None) -> tuple[dict[str, Profile], LinkBook]:
+    """Read every profile and the book of links.
+
+    Raises:
+        ValueError: a file does not fit its shape; names the place.
+        FileNotFoundError: there is no folder of profiles.
+    """
+    folders = profile_folders(scenario_file)
+    if not folders:
+        raise FileNotFoundError(
+            "expected a folder scenarios/profiles beside the scenario, found none; copy the shipped one"
+        )
+    folder = folders[0]
+    profiles = {
+        path.stem: decode_profile(_read(path), str(path))
+        for path in sorted(folder.glob("*.yaml"))
+        if path.name != LINKS_FILE
+    }
+    links = folder / LINKS_FILE
+    return profiles, decode_links(_read(links), str(links))
+
+
+def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, BundleSource]:
+    """Read the bundle sources that a scenario names, by ``id@version``.
+
+    Raises:
+        SourceError: a bundle is missing, altered, or is another version than the scenario says.
+    """
+    return {
+        bundle.reference: _load_bundle(bundle.reference, bundle.path, scenario_file)
+        for bundle in scenario.bundles
+    }
+
+
+def _load_bundle(reference: str, path: str, scenario_file: Path) -> BundleSource:
+    parents = scenario_file.resolve().parents
+    for base in (Path.cwd(), *parents[:3], _HERE.parent):
+        if (base / path).is_dir():
+            source = load_source(base / path)
+            found = f"{source.spec.id}@{source.spec.version}"
+            if found != reference:
+                raise SourceError(
+                    f"expected bundle {reference} in {base / path}, found {found}; "
+                    "correct id, version or path in the scenario"
+                )
+            return source
+    raise SourceError(
+        f"expected bundle {reference} in {path}, found no such directory from {Path.cwd()} or the "
+        "folders above the scenario; paths are from the working directory"
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping, found {type(content).__name__}")  # noqa: TRY004 - a user's file
+    return content
+
+
+def stock_for(
+    scenario: Scenario,
+    scenario_file: Path,
+    profiles: dict[str, Profile] | None = None,
+    links: LinkBook | None = None,
+) -> Stock:
+    """Everything from files that a scenario needs."""
+    if profiles is None or links is None:
+        profiles, links = load_profiles(scenario_file)
+    return Stock(profiles, links, load_sources(scenario, scenario_file))

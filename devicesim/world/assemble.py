@@ -1,0 +1,351 @@
+"""A scenario becomes a world.
+
+Decides how the scenario's words turn into collaborators: keys, links, bodies, gauges, agents, broker,
+gateway, timeline, checks. Leaves out reading files: profiles, links and bundle sources are handed in
+(`Stock`). Everything random is drawn from streams named by purpose and device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from devicesdk.agent.agent import Identity
+from devicesdk.agent.config import AgentConfig, BackoffConfig
+from devicesdk.bundle.trust import (
+    ROLE_DIRECTOR,
+    ROLE_FLAGS,
+    ROLE_TARGETS,
+    Ed25519Signer,
+    Ed25519Verifier,
+    RememberingVerifier,
+    Verifier,
+)
+from devicesdk.inference.source import BundleSource
+from devicesdk.wire.timebase import DAY, HOUR, MS
+from devicesdk.wire.topics import Topics
+from devicesim.entropy import Entropy
+from devicesim.models import crossing
+from devicesim.models.body import Body
+from devicesim.models.clock import DeviceClock
+from devicesim.models.datastream import Condition, GaugeStream, Site, Sun
+from devicesim.models.flash_wear import FlashWear
+from devicesim.models.link import EpochLink, Link
+from devicesim.models.link_class import LinkBook, QualityTables
+from devicesim.models.profile import Profile
+from devicesim.models.thermal import Ambient
+from devicesim.scenario.fleet import Group, Region
+from devicesim.scenario.population import DeviceSpec, expand
+from devicesim.scenario.schema import Scenario
+from devicesim.world.broker.broker import Broker
+from devicesim.world.broker.limits import BrokerLimits
+from devicesim.world.broker_host import BrokerHost
+from devicesim.world.bundles import InstalledBundle, install
+from devicesim.world.device_host import DeviceHost
+from devicesim.world.device_parts import ModelShelf, Parts, Workshop
+from devicesim.world.flash import Flash
+from devicesim.world.gateway_host import GatewayHost
+from devicesim.world.inference import InferencePool
+from devicesim.world.kernel import Kernel
+from devicesim.world.ledger import Ledger
+from devicesim.world.trace import Trace
+from devicesim.world.watch import Watch
+from devicesim.world.world import World
+from gateway.core import stimuli as hear
+from gateway.core.collect.limits import CollectLimits
+from gateway.core.gateway import Gateway, GatewayConfig
+
+BACKLOG_UNLIMITED = 10_000_000
+PSI_RAISE_MIN = 0.25
+"""A cohort of a few hundred devices is not the training population, and its light changes with the
+hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
+PSI_CLEAR_MAX = 0.12
+
+
+class Stock(msgspec.Struct, frozen=True):
+    """What was read from files for a scenario."""
+
+    profiles: dict[str, Profile]
+    links: LinkBook
+    sources: dict[str, BundleSource]
+    """Bundle sources by ``id@version``."""
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The signing keys of one world, derived from its seed."""
+
+    targets: Ed25519Signer
+    director: Ed25519Signer
+    flags: Ed25519Signer
+
+    def verifier(self) -> Verifier:
+        """What devices are born with."""
+        return RememberingVerifier(
+            Ed25519Verifier(
+                {
+                    ROLE_TARGETS: (self.targets.public,),
+                    ROLE_DIRECTOR: (self.director.public,),
+                    ROLE_FLAGS: (self.flags.public,),
+                }
+            )
+        )
+
+
+def make_keys(seed: int) -> Keys:
+    """Derive a world's keys: the same seed, the same signatures."""
+
+    def signer(role: str) -> Ed25519Signer:
+        return Ed25519Signer(
+            role, blake2b(f"{seed}\0key\0{role}".encode(), digest_size=32).digest()
+        )
+
+    return Keys(signer(ROLE_TARGETS), signer(ROLE_DIRECTOR), signer(ROLE_FLAGS))
+
+
+def assemble(
+    scenario: Scenario,
+    stock: Stock,
+    *,
+    seed: int | None = None,
+    sink: Callable[[bytes], None] | None = None,
+    make_gateway: Callable[[Ed25519Signer, Ed25519Signer], Gateway] | None = None,
+) -> World:
+    """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
+
+    Args:
+        scenario: what to rehearse.
+        stock: profiles, links and bundles that it names.
+        seed: overrides the scenario's.
+        sink: takes the blocks of the trace.
+        make_gateway: builds the core from the director's and the flags' signer.
+    """
+    entropy = Entropy(scenario.seed if seed is None else seed)
+    keys = make_keys(entropy.seed)
+    kernel, trace, ledger, watch = Kernel(), Trace(sink), Ledger(), Watch()
+    topics = Topics()
+    broker = BrokerHost(
+        kernel,
+        Broker(ledger, _broker_limits(scenario)),
+        refuses_when_busy=scenario.broker.overload == "refuse",
+    )
+    build = make_gateway or (
+        lambda director, flags: Gateway(
+            GatewayConfig(
+                collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX)
+            ),
+            director,
+            flags,
+        )
+    )
+    gateway = GatewayHost(
+        kernel, trace, ledger, broker, watch, topics,
+        lambda: build(keys.director, keys.flags), scenario.clock.start_unix_ns // MS,
+    )  # fmt: skip
+    pool, shelf = InferencePool(), ModelShelf()
+    bundles = {
+        name: install(source, keys.targets, gateway.blobs, pool, shelf)
+        for name, source in stock.sources.items()
+    }
+    shop = Workshop(kernel, trace, ledger, broker, watch, shelf, topics)
+    factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier())
+    hosts = [DeviceHost(shop, parts) for parts in factory.all_parts()]
+    world = World(
+        scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
+        broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
+        bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts,
+    )  # fmt: skip
+    _register(world, bundles)
+    for host in hosts:
+        at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
+        kernel.at(at, host.power_on)
+    return world
+
+
+def _broker_limits(scenario: Scenario) -> BrokerLimits:
+    said = scenario.broker
+    unlimited = said.accept_rate_per_s >= 1e9
+    return BrokerLimits(
+        accept_rate_per_s=None if unlimited else said.accept_rate_per_s,
+        accept_backlog_max=BACKLOG_UNLIMITED if said.overload == "queue" else 100,
+        queue_messages_max=said.queue_max_messages,
+        sessions_max=said.sessions_max,
+        session_expiry_ns_max=said.session_expiry_max_ns,
+    )
+
+
+def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
+    """The operator's part before anything happens: bundles, the registry, what the factory shipped."""
+    gateway = world.gateway
+    gateway.start(0)
+    for bundle in bundles.values():
+        gateway.stimulate(
+            hear.RegisterBundle(bundle.manifest, bundle.digest, bundle.envelope_bytes), 0
+        )
+    for host in world.hosts:
+        gateway.stimulate(hear.Enroll(host.device, host.parts.labels), 0)
+    shipped = dict.fromkeys(host.parts.labels["factory"] for host in world.hosts)
+    for name in shipped:
+        if name:
+            plan = hear.RolloutPlan(
+                id=f"factory-{name}", bundle=name, selector=(("factory", name),), initial=True
+            )
+            gateway.stimulate(hear.CreateRollout(plan), 0)
+
+
+class _Factory:
+    """Makes the parts of each device."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        stock: Stock,
+        entropy: Entropy,
+        shop: Workshop,
+        bundles: Mapping[str, InstalledBundle],
+        verifier: Verifier,
+    ) -> None:
+        self._scenario, self._stock, self._entropy = scenario, stock, entropy
+        self._shop, self._bundles, self._verifier = shop, bundles, verifier
+        self._configs = {group.group: _agent_config(scenario, group) for group in scenario.fleet}
+        self._tables: dict[str, QualityTables] = {}
+        self._suns = {
+            name: Sun(_site(scenario, region)) for name, region in scenario.regions.items()
+        }
+        self._indoors = Sun(_site(scenario, None))
+        self.boot_spread_ns = min(HOUR, max(config.window_ns for config in self._configs.values()))
+
+    def all_parts(self) -> list[Parts]:
+        """The parts of every device, in the population's order."""
+        specs = expand(self._scenario, self._stock.profiles, self._entropy)
+        labels = [self._labels(spec) for spec in specs]
+        for rollout in self._scenario.rollouts:
+            for index in rollout.target.select(labels, self._entropy, f"rollout.{rollout.id}"):
+                labels[index][f"rollout-{rollout.id}"] = "yes"
+        return [self._parts(spec, mine) for spec, mine in zip(specs, labels, strict=True)]
+
+    def _labels(self, spec: DeviceSpec) -> dict[str, str]:
+        profile = self._stock.profiles[spec.profile]
+        factory = self._scenario.factory_bundle(self._scenario.group(spec.group))
+        return {
+            **spec.labels,
+            "hardware": profile.hardware.hardware_class,
+            "power": profile.power.supply,
+            "factory": factory.reference if factory is not None else "",
+        }
+
+    def _parts(self, spec: DeviceSpec, labels: dict[str, str]) -> Parts:
+        entropy, profile = self._entropy, self._stock.profiles[spec.profile]
+        config = self._configs[spec.group]
+        return Parts(
+            index=spec.index,
+            identity=self._identity(spec, profile, labels["factory"]),
+            group=spec.group,
+            labels=labels,
+            profile=profile,
+            config=config,
+            verifier=self._verifier,
+            seed=entropy.stream("agent", spec.id).integer(2**53),
+            link=self._link(spec),
+            luck=entropy.stream("path", spec.id),
+            body=self._body(spec, profile),
+            clock=self._clock(spec, profile),
+            flash=Flash(
+                self._shop.chunks, entropy.stream("flash", spec.id), profile.flash.size_bytes
+            ),
+            gauge=self._gauge(spec),
+            topics=self._shop.topics,
+        )
+
+    def _identity(self, spec: DeviceSpec, profile: Profile, factory: str) -> Identity:
+        bundle = self._bundles.get(factory)
+        memory_mib = profile.processor.memory_bytes // 2**20
+        hardware = profile.hardware.hardware_class
+        if bundle is None:
+            return Identity(spec.id, hardware, memory_mib)
+        variant = bundle.manifest.variant_for(hardware, memory_mib)
+        if variant is None:
+            raise ValueError(
+                f"expected bundle {factory} to fit {spec.id} ({hardware}, {memory_mib} MiB) since it "
+                "is what the factory shipped, found no variant for it; give the group another bundle"
+            )
+        return Identity(spec.id, hardware, memory_mib, bundle.digest, variant.name)
+
+    def _link(self, spec: DeviceSpec) -> Link:
+        book, entropy = self._stock.links, self._entropy
+        kind = book.links[spec.link]
+        if spec.link not in self._tables:
+            self._tables[spec.link] = QualityTables(kind, book.classes)
+        streams = (
+            entropy.stream("link.availability", spec.id),
+            entropy.stream("link.epochs", spec.id),
+            entropy.stream("link.loss", spec.id),
+        )
+        return EpochLink(kind, self._tables[spec.link], streams)
+
+    def _body(self, spec: DeviceSpec, profile: Profile) -> Body:
+        region = self._scenario.regions.get(spec.region)
+        usual = profile.surroundings
+        mean = spec.vary.get("ambient_c", region.weather.mean_c if region else usual.mean_c)
+        ambient = Ambient(
+            mean,
+            region.weather.swing_c if region else usual.amplitude_c,
+            usual.enclosure_c,
+            usual.sun_w,
+            -_local_ns(self._scenario, region),
+        )
+        body = Body(
+            profile,
+            self._entropy.stream("body", spec.id),
+            ambient=ambient,
+            soc=spec.vary.get("soc0", 1.0),
+        )
+        health = spec.vary.get("battery_health")
+        if health is not None:
+            body.apply(0, crossing.battery_age(health, 1.0))
+        if "flash_wear" in spec.vary:
+            body.flash = FlashWear(profile.flash, spec.vary["flash_wear"])
+        return body
+
+    def _clock(self, spec: DeviceSpec, profile: Profile) -> DeviceClock:
+        usual = self._entropy.stream("clock", spec.id).normal(0.0, profile.clock.skew_ppm_sigma)
+        skew = spec.vary.get("clock_skew_ppm", usual)
+        start_ms = self._scenario.clock.start_unix_ns // MS
+        return DeviceClock(skew, start_ms, 0, rtc=profile.clock.rtc)
+
+    def _gauge(self, spec: DeviceSpec) -> GaugeStream:
+        sun = self._suns.get(spec.region, self._indoors)
+        gauge = GaugeStream(self._entropy, spec.id, sun)
+        if spec.vary.get("light", 1.0) < 1.0:
+            gauge.apply(Condition.DIM, 1.0 - spec.vary["light"], 0)
+        if spec.vary.get("haze", 0.0) > 0.0:
+            gauge.apply(Condition.HAZE, spec.vary["haze"], 0)
+        if spec.vary.get("blur", 0.0) > 0.0:
+            gauge.apply(Condition.BLUR, min(1.0, spec.vary["blur"] / 16.0), 0)
+        return gauge
+
+
+def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
+    said, cadence = scenario.agent, scenario.telemetry_of(group)
+    return AgentConfig(
+        segment=group.group,
+        keepalive_ns=said.keepalive_ns,
+        session_expiry_ns=said.session_expiry_ns,
+        backoff=BackoffConfig(
+            said.backoff.base_ns, said.backoff.cap_ns, said.stable_ns, said.backoff.jitter
+        ),
+        window_ns=cadence.window_ns,
+        window_frames=cadence.frames,
+    )
+
+
+def _local_ns(scenario: Scenario, region: Region | None) -> int:
+    """Local time of day at instant 0, ns."""
+    offset = region.utc_offset_h if region is not None else 0.0
+    return (scenario.clock.start_unix_ns + round(offset * HOUR)) % DAY
+
+
+def _site(scenario: Scenario, region: Region | None) -> Site:
+    day_of_year = scenario.clock.start_unix_ns // DAY % 365 + 1
+    return Site(day_of_year=day_of_year, clock_ns=_local_ns(scenario, region))

@@ -1,0 +1,69 @@
+"""Which faults of the timeline last at an instant.
+
+Decides when a fault is over: at the end of its own time, or, for faults of links, when a heal that
+aims at the same devices (or at all of them) is over. Leaves out what faults do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from devicesim.scenario.faults import Bandwidth, Heal, Latency, Loss, Partition
+from devicesim.scenario.selector import All
+
+if TYPE_CHECKING:
+    from devicesim.scenario.schema import Scenario
+
+_LINK_FAULTS: Final = (Partition, Latency, Bandwidth, Loss)
+
+
+class Lasting:
+    """Follows begins and ends; the same key may be on more than once.
+
+    Args:
+        scenario: whose timeline it is.
+    """
+
+    __slots__ = ("_ends", "_since", "begun")
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._since: dict[str, list[tuple[int, int]]] = {}
+        self.begun: dict[str, int] = {}
+        """How often each key began."""
+        self._ends: dict[str, list[str]] = {}
+        for heal in scenario.timeline:
+            if isinstance(heal, Heal) and heal.target is not None:
+                self._ends[heal.key] = [
+                    action.key
+                    for action in scenario.timeline
+                    if isinstance(action, _LINK_FAULTS)
+                    and action.for_ns is None
+                    and (
+                        isinstance(heal.target.node, All) or str(heal.target) == str(action.target)
+                    )
+                ]
+
+    def lasts(self, key: str) -> bool:
+        """Whether a fault lasts now."""
+        return bool(self._since.get(key))
+
+    def begins(self, key: str, devices: int, now: int) -> None:
+        """A fault begins on so many devices."""
+        self._since.setdefault(key, []).append((now, devices))
+        self.begun[key] = self.begun.get(key, 0) + 1
+
+    def ends(self, key: str) -> list[tuple[str, int, int]]:
+        """A fault ends; returns all that are over with it, as (key, began, devices)."""
+        over = []
+        waiting = self._since.get(key)
+        if waiting:
+            over.append((key, *waiting.pop(0)))
+        for other in self._ends.get(key, ()):
+            over += [(other, *one) for one in self._since.pop(other, ())]
+        return over
+
+    def rest(self) -> list[tuple[str, int, int]]:
+        """All that last still, as (key, began, devices); they are over now."""
+        over = [(key, *one) for key, ones in self._since.items() for one in ones]
+        self._since.clear()
+        return over

@@ -1,0 +1,53 @@
+"""A burst of frames on a virtual device: captured one by one, looked at when it is over.
+
+Decides which frames had been captured when a burst ends early, and what the burst cost the body. Leaves
+out what the frames show (models/datastream.py) and how results are computed (world/inference.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from devicesdk.agent import effects as ask
+from devicesdk.wire.timebase import NEVER
+from devicesim.world.device_parts import LazyRows
+
+if TYPE_CHECKING:
+    from devicesim.world.device_host import DeviceHost
+
+
+class Burst:
+    """Frames being captured and inferred, results not looked at before they are due."""
+
+    __slots__ = ("_handle", "_host", "cost", "effect", "started_at")
+
+    def __init__(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:
+        shop, parts = host.shop, host.parts
+        self._host, self.effect, self.started_at = host, effect, now
+        model = shop.models.get((host.manifest, host.variant))
+        spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
+        self._handle = model.submit(parts.kernel_class(), spec)
+        self.cost = parts.body.run_burst(
+            now, effect.frames, effect.period_ns, model.macs, model.precision
+        )
+        host.burst_alarm.arm(now + effect.frames * effect.period_ns)
+
+    def captured(self, now: int) -> int:
+        """Frames captured by `now`: the first at the start, then one each period."""
+        return min(self.effect.frames, (now - self.started_at) // max(1, self.effect.period_ns) + 1)
+
+    def finish(self, now: int) -> int:
+        """End it; returns how many frames ran."""
+        self._host.burst_alarm.arm(NEVER)
+        ran = self.captured(now)
+        if ran < self.effect.frames:
+            self._host.parts.body.cut_burst(now)
+        return ran
+
+    def readings(self, ran: int) -> LazyRows:
+        """The results of the first `ran` frames, computed when looked at."""
+        return self._handle.first(ran)
+
+    def discard(self) -> None:
+        """Nobody will look."""
+        self._handle.discard()

@@ -1,0 +1,81 @@
+"""The checks of a virtual world: what always holds, what must come to pass, what must have happened.
+
+Decides which class keeps which promise of the scenario language; a test holds the two vocabularies
+against each other. Leaves out the promises' meaning, which each class states.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from devicesim.world.checks import (
+    halts,
+    images,
+    messages,
+    physics,
+    releases,
+    retries,
+    sometimes,
+    transfers,
+    versions,
+    waves,
+)
+from devicesim.world.checks.check import Check, Story
+from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
+
+if TYPE_CHECKING:
+    from devicesim.world.measures import Meter
+    from devicesim.world.world import World
+
+__all__ = ["ALWAYS_CHECKS", "SOMETIMES_CHECKS", "Check", "Story", "make_checks"]
+
+_ALWAYS: Final[tuple[type[Check], ...]] = (
+    messages.Conservation,
+    releases.NoFalseSuccess,
+    images.DigestBeforeActivation,
+    transfers.Resume,
+    images.BootableSlot,
+    images.NoReflash,
+    images.HardwareFit,
+    waves.WaveCap,
+    halts.HaltHolds,
+    versions.VersionsRise,
+    messages.OneSession,
+    messages.DeadLinkNoticed,
+    retries.BoundedRetry,
+    messages.BoundedQueues,
+    physics.Energy,
+    physics.TelemetryCounts,
+    messages.SilentWhenOff,
+)
+_SOMETIMES: Final[tuple[type[Check], ...]] = (
+    sometimes.ResumedMidChunk,
+    sometimes.DuplicateDelivered,
+    sometimes.RollbackRan,
+    sometimes.SessionLostMidTransfer,
+    sometimes.ThrottledWhileUpdating,
+    sometimes.DiedMidFlash,
+    sometimes.Clock1970AtConnect,
+    sometimes.BrokerRestartMidWave,
+    sometimes.WaveHaltedByItself,
+)
+ALWAYS_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _ALWAYS}
+SOMETIMES_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _SOMETIMES}
+
+
+def make_checks(world: World, meter: Meter) -> list[Check]:
+    """Make the checks that the world's scenario asks for; they already hear what is said.
+
+    Args:
+        world: what is watched; the caller adds each check to its `watch`.
+        meter: reads measures, and owns the hearing that the checks are added to.
+    """
+    wanted = world.scenario.checks
+    checks: list[Check] = [ALWAYS_CHECKS[name](world) for name in wanted.always]
+    checks += [SOMETIMES_CHECKS[name](world) for name in wanted.sometimes]
+    checks += [EventuallyCheck(world, meter, must) for must in wanted.eventually]
+    checks += [Finally(world, meter, must) for must in wanted.at_end]
+    checks += [ServiceLevel(world, meter, must) for must in wanted.slo]
+    for check in checks:
+        meter.hearing.add(check)
+    return checks

@@ -1,0 +1,473 @@
+"""The virtual device: drives one agent with stimuli and performs what it asks for.
+
+The twin of the host on a real device. Decides how effects meet this world's flash, path, body and
+models, and how long that takes. Leaves out every decision about updates, flags or telemetry: those
+are the agent's. Five steps for each stimulus: settle, handle, perform, ask for the deadline, re-arm.
+
+Rules: nothing happens to a device that is off; effects are performed in their order and power can go
+between any two (`fuse`); what the agent hears about itself comes from the body's sensors, never from
+the world's truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from devicesdk.agent import effects as ask
+from devicesdk.agent import stimuli as hear
+from devicesdk.agent.agent import Agent
+from devicesdk.wire import codec
+from devicesdk.wire.timebase import MS, NEVER, SECOND
+from devicesim.models.crossing import Crossing
+from devicesim.world.broker.packets import Connect, Message, Will
+from devicesim.world.broker_host import ConnectRequest
+from devicesim.world.burst import Burst
+from devicesim.world.device_parts import Parts, Workshop
+from devicesim.world.flash import FlashFullError
+from devicesim.world.ledger import DropCause
+from devicesim.world.path import Path
+
+BOOT_NS: Final = 8 * SECOND
+READ_BYTES_PER_S: Final = 80_000_000
+_DIES: Final = frozenset({Crossing.SHUTDOWN, Crossing.BROWN_OUT, Crossing.EMPTY})
+_REVIVES: Final = frozenset({Crossing.COOLED, Crossing.REVIVED})
+
+
+class DeviceHost:
+    """One device of the world.
+
+    Args:
+        shop: what all devices share.
+        parts: what is this device's own.
+    """
+
+    __slots__ = (
+        "_burst",
+        "_crossing",
+        "_deadline",
+        "_performing",
+        "_queue",
+        "agent",
+        "alarm_sounds",
+        "boot_id",
+        "burst_alarm",
+        "frames_lost",
+        "frames_run",
+        "fuse",
+        "index",
+        "manifest",
+        "on",
+        "online",
+        "parts",
+        "path",
+        "shop",
+        "slot",
+        "topics",
+        "variant",
+        "wanted_on",
+    )  # fmt: skip
+
+    def __init__(self, shop: Workshop, parts: Parts) -> None:
+        self.shop, self.parts, self.index = shop, parts, parts.index
+        self.path = Path(shop.kernel, shop.ledger, shop.broker, parts.link, parts.luck, self)
+        self.topics = shop.topics
+        self.agent: Agent | None = None
+        self.boot_id = 0
+        self.on = self.online = False
+        self.wanted_on = True
+        self.slot, self.manifest, self.variant = "", b"", ""
+        self.alarm_sounds = False
+        self.frames_run = self.frames_lost = 0
+        self.fuse = -1
+        """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
+        self._burst: Burst | None = None
+        self._queue: list[hear.AnyStimulus] = []
+        self._performing = False
+        self._deadline = shop.kernel.alarm(self._deadline_comes)
+        self._crossing = shop.kernel.alarm(self._body_crosses)
+        self.burst_alarm = shop.kernel.alarm(self._burst_ends)
+
+    @property
+    def device(self) -> str:
+        """The device's id."""
+        return self.parts.identity.device
+
+    # -- power ----------------------------------------------------------------------------------
+
+    def power_on(self, now: int, _: object = None) -> None:
+        """Boot: the agent is restored from its files."""
+        if self.on or not self.wanted_on:
+            return
+        parts = self.parts
+        self.on = True
+        self.boot_id += 1
+        parts.body.power_on(now)
+        parts.clock.boot(now)
+        flash = parts.flash
+        self.agent = Agent.restore(
+            parts.config,
+            parts.identity,
+            parts.verifier,
+            parts.seed,
+            flash.read("state"),
+            flash.read("map"),
+            self.shop.digests,
+        )
+        for seen in self.shop.watch.booted:
+            seen(self, now)
+        wall = parts.clock.wall_ms(now)
+        self.stimulate(
+            hear.Booted(
+                self.boot_id, wall if wall > 0 else None, self.path.carrier, self.conditions()
+            ),
+            now,
+        )
+        self._watch_body(now)
+
+    def power_off(self, now: int, *, tear: bool = True) -> None:
+        """Power goes: RAM is lost, unsynced writes are torn, the connection falls silent."""
+        if not self.on:
+            return
+        self.path.close(now, DropCause.POWER_OFF)
+        self._end_burst_unheard(now)
+        self.on = self.online = False
+        self.agent = None
+        self._queue.clear()
+        self._deadline.arm(NEVER)
+        if tear:
+            self.parts.flash.cut()
+        else:
+            self.parts.flash.sync_all()
+        self.parts.body.power_off(now)
+        self.shop.trace.row(now, self.index, "power off", int(tear))
+        for seen in self.shop.watch.went_off:
+            seen(self, now)
+        self._watch_body(now)
+
+    def reboot(self, now: int, *, tear: bool) -> None:
+        """Off, and on again after the time that a boot takes."""
+        self.power_off(now, tear=tear)
+        self.shop.kernel.at(now + BOOT_NS, self.power_on)
+
+    def _body_crosses(self, now: int) -> None:
+        body = self.parts.body
+        outlook = body.next_crossing(now)
+        if outlook is not None and outlook[0] <= now:
+            self._meet(now, outlook[1], happened=body.on_crossing(now, outlook[1]))
+        self._watch_body(now)
+
+    def _meet(self, now: int, crossing: Crossing, *, happened: bool) -> None:
+        if not happened:
+            return
+        self.shop.trace.row(
+            now, self.index, "body " + crossing.name.lower(), int(self.conditions().chip_c)
+        )
+        if crossing in _DIES:
+            self.power_off(now)
+        elif crossing in _REVIVES:
+            self.shop.kernel.at(now + BOOT_NS, self.power_on)
+        elif self.on:
+            self.stimulate(hear.ConditionsChanged(self.conditions()), now)
+
+    def _watch_body(self, now: int) -> None:
+        outlook = self.parts.body.next_crossing(now)
+        self._crossing.arm(NEVER if outlook is None else max(outlook[0], now + MS))
+
+    def body_changed(self, now: int) -> None:
+        """A fault has modified the body: look again at what comes next."""
+        if self.on:
+            self.stimulate(hear.ConditionsChanged(self.conditions()), now)
+        self._watch_body(now)
+
+    def conditions(self) -> hear.Conditions:
+        """What the sensors say."""
+        chip_c, soc, throttled, plugged = self.parts.body.sense()
+        return hear.Conditions(int(soc * 100), plugged, round(chip_c), throttled)
+
+    # -- the five steps -------------------------------------------------------------------------
+
+    def stimulate(self, stimulus: hear.AnyStimulus, now: int) -> None:
+        """Hand a stimulus to the agent and perform what it asks for."""
+        if not self.on:
+            return
+        connection = self.path.connection
+        if connection is not None and connection.late_acks:
+            connection.settle(now)
+        self._queue.append(stimulus)
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._queue and self.on:
+                self._step(self._queue.pop(0), now)
+        finally:
+            self._performing = False
+        self._rearm(now)
+
+    def _step(self, stimulus: hear.AnyStimulus, now: int) -> None:
+        agent, shop = self.agent, self.shop
+        assert agent is not None
+        effects = agent.handle(stimulus, now)
+        code, detail = shop.stimulus_rows[type(stimulus)]
+        shop.trace.extend(
+            (now, self.index, code, 0 if detail is None else detail(stimulus), len(effects))
+        )
+        perform = _PERFORM
+        for effect in effects:
+            if self.fuse > 0:
+                self.fuse -= 1
+                if not self.fuse:
+                    perform[type(effect)](self, effect, now)
+                    self.power_off(now)
+            if not self.on:
+                return
+            perform[type(effect)](self, effect, now)
+
+    def _rearm(self, now: int) -> None:
+        if self.agent is not None:
+            due = self.agent.deadline()
+            self._deadline.arm(NEVER if due is None else max(due[0], now))
+
+    def _deadline_comes(self, now: int) -> None:
+        if self.agent is None:
+            return
+        connection = self.path.connection
+        if connection is not None and connection.late_acks:
+            connection.settle(now)
+        due = self.agent.deadline()
+        if due is not None and due[0] <= now:
+            self.stimulate(hear.DeadlineReached(), now)
+        else:
+            self._rearm(now)
+
+    # -- what the path tells (see path.Station) --------------------------------------------------
+
+    def on_connected(self, now: int, session_present: bool) -> None:  # noqa: FBT001
+        """CONNACK."""
+        self.online = True
+        self.parts.body.set_connected(now, connected=True)
+        for seen in self.shop.watch.connected:
+            seen(self, now)
+        self.stimulate(hear.Connected(session_present), now)
+
+    def on_connect_failed(self, now: int, reason: str) -> None:
+        """No connection."""
+        self.stimulate(hear.ConnectFailed(reason), now)
+
+    def on_disconnected(self, now: int, reason: str) -> None:
+        """The connection is gone and the device knows."""
+        self._offline(now, reason)
+        self.stimulate(hear.Disconnected(reason), now)
+
+    def _offline(self, now: int, reason: str) -> None:
+        if self.online:
+            self.online = False
+            self.parts.body.set_connected(now, connected=False)
+            for seen in self.shop.watch.disconnected:
+                seen(self, now, reason)
+
+    def on_suback(self, now: int, codes: tuple[int, ...]) -> None:
+        """SUBACK."""
+        self.stimulate(hear.Subscribed(codes), now)
+
+    def on_acked(self, now: int, token: int) -> None:
+        """PUBACK."""
+        self.stimulate(hear.PubAcked(token), now)
+
+    def on_message(self, now: int, message: Message) -> None:
+        """A message came."""
+        self.parts.body.message(now, len(message.payload), uplink=False)
+        for seen in self.shop.watch.received:
+            seen(self, message, now)
+        self.stimulate(hear.Arrived(message.kind, message.payload, message.retain), now)
+
+    def on_bearer(self, now: int, up: bool) -> None:  # noqa: FBT001
+        """The carrier came or went; without it the connection cannot be used."""
+        if not up and self.online:
+            self.path.close(now, DropCause.LINK_DOWN)
+            self.on_disconnected(now, "no carrier")
+        self.stimulate(hear.BearerChanged(up), now)
+
+    # -- effects --------------------------------------------------------------------------------
+
+    def _connect(self, effect: ask.Connect, now: int) -> None:
+        shop, config = self.shop, self.parts.config
+        for seen in shop.watch.attempted:
+            seen(self, now)
+        will = Message(
+            self.topics.device(self.device, "link"),
+            codec.encode(effect.will),
+            1,
+            retain=True,
+            kind="link",
+        )
+        request = Connect(
+            client_id=self.device,
+            session_expiry_ns=config.session_expiry_ns,
+            will=Will(message=will),
+        )
+        self.parts.body.message(now, 2000, uplink=True)
+        self.path.open(now, ConnectRequest(request, config.keepalive_ns))
+
+    def _disconnect(self, effect: ask.Disconnect, now: int) -> None:
+        self.path.close(now, DropCause.CONNECTION_LOST)
+        self._offline(now, effect.reason)
+
+    def _subscribe(self, effect: ask.Subscribe, now: int) -> None:
+        connection = self.path.connection
+        if connection is not None and connection.device_open:
+            connection.subscribe(now, effect.filters)
+
+    def _publish(self, effect: ask.Publish, now: int) -> None:
+        shop = self.shop
+        for seen in shop.watch.published:
+            seen(self, effect, now)
+        self.parts.body.message(now, len(effect.payload), uplink=True)
+        connection = self.path.connection
+        if connection is not None and connection.device_open:
+            topic = self.parts.topic_of[effect.kind]
+            message = Message(
+                topic, effect.payload, 1 if effect.token else 0, effect.retain, None, effect.kind
+            )
+            connection.publish(now, message, effect.token)
+
+    def _write(self, effect: ask.Write, now: int) -> None:
+        self._store(
+            effect, now, lambda: self.parts.flash.write(effect.file, effect.offset, effect.data)
+        )
+
+    def _save(self, effect: ask.Save, now: int) -> None:
+        self._store(effect, now, lambda: self.parts.flash.save(effect.file, effect.data))
+
+    def _store(self, effect: ask.Write | ask.Save, now: int, action: Callable[[], None]) -> None:
+        for seen in self.shop.watch.stored:
+            seen(self, effect, now)
+        try:
+            action()
+        except FlashFullError as error:
+            self.shop.trace.row(now, self.index, "flash full", len(effect.data))
+            self.stimulate(hear.StorageFailed(effect.file, str(error)), now)
+        else:
+            self.parts.body.flash_write(now, len(effect.data))
+
+    def _sync(self, effect: ask.Sync, now: int) -> None:  # noqa: ARG002 - all effects are called alike
+        self.parts.flash.sync(effect.file)
+
+    def _delete(self, effect: ask.Delete, now: int) -> None:
+        for seen in self.shop.watch.stored:
+            seen(self, effect, now)
+        self.parts.flash.delete(effect.file)
+
+    def _read_file(self, effect: ask.ReadFile, now: int) -> None:
+        self.stimulate(hear.FileRead(effect.file, self.parts.flash.read(effect.file)), now)
+
+    def _hash_file(self, effect: ask.HashFile, now: int) -> None:
+        reading = effect.size_bytes * SECOND // READ_BYTES_PER_S
+        self.shop.kernel.at(now + reading, self._hashed, (self.boot_id, effect))
+
+    def _hashed(self, now: int, argument: tuple[int, ask.HashFile]) -> None:
+        boot_id, effect = argument
+        if boot_id == self.boot_id and self.on:
+            digest = self.parts.flash.digest(effect.file, effect.size_bytes)
+            self.stimulate(hear.FileHashed(effect.file, digest), now)
+
+    def _run_kit(self, effect: ask.RunKit, now: int) -> None:
+        model = self.shop.models.get((effect.manifest, effect.variant))
+        latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
+        outcome = model.judge_kit(self.parts.kernel_class(), latency)
+        answer = hear.KitRan(
+            effect.slot, outcome.passed, outcome.reason, outcome.worst_permille, latency // 1000
+        )
+        self.shop.kernel.at(
+            now + latency * model.kit_samples, self._kit_ran, (self.boot_id, answer)
+        )
+
+    def _kit_ran(self, now: int, argument: tuple[int, hear.KitRan]) -> None:
+        if argument[0] == self.boot_id and self.on:
+            self.stimulate(argument[1], now)
+
+    def _activate(self, effect: ask.Activate, now: int) -> None:
+        for seen in self.shop.watch.activated:
+            seen(self, effect, now)
+        self.slot, self.manifest, self.variant = effect.slot, effect.manifest, effect.variant
+
+    def _run_model(self, effect: ask.RunModel, now: int) -> None:
+        self._burst = Burst(self, effect, now)
+        self._watch_body(now)
+
+    def _burst_ends(self, now: int) -> None:
+        if self._burst is not None:
+            self.burst_over(self._burst, now)
+
+    def _cut_burst(self, effect: ask.CutBurst, now: int) -> None:
+        burst = self._burst
+        if burst is not None and burst.effect.burst == effect.burst:
+            self.burst_over(burst, now)
+
+    def burst_over(self, burst: Burst, now: int) -> None:
+        """The burst has run its course, or was cut: tell the agent what ran."""
+        self._burst = None
+        ran = burst.finish(now)
+        self.frames_run += ran
+        for seen in self.shop.watch.inferred:
+            seen(self, ran, now)
+        self.parts.body.advance(now)
+        conditions = self.conditions()
+        throttled = ran if burst.cost.throttled or conditions.throttled else 0
+        self.stimulate(
+            hear.FramesRan(
+                burst.effect.burst,
+                ran,
+                burst.readings(ran),
+                burst.cost.latency_ns // 1000,
+                throttled,
+                conditions,
+            ),
+            now,
+        )
+
+    def _end_burst_unheard(self, now: int) -> None:
+        """Power goes while a burst runs: its frames ran, and nobody will ever report them."""
+        burst, self._burst = self._burst, None
+        if burst is not None:
+            ran = burst.finish(now)
+            self.frames_run += ran
+            self.frames_lost += ran
+            for seen in self.shop.watch.inferred:
+                seen(self, ran, now)
+            burst.discard()
+
+    def frames_under_way(self, now: int) -> int:
+        """Frames of the running burst that have been captured by `now`."""
+        return 0 if self._burst is None else self._burst.captured(now)
+
+    def _act(self, effect: ask.Act, now: int) -> None:
+        self.alarm_sounds = effect.action == "alarm_on"
+        self.shop.trace.row(now, self.index, effect.action, effect.value)
+
+    def _note(self, effect: ask.Note, now: int) -> None:
+        shop = self.shop
+        shop.trace.extend((now, self.index, shop.note_code(effect.kind), effect.a, effect.b))
+        for seen in shop.watch.noted:
+            seen(self, effect, now)
+
+
+_PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
+    ask.Connect: DeviceHost._connect,  # noqa: SLF001 - the table of this very class
+    ask.Disconnect: DeviceHost._disconnect,  # noqa: SLF001
+    ask.Subscribe: DeviceHost._subscribe,  # noqa: SLF001
+    ask.Publish: DeviceHost._publish,  # noqa: SLF001
+    ask.Write: DeviceHost._write,  # noqa: SLF001
+    ask.Sync: DeviceHost._sync,  # noqa: SLF001
+    ask.Save: DeviceHost._save,  # noqa: SLF001
+    ask.Delete: DeviceHost._delete,  # noqa: SLF001
+    ask.ReadFile: DeviceHost._read_file,  # noqa: SLF001
+    ask.HashFile: DeviceHost._hash_file,  # noqa: SLF001
+    ask.RunKit: DeviceHost._run_kit,  # noqa: SLF001
+    ask.Activate: DeviceHost._activate,  # noqa: SLF001
+    ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
+    ask.CutBurst: DeviceHost._cut_burst,  # noqa: SLF001
+    ask.Act: DeviceHost._act,  # noqa: SLF001
+    ask.Note: DeviceHost._note,  # noqa: SLF001
+}

@@ -1,0 +1,168 @@
+"""A device's flash: files that keep what was synced and tear what was not.
+
+Decides what survives a power cut. A `write` is volatile until `sync`; a cut keeps the synced bytes,
+and of each unsynced write an arbitrary prefix (drawn from the device's own stream, so a block can be
+old, new, or new up to any byte). `save` is atomic: after a cut the small file is the old or the new
+one, never a mixture (write, fsync, rename). Leaves out time and wear (models/flash_wear.py).
+
+Ten thousand devices with two slots each must not be gigabytes, so contents are interned: equal chunks
+are one object, whoever wrote them (`ChunkPool`). A torn chunk is other content and is kept as such.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from devicesim.entropy import Stream
+
+POOL_CHUNKS_MAX: Final = 262_144
+
+
+class FlashFullError(Exception):
+    """There is no room for the write; nothing of it was stored."""
+
+
+class ChunkPool:
+    """Interned chunk contents and remembered digests of whole images, shared by all devices."""
+
+    __slots__ = ("_chunks", "_digests")
+
+    def __init__(self) -> None:
+        self._chunks: dict[bytes, tuple[int, bytes]] = {}
+        self._digests: dict[tuple[int, ...], bytes] = {}
+
+    def intern(self, data: bytes) -> tuple[int, bytes]:
+        """The (number, object) that stands for this content; numbers are never reused."""
+        found = self._chunks.get(data)
+        if found is None:
+            found = (len(self._chunks), data)
+            if len(self._chunks) < POOL_CHUNKS_MAX:
+                self._chunks[data] = found
+            else:
+                found = (-1, data)
+        return found
+
+    def digest(self, extents: list[tuple[int, bytes]], size: int) -> bytes:
+        """SHA-256 of the first `size` bytes of these extents laid end to end."""
+        key = (size, *(number for number, _ in extents))
+        if -1 not in key:
+            found = self._digests.get(key)
+            if found is not None:
+                return found
+        hasher, left = sha256(), size
+        for _, data in extents:
+            hasher.update(data[:left] if left < len(data) else data)
+            left -= min(left, len(data))
+        if -1 not in key:
+            self._digests[key] = hasher.digest()
+        return hasher.digest()
+
+
+class Flash:
+    """The files of one device.
+
+    Args:
+        pool: where contents are shared.
+        stream: the device's luck at tearing.
+        capacity_bytes: a write past it raises `FlashFullError`.
+    """
+
+    __slots__ = (
+        "_pool",
+        "_small",
+        "_stream",
+        "_synced",
+        "_unsynced",
+        "capacity_bytes",
+        "written_bytes",
+    )
+
+    def __init__(self, pool: ChunkPool, stream: Stream, capacity_bytes: int) -> None:
+        self._pool = pool
+        self._stream = stream
+        self.capacity_bytes = capacity_bytes
+        self.written_bytes = 0
+        self._small: dict[str, bytes] = {}
+        self._synced: dict[str, dict[int, tuple[int, bytes]]] = {}
+        self._unsynced: list[tuple[str, int, tuple[int, bytes]]] = []
+
+    def used_bytes(self) -> int:
+        """Bytes in use, unsynced ones included (an overwrite counts once)."""
+        small = sum(len(data) for data in self._small.values())
+        return small + sum(
+            len(data) for name in self._synced for _, data in self._view(name).values()
+        )
+
+    def write(self, file: str, offset: int, data: bytes | memoryview) -> None:
+        """Write one extent; volatile until `sync`.
+
+        Raises:
+            FlashFullError: past the capacity.
+        """
+        if offset + len(data) > self.capacity_bytes:
+            raise FlashFullError(f"expected room for {offset + len(data)} bytes in {file}")
+        self.written_bytes += len(data)
+        self._unsynced.append((file, offset, self._pool.intern(bytes(data))))
+
+    def sync(self, file: str) -> None:
+        """Make all earlier writes to `file` durable."""
+        keep: list[tuple[str, int, tuple[int, bytes]]] = []
+        for entry in self._unsynced:
+            if entry[0] == file:
+                self._synced.setdefault(file, {})[entry[1]] = entry[2]
+            else:
+                keep.append(entry)
+        self._unsynced = keep
+
+    def sync_all(self) -> None:
+        """Make every earlier write durable: what an orderly shutdown does."""
+        for file, offset, extent in self._unsynced:
+            self._synced.setdefault(file, {})[offset] = extent
+        self._unsynced = []
+
+    def save(self, file: str, data: bytes) -> None:
+        """Replace a small file, atomically and durably.
+
+        Raises:
+            FlashFullError: past the capacity.
+        """
+        if len(data) > self.capacity_bytes:
+            raise FlashFullError(f"expected room for {len(data)} bytes in {file}")
+        self.written_bytes += len(data)
+        self._small[file] = data
+
+    def delete(self, file: str) -> None:
+        """Remove a file durably; nothing happens when there is none."""
+        self._small.pop(file, None)
+        self._synced.pop(file, None)
+        self._unsynced = [entry for entry in self._unsynced if entry[0] != file]
+
+    def read(self, file: str) -> bytes | None:
+        """The whole of a small file, or None."""
+        return self._small.get(file)
+
+    def holds(self, file: str, offset: int, *, durably: bool = False) -> bool:
+        """Whether an extent begins at this offset; with `durably`, one that a power cut would leave."""
+        if offset in self._synced.get(file, {}):
+            return True
+        return not durably and any(f == file and o == offset for f, o, _ in self._unsynced)
+
+    def digest(self, file: str, size: int) -> bytes:
+        """SHA-256 of the first `size` bytes as read back; a hole reads as nothing and so differs."""
+        view = self._view(file)
+        return self._pool.digest([view[offset] for offset in sorted(view)], size)
+
+    def cut(self) -> None:
+        """Power went: every unsynced write is kept up to a random byte, in order."""
+        for file, offset, (_, data) in self._unsynced:
+            kept = self._stream.integer(len(data) + 1)
+            old = self._synced.setdefault(file, {}).get(offset)
+            tail = old[1][kept:] if old is not None else b"\xff" * (len(data) - kept)
+            self._synced[file][offset] = self._pool.intern(data[:kept] + tail)
+        self._unsynced = []
+
+    def _view(self, file: str) -> dict[int, tuple[int, bytes]]:
+        view = dict(self._synced.get(file, {}))
+        view.update({offset: extent for name, offset, extent in self._unsynced if name == file})
+        return view

@@ -1,0 +1,161 @@
+"""Who is online, how long it took to come back, and how fast kills and flags reach those who are.
+
+Decides when a latency begins: with the path clear *and* the broker listening *and* the device awake,
+for devices that could have been quicker. Leaves out updates (update_meter.py).
+
+Rule: *online* is what the device believes, as a live session is one that its owner uses; whoever is off
+is not online.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from devicesdk.agent.notes import NoteKind
+from devicesdk.wire import topics
+from devicesim.scenario.faults import BrokerRestart
+from devicesim.world.hearing import Hearing, Listener
+from devicesim.world.latencies import Latencies
+
+if TYPE_CHECKING:
+    from devicesdk.agent import effects as ask
+    from devicesim.world.device_host import DeviceHost
+    from devicesim.world.world import World
+    from gateway.core import effects as gw
+
+_KILL: Final = "kill"
+
+
+class Part:
+    """A named part of the fleet (a group, a region): how many there are, how many are online."""
+
+    __slots__ = ("count", "online")
+
+    def __init__(self) -> None:
+        self.count = self.online = 0
+
+    @property
+    def ratio(self) -> float:
+        """Share online; 0 of nobody."""
+        return self.online / self.count if self.count else 0.0
+
+
+class Spread:
+    """One version of the kill list, or one revision of a segment's flags, on its way to the fleet."""
+
+    __slots__ = ("at_ns", "latencies", "what")
+
+    def __init__(self, at_ns: int, what: str) -> None:
+        self.at_ns, self.what = at_ns, what
+        self.latencies = Latencies()
+
+
+class SessionMeter(Listener):
+    """Follows sessions.
+
+    Args:
+        world: whose sessions.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        count = len(world.hosts)
+        self.online = bytearray(count)
+        self.online_count = 0
+        self.connected_at = [0] * count
+        self._lost_at = [-1] * count
+        self._broker_back_at = 0
+        actions = world.scenario.timeline
+        self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
+        self.reconnects, self.kills = Latencies(), Latencies()
+        self.spreads: dict[str, Spread] = {}
+        """Kill lists and flags by name and version, in the order in which they were published."""
+        self.groups, self.regions = self._parts("group"), self._parts("region")
+        self._part_of = [
+            (self.groups[h.parts.labels["group"]], self.regions[h.parts.labels["region"]])
+            for h in world.hosts
+        ]
+
+    def _parts(self, label: str) -> dict[str, Part]:
+        parts: dict[str, Part] = {}
+        for host in self._world.hosts:
+            parts.setdefault(host.parts.labels[label], Part()).count += 1
+        return parts
+
+    @property
+    def online_ratio(self) -> float:
+        """Share of all devices."""
+        return self.online_count / max(1, len(self.online))
+
+    def reached(self, host: DeviceHost, since: int) -> bool:
+        """Whether a device has been online on a clear path since an instant."""
+        index, path = host.index, host.path
+        if not self.online[index] or self.connected_at[index] > since:
+            return False
+        return path.cleared_at <= since and not path.black
+
+    def connected(self, host: DeviceHost, now: int) -> None:
+        """Online; how long was that possible before?"""
+        index = host.index
+        self.connected_at[index] = now
+        if not self.online[index]:
+            self.online[index] = 1
+            self._count(index, 1)
+        lost_at, self._lost_at[index] = self._lost_at[index], -1
+        if lost_at >= 0:
+            possible = max(lost_at, host.path.cleared_at, self._broker_back_at)
+            self.reconnects.add(now, max(0, now - possible))
+
+    def disconnected(self, host: DeviceHost, now: int, reason: str) -> None:
+        """Offline, and wants back."""
+        del reason
+        self._offline(host.index)
+        self._lost_at[host.index] = now
+
+    def went_off(self, host: DeviceHost, now: int) -> None:
+        """Offline; a boot is not a reconnect."""
+        del now
+        self._offline(host.index)
+        self._lost_at[host.index] = -1
+
+    def _offline(self, index: int) -> None:
+        if self.online[index]:
+            self.online[index] = 0
+            self._count(index, -1)
+
+    def _count(self, index: int, step: int) -> None:
+        self.online_count += step
+        for part in self._part_of[index]:
+            part.online += step
+
+    def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
+        """The broker goes, or comes back."""
+        del phase, devices
+        if verb in self._broker_keys:
+            self._broker_back_at = now
+
+    def gateway_published(self, effect: gw.Publish, now: int) -> None:
+        """A kill list or flags set out; what is published again is not counted anew."""
+        if effect.kind not in (topics.KILL, topics.FLAGS):
+            return
+        segment, number = Hearing.version(effect)
+        name = f"{segment or _KILL}:{number}"
+        if name not in self.spreads:
+            what = f"flags of {segment}, revision {number}" if segment else f"kill list {number}"
+            self.spreads[name] = Spread(now, what)
+
+    def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
+        """An agent obeys a kill list, or takes flags."""
+        if effect.kind == NoteKind.KILL_OBEYED:
+            self._obeyed(f"{_KILL}:{effect.a}", host, now)
+        elif effect.kind == NoteKind.FLAGS_TAKEN:
+            self._obeyed(f"{host.parts.config.segment}:{effect.a}", host, now)
+
+    def _obeyed(self, name: str, host: DeviceHost, now: int) -> None:
+        spread = self.spreads.get(name)
+        if spread is None:
+            return
+        took = now - spread.at_ns
+        spread.latencies.add(now, took)
+        if name.startswith(f"{_KILL}:") and self.reached(host, spread.at_ns):
+            self.kills.add(now, took)

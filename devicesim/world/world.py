@@ -1,0 +1,134 @@
+"""One world: a kernel, a broker, a gateway, devices, and those who watch.
+
+Decides who is reachable from whom by name, and how a run proceeds: minute by minute to its end, with a
+checkpoint of the trace every ten. Leaves out how it is put together (assemble.py) and what happens
+when (timeline.py).
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from devicesdk.wire.timebase import MINUTE
+from devicesim.entropy import Entropy
+from devicesim.models.profile import Profile
+from devicesim.scenario.schema import Scenario
+from devicesim.world.broker_host import BrokerHost
+from devicesim.world.bundles import InstalledBundle
+from devicesim.world.device_host import DeviceHost
+from devicesim.world.faults import Heals
+from devicesim.world.gateway_host import GatewayHost
+from devicesim.world.inference import InferencePool
+from devicesim.world.kernel import Kernel
+from devicesim.world.ledger import Ledger
+from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
+from devicesim.world.watch import Watch
+
+GARBAGE_THRESHOLD = (200_000, 50, 100)
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Keep the garbage collector from walking a whole fleet that is alive anyway."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLD)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+class World:
+    """Everything of one run."""
+
+    __slots__ = (
+        "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
+        "kernel", "ledger", "numbers", "pool", "profiles", "scenario", "trace", "watch",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        scenario: Scenario,
+        entropy: Entropy,
+        kernel: Kernel,
+        trace: Trace,
+        ledger: Ledger,
+        watch: Watch,
+        broker: BrokerHost,
+        gateway: GatewayHost,
+        pool: InferencePool,
+        profiles: dict[str, Profile],
+        bundles: dict[bytes, InstalledBundle],
+        hosts: list[DeviceHost],
+    ) -> None:
+        self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
+        self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
+        self.pool, self.profiles, self.bundles, self.hosts = pool, profiles, bundles, hosts
+        self.duration_ns = scenario.clock.duration_ns
+        self.heals = Heals()
+        self.numbers = {host.device: host.index for host in hosts}
+        self._minute = kernel.alarm(self._minute_passes)
+        self._pulse: Callable[[int], None] | None = None
+
+    @property
+    def now(self) -> int:
+        """The instant being executed."""
+        return self.kernel.now
+
+    def host(self, device: str) -> DeviceHost:
+        """Find a device by its id.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self.hosts[self.numbers[device]]
+
+    def profile_of(self, host: DeviceHost) -> Profile:
+        """The physical profile of a device."""
+        return host.parts.profile
+
+    def run(self, until: int | None = None, pulse: Callable[[int], None] | None = None) -> str:
+        """Run to `until` (or the scenario's end) and return the digest of the trace.
+
+        Args:
+            until: instant to stop at, ns.
+            pulse: called with the virtual instant now and then, for progress.
+        """
+        end = self.duration_ns if until is None else min(until, self.duration_ns)
+        self._pulse = pulse
+        self._minute.arm(MINUTE)
+        with _quiet_collector():
+            self.kernel.run(end, self._breathe)
+        self.pool.flush()
+        for seen in self.watch.ended:
+            seen(end)
+        return self.trace.close()
+
+    def heal_is_over(self, now: int, action: Any) -> None:
+        """The last device of a heal is back."""
+        self.faulted(action.key, "end", 0, now)
+
+    def faulted(self, key: str, phase: str, devices: int, now: int) -> None:
+        """Tell everybody who watches that a fault begins or ends."""
+        self.trace.row(now, WORLD, f"fault {phase} {key}", devices)
+        for seen in self.watch.faulted:
+            seen(key, phase, devices, now)
+
+    def _breathe(self, now: int) -> None:
+        self.trace.breathe()
+        if self._pulse is not None:
+            self._pulse(now)
+
+    def _minute_passes(self, now: int) -> None:
+        for seen in self.watch.checkpoint:
+            seen(now)
+        if now % CHECKPOINT_NS == 0:
+            self.trace.checkpoint(now)
+        self._minute.arm(now + MINUTE)

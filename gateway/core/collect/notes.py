@@ -1,0 +1,34 @@
+"""The kinds of `Note` that the collect machine makes, each with the sentence that it stands for.
+
+Decides names and wording; a note never decides anything. ``{subject}``, ``{a}`` and ``{b}`` are the
+note's fields.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+RAISED: Final = {
+    "data": "drift.raised.data",
+    "hardware": "drift.raised.hardware",
+    "both": "drift.raised.both",
+}
+CLEARED: Final = "drift.cleared"
+WINDOW_CLOSED: Final = "collect.window_closed"
+WINDOW_DROPPED: Final = "collect.window_dropped"
+JUDGED: Final = "collect.judged"
+MALFORMED: Final = "collect.malformed"
+FULL: Final = "collect.full"
+
+SENTENCES: Final[dict[str, str]] = {
+    RAISED["data"]: "Drift in {subject}: the inputs have moved (PSI {a} permille, {b} frames).",
+    RAISED["hardware"]: "Drift in {subject}: the hardware computes wrongly ({a} permille, {b}).",
+    RAISED["both"]: "Drift in {subject}: inputs and hardware ({a} permille, {b}).",
+    CLEARED: "Drift in {subject} is over (PSI {a} permille, {b} frames).",
+    WINDOW_CLOSED: "A telemetry window closed with {a} cohorts and {b} frames.",
+    WINDOW_DROPPED: "The oldest telemetry window ({a}) was dropped: {b} are kept.",
+    JUDGED: "Telemetry of {subject}: p95 latency {a} us, before {b} us.",
+    MALFORMED: "Telemetry of {subject} was not understood and dropped ({a} so far).",
+    FULL: "Telemetry of {subject} is not counted: {a} are the limit.",
+}
+"""What each kind means, for people."""

@@ -1,0 +1,132 @@
+"""Scoring a closed window: which cohorts have drifted, by how much, and since when.
+
+Decides alarms. Each histogram of each cohort is tested against its bundle's baseline by chi-square
+with two corrections (finite baseline, likeness of one device's frames); false discoveries are held
+to `discovery_rate` over all tests of the window (Benjamini-Hochberg); a shift also has to be large
+enough to matter (bias-corrected PSI), and to be there in consecutive windows. Clearing asks for a
+smaller effect than raising, so that an alarm does not flutter. Leaves out the cause (verdict.py).
+
+Fixed PSI thresholds, the custom, are wrong: with few frames they cry wolf, with many they are deaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from devicesdk.sketches import divergence
+from gateway.core.collect import totals
+from gateway.core.collect.baselines import Reference
+from gateway.core.collect.cohorts import AlarmState, Cohort
+from gateway.core.collect.limits import CollectLimits
+from gateway.core.collect.rows import Score
+from gateway.core.collect.verdict import Finding
+
+PROBE: Final = "probe"
+"""The name under which golden probes have their alarm."""
+
+
+class Scored(NamedTuple):
+    """One cohort's window: its row of totals and what the tests say, before discovery control."""
+
+    cohort: Cohort
+    row: list[int]
+    tests: list[tuple[Reference, divergence.Comparison, float]]
+    """Reference, comparison, design effect."""
+
+
+def test_cohort(
+    cohort: Cohort, row: list[int], references: Sequence[Reference], limits: CollectLimits
+) -> Scored:
+    """Compare one cohort's window with its references; no tests when there is too little of it."""
+    enough = (
+        row[totals.FRAMES] >= limits.score_frames_min
+        and row[totals.WINDOWS] >= limits.score_windows_min
+    )
+    tests = []
+    for reference in references if enough else ():
+        counts = row[reference.first : reference.stop]
+        if not any(counts):
+            continue
+        design = divergence.design_effect(
+            row[totals.BINS + reference.first : totals.BINS + reference.stop],
+            row[2 * totals.BINS + reference.first : 2 * totals.BINS + reference.stop],
+            counts,
+            row[totals.SIZES_SQUARED],
+        )
+        comparison = divergence.compare(counts, reference.shares, reference.samples, design)
+        if comparison.freedom:
+            tests.append((reference, comparison, design))
+    return Scored(cohort, row, tests)
+
+
+def judge_window(
+    scored: Sequence[Scored], limits: CollectLimits, utc_ns: int
+) -> list[tuple[Score, ...]]:
+    """Move all alarms by one window; returns the scores of each cohort in the same order."""
+    p_values = [comparison.p for one in scored for _, comparison, _ in one.tests]
+    called = iter(divergence.discoveries(p_values, limits.discovery_rate))
+    out = []
+    for one in scored:
+        scores = []
+        for reference, comparison, design in one.tests:
+            shows = next(called) and comparison.psi >= limits.psi_raise_min
+            calm = comparison.psi < limits.psi_clear_max
+            alarm = _move(one.cohort, reference.name, limits, utc_ns, shows=shows, calm=calm)
+            scores.append(Score(reference.name, comparison.psi, comparison.p, design, alarm))
+        _judge_probes(one, limits, utc_ns)
+        out.append(tuple(scores))
+    return out
+
+
+def _judge_probes(one: Scored, limits: CollectLimits, utc_ns: int) -> None:
+    probes, failed = one.row[totals.PROBES], one.row[totals.PROBES_FAILED]
+    if probes >= limits.probes_min:
+        share = failed / probes
+        shows = share > limits.probe_failed_share
+        calm = share <= limits.probe_failed_share / 2
+        _move(one.cohort, PROBE, limits, utc_ns, shows=shows, calm=calm)
+
+
+def _move(
+    cohort: Cohort, feature: str, limits: CollectLimits, utc_ns: int, *, shows: bool, calm: bool
+) -> bool:
+    """Count one window into a streak; returns whether the alarm is raised now."""
+    state = cohort.alarms.get(feature)
+    if state is None:
+        if not shows:
+            return False
+        state = cohort.alarms[feature] = AlarmState()
+    if shows:
+        state.streak, state.quiet = state.streak + 1, 0
+        if not state.raised_ns and state.streak >= limits.raise_windows:
+            state.raised_ns = max(1, utc_ns)
+    else:
+        state.streak = 0
+        state.quiet = state.quiet + 1 if calm else 0
+    if not state.streak and (not state.raised_ns or state.quiet >= limits.clear_windows):
+        del cohort.alarms[feature]
+        return False
+    return bool(state.raised_ns)
+
+
+def finding(one: Scored, limits: CollectLimits) -> Finding:
+    """What the cohort shows after this window."""
+    alarms = one.cohort.alarms
+    raised = [name for name, state in alarms.items() if state.raised_ns]
+    probe: Literal["failed", "passed", "unknown"] = "unknown"
+    if PROBE in raised:
+        probe = "failed"
+    elif one.row[totals.PROBES] >= limits.probes_min:
+        probe = "passed"
+    shifted = any(name != PROBE for name in raised)
+    cohort = one.cohort
+    return Finding(cohort.bundle or b"", cohort.hardware, cohort.region, shifted, probe)
+
+
+def strongest(scores: Sequence[Score]) -> tuple[str, int]:
+    """The feature with the largest effect among those in alarm (else among all), PSI in permille."""
+    if not scores:
+        return PROBE, 0
+    top = max(scores, key=lambda score: (score.alarm, score.psi, score.feature))
+    return top.feature, round(1000 * top.psi)

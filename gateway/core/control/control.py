@@ -1,0 +1,298 @@
+"""The control machine: twins, catalog, rollouts, flags and kills of one tenant, under one leader.
+
+Decides which part hears a stimulus, and what is said again after a gap. Leaves out every policy, which
+lives in its part, and serving chunks and telemetry, which are machines of their own.
+
+Theory of operation. The parts share one batch per stimulus: effects and messages to the other
+machines in order. After the part that was concerned, the gates and quorums of the rollouts whose books
+changed are looked at, then the changed books are made durable, all in the same batch. `restore` takes
+rows back and says everything that still holds to the other machines; what was decided and not yet
+acknowledged by the broker goes out with `BrokerUp`.
+
+Rules: instants inside are UTC nanoseconds (`Started` tells the offset, which is 0 before it), because
+rows outlive the origin of `now`; the broker counts as away until `BrokerUp`; after a gap in which
+messages may have been lost (a restart, a session lost) devices are asked page by page.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from devicesdk.bundle.trust import Signer
+from devicesdk.wire import codec, topics
+from devicesdk.wire.errors import BadMessage
+from devicesdk.wire.messages import Event, Have, Link
+from devicesdk.wire.timebase import MS
+from gateway.core import notes, rows, stimuli
+from gateway.core.control import views
+from gateway.core.control.catalog import Catalog
+from gateway.core.control.flags import Flags
+from gateway.core.control.members import Members
+from gateway.core.control.offers import Offers
+from gateway.core.control.outbox import Batch, Outbox
+from gateway.core.control.progress import Progress
+from gateway.core.control.queries import Queries
+from gateway.core.control.rollouts import Rollouts
+from gateway.core.control.steering import Steering
+from gateway.core.control.twins import Twins
+from gateway.core.effects import Note
+from gateway.core.internal import DeviceLabelled, Internal, Judged, Paused
+from gateway.core.limits import ControlLimits
+from gateway.core.rows import Brake, Phase
+from gateway.core.stimuli import Stimulus
+
+
+class Control:
+    """The control machine.
+
+    Args:
+        limits: bounds.
+        director: signs wants.
+        flags_signer: signs flag snapshots and kill lists.
+    """
+
+    def __init__(self, limits: ControlLimits, director: Signer, flags_signer: Signer) -> None:
+        self._limits = limits
+        self._outbox = Outbox(limits.outbox_in_flight_max)
+        self._twins = Twins(limits)
+        self._catalog = Catalog(limits)
+        self._members = Members()
+        self._flags = Flags(limits, self._outbox, flags_signer)
+        self._queries = Queries(limits, self._twins, self._outbox)
+        self._offers = Offers(limits, self._catalog, self._members, self._outbox, director)
+        self._rollouts = Rollouts(limits, self._twins, self._catalog, self._members, self._offers)
+        self._steering = Steering(limits, self._members, self._rollouts)
+        self._progress = Progress(limits, self._twins, self._members, self._offers)
+        self._republish: deque[str] = deque()
+        self._offset_ns = 0
+        """UTC minus `now`."""
+        self._at = 0
+        self._up = self._was_up = False
+        self._blind = False
+        """Whether an earlier process knew devices that may have spoken since."""
+        self._bad_messages = 0
+
+    # -- the machine ---------------------------------------------------------------------------
+
+    def handle(self, stimulus: Stimulus | Internal, now: int) -> Batch:
+        """Take one stimulus, or a judgement of the collect machine."""
+        self._at = at = now + self._offset_ns
+        out: Batch = []
+        if type(stimulus) is stimuli.Arrived:
+            self._arrived(stimulus, at, out)
+        elif type(stimulus) is stimuli.PubAcked:
+            self._outbox.acked(stimulus.token, out)
+        else:
+            self._hear(stimulus, now, out)
+        if self._members.changed():
+            self._rollouts.review(self._at, out)
+            self._members.flush(out)
+        if self._offers.open_since:
+            self._offers.open_since = False
+            self._queries.watch(self._at)
+        return out
+
+    def deadline(self) -> tuple[int, str] | None:
+        """When something is due here next."""
+        at, offset = self._at, self._offset_ns
+        if self._republish and self._up:
+            return at - offset, "control: next page of open wants"
+        rollouts, queries = self._rollouts.due(at), self._queries.due() if self._up else None
+        if rollouts is None:
+            nearest = queries
+        elif queries is None or rollouts[0] <= queries[0]:
+            nearest = rollouts
+        else:
+            nearest = queries
+        return None if nearest is None else (nearest[0] - offset, "control: " + nearest[1])
+
+    def restore(self, stored: Iterable[tuple[str, str, Any]], now: int) -> Batch:
+        """Take durable rows into a new machine; returns what the other machines must know again."""
+        self._at = now
+        for table, key, row in stored:
+            self._restore_row(table, key, row)
+        self._blind = bool(self._twins.by_name)
+        self._rollouts.restored(now)
+        return self._everything_that_holds()
+
+    def validate(self) -> None:
+        """Check the whole state; for tests and for the world's checks.
+
+        Raises:
+            AssertionError: something that must always hold does not.
+        """
+        self._outbox.validate()
+        self._twins.validate()
+        self._flags.validate()
+        self._members.validate(self._twins.by_name)
+
+    # -- for people ----------------------------------------------------------------------------
+
+    def overview(self) -> views.Overview:
+        """The fleet at a glance. Reads everything: for reports, not for each message."""
+        twins = self._twins.by_name.values()
+        return views.Overview(
+            devices=len(twins),
+            enrolled=sum(twin.device.enrolled for twin in twins),
+            online=sum(twin.presence.online for twin in twins),
+            updating=sum(twin.wants_open() for twin in twins),
+            in_sync=views.in_sync(self._twins),
+            versions=views.versions(self._twins, self._catalog),
+            kill_version=self._flags.kills.version,
+            flags_revs={name: row.rev for name, row in sorted(self._flags.segments.items())},
+            outbox_rows=self._outbox.rows_count,
+            outbox_in_flight=self._outbox.in_flight,
+            queries_waiting=self._queries.waiting,
+            bad_messages=self._bad_messages,
+        )
+
+    def rollout_views(self) -> list[views.RolloutView]:
+        """All rollouts with their waves, oldest first; without those of factory state."""
+        return views.rollout_views(self._members, self._offset_ns)
+
+    def twin_view(self, device: str) -> views.TwinView | None:
+        """One device as the gateway sees it."""
+        twin = self._twins.by_name.get(device)
+        return None if twin is None else views.twin_view(twin)
+
+    # -- hearing -------------------------------------------------------------------------------
+
+    def _arrived(self, stimulus: stimuli.Arrived, at: int, out: Batch) -> None:
+        twin = self._twins.seen(stimulus.device, out)
+        if twin is None:
+            return
+        kind = stimulus.kind
+        try:
+            if kind == topics.LINK:
+                self._twins.link(twin, codec.decode(Link, stimulus.payload), out)
+            elif kind == topics.HAVE:
+                twin.heard_ns = at
+                self._progress.have(twin, codec.decode(Have, stimulus.payload), out)
+            elif kind == topics.EV:
+                twin.heard_ns = at
+                self._progress.event(twin, codec.decode(Event, stimulus.payload), out)
+        except BadMessage:
+            self._bad_messages += 1
+            out.append(Note(notes.BAD_MESSAGE, stimulus.device, self._bad_messages))
+
+    def _hear(self, stimulus: Stimulus | Internal, now: int, out: Batch) -> None:
+        match stimulus:
+            case stimuli.DeadlineReached():
+                self._run_due(out)
+            case stimuli.Started(wall_ms=wall_ms):
+                self._started(wall_ms * MS - now, now)
+            case stimuli.BrokerUp(session_present=session_present):
+                self._broker_up(session_present, out)
+            case stimuli.BrokerDown():
+                self._broker_down()
+            case Judged():
+                self._rollouts.judged(stimulus, self._at, out)
+            case _:
+                self._asked(stimulus, self._at, out)
+
+    def _asked(self, stimulus: Stimulus | Internal, at: int, out: Batch) -> None:
+        """Take what an operator or the registry asks for."""
+        match stimulus:
+            case stimuli.Enroll(device=device, labels=labels):
+                twin = self._twins.enroll(device, labels, out)
+                if twin is not None:
+                    self._rollouts.enrolled(twin, out)
+            case stimuli.RegisterBundle():
+                if self._catalog.register(stimulus, out) is not None:
+                    self._rollouts.bundle_registered(at, out)
+            case stimuli.CreateRollout(plan=plan):
+                self._rollouts.create(plan, at, out)
+            case stimuli.SteerRollout():
+                self._steering.steer(stimulus, at, out)
+            case stimuli.SetFlag():
+                self._flags.set(stimulus, out)
+            case stimuli.Kill():
+                self._flags.kill(stimulus, out)
+            case _:
+                pass
+
+    def _started(self, offset_ns: int, now: int) -> None:
+        self._offset_ns = offset_ns
+        self._at = now + offset_ns
+        self._rollouts.restored(self._at)
+        if any(twin.wants_open() for twin in self._twins.by_name.values()):
+            self._queries.watch(self._at)
+
+    def _run_due(self, out: Batch) -> None:
+        at = self._at
+        if self._up:
+            if self._republish:
+                self._republish_page(out)
+            self._queries.run(at, out)
+        self._rollouts.run(at, out)
+
+    # -- the broker ----------------------------------------------------------------------------
+
+    def _broker_up(self, session_present: bool, out: Batch) -> None:  # noqa: FBT001 - the stimulus' only fact
+        twins = self._twins.by_name
+        open_wants = [name for name, twin in twins.items() if twin.wants_open()]
+        if not session_present:
+            # The broker may have lost what it retained, too. Before `up`, which puts kills first.
+            self._flags.republish(out)
+            self._republish = deque(open_wants)
+        self._up = True
+        self._outbox.up(out)
+        if self._blind or (self._was_up and not session_present):
+            self._queries.ask(twins, self._at)
+        elif self._was_up:
+            # The broker queued for us, up to a limit past which it drops silently.
+            self._queries.ask(open_wants, self._at)
+        self._was_up, self._blind = True, False
+
+    def _broker_down(self) -> None:
+        self._up = False
+        self._outbox.down()
+        self._queries.forget()
+
+    def _republish_page(self, out: Batch) -> None:
+        count = 0
+        while self._republish and count < self._limits.page_devices:
+            twin = self._twins.by_name[self._republish.popleft()]
+            if twin.wants_open():
+                self._offers.republish(twin, out)
+                count += 1
+        out.append(Note(notes.REPUBLISH, "", count, len(self._republish)))
+
+    # -- after a restart -----------------------------------------------------------------------
+
+    def _restore_row(self, table: str, key: str, row: Any) -> None:
+        match table:
+            case rows.DEVICE | rows.DESIRED | rows.REPORTED | rows.PRESENCE:
+                self._twins.restore(table, key, row)
+            case rows.BUNDLE:
+                self._catalog.restore(key, row)
+            case rows.ROLLOUT:
+                self._members.add(row)
+            case rows.SEGMENT:
+                self._flags.segments[key] = row
+            case rows.KILL:
+                self._flags.kills = row
+            case rows.OUTBOX:
+                self._outbox.restore(key, row)
+            case _:
+                pass
+
+    def _everything_that_holds(self) -> Batch:
+        out: Batch = []
+        for bundle in self._catalog.by_digest.values():
+            self._catalog.announce(bundle, out)
+        for name, twin in self._twins.by_name.items():
+            if twin.device.enrolled:
+                out.append(DeviceLabelled(name, twin.device.labels))
+        for rollout in self._members.by_name.values():
+            if rollout.row.phase in (Phase.RUNNING, Phase.PAUSED):
+                self._rollouts.watch(rollout, out)
+        for twin in self._twins.by_name.values():
+            if twin.wants_open() and twin.desired is not None and not twin.desired.hold:
+                self._offers.grant(twin, out)
+        for rollout in self._members.by_name.values():
+            if rollout.row.phase is Phase.PAUSED or rollout.row.brake is not Brake.NONE:
+                out.append(Paused(rollout.name, paused=True))
+        return out

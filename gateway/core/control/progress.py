@@ -1,0 +1,159 @@
+"""What devices report, turned into how their wants went.
+
+Decides which report ends a want and how; the reading of single states is in outcomes.py. Leaves out
+the counts (members.py) and what follows for the rollout (rollouts.py).
+
+Rules: only a report about the newest generation counts; inside one generation things go forward only,
+an ended want stays ended, except that the digest a device *says it runs* overrides what we believe,
+in both directions; a message that comes twice changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from devicesdk.wire.errors import Nack
+from devicesdk.wire.messages import Event, Have, UpdateState
+from gateway.core import notes
+from gateway.core.control import outcomes
+from gateway.core.control.members import Members
+from gateway.core.control.offers import Offers
+from gateway.core.control.outbox import Batch
+from gateway.core.control.outcomes import Fault
+from gateway.core.control.twins import Twin, Twins
+from gateway.core.effects import Note
+from gateway.core.limits import ControlLimits
+from gateway.core.rows import DesiredRow, Outcome, Phase, Purpose
+
+_ENDED_NOTES: Final = {
+    Outcome.COMMITTED: notes.COMMITTED,
+    Outcome.FAILED: notes.FAILED,
+    Outcome.ROLLED_BACK: notes.ROLLED_BACK,
+    Outcome.REJECTED: notes.REJECTED,
+    Outcome.SUPERSEDED: notes.LEFT,
+    Outcome.STOPPED: notes.LEFT,
+}
+
+
+class Progress:
+    """Reads reports and events of devices.
+
+    Args:
+        limits: budgets of retries.
+    """
+
+    __slots__ = ("_limits", "_members", "_offers", "_twins")
+
+    def __init__(
+        self, limits: ControlLimits, twins: Twins, members: Members, offers: Offers
+    ) -> None:
+        self._limits = limits
+        self._twins = twins
+        self._members = members
+        self._offers = offers
+
+    def have(self, twin: Twin, have: Have, out: Batch) -> None:
+        """Take in what a device reports of itself."""
+        if not self._twins.have(twin, have, out):
+            return
+        desired, reported = twin.desired, twin.reported
+        if desired is None or desired.purpose is Purpose.FACTORY:
+            return
+        if not desired.exposed:
+            self._expose(twin, reported.running, out)
+        if reported.generation > desired.generation:
+            self._offers.reissue(twin, out)
+        elif reported.generation == desired.generation:
+            self._read(twin, reported.state, reported.reason, out, fresh=True)
+
+    def event(self, twin: Twin, event: Event, out: Batch) -> None:
+        """Take in one event of a device: a transition of its update, or an alarm."""
+        if event.kind == "alarm":
+            out.append(Note(notes.ALARM, twin.name, event.value))
+        desired = twin.desired
+        if event.kind != "update" or desired is None or desired.purpose is Purpose.FACTORY:
+            return
+        if event.state is UpdateState.TRIAL and not desired.exposed:
+            self._expose(twin, event.digest, out)
+        if event.generation == desired.generation:
+            self._read(twin, event.state, event.reason, out, fresh=False)
+
+    def _expose(self, twin: Twin, running: bytes, out: Batch) -> None:
+        """Remember that the device runs, or ran, the candidate; also when it was stopped meanwhile."""
+        assert twin.desired is not None
+        rollout = self._members.by_name[twin.desired.rollout]
+        if running and running == rollout.row.manifest:
+            self._members.settle(twin, out, exposed=True)
+
+    def _read(
+        self, twin: Twin, state: UpdateState, reason: str, out: Batch, *, fresh: bool
+    ) -> None:
+        desired = twin.desired
+        assert desired is not None
+        if outcomes.in_sync(desired, twin.reported):
+            if desired.outcome is not Outcome.COMMITTED and fresh:
+                self._end(twin, Outcome.COMMITTED, out, blamed=False)
+            return
+        outcome = outcomes.outcome_of(state)
+        if outcome is not None and desired.outcome in (Outcome.OPEN, Outcome.COMMITTED):
+            self._ended_badly(twin, outcome, state, reason, out)
+        elif desired.outcome is Outcome.COMMITTED and fresh:
+            self._fell_back(twin, out)
+        elif outcome is None and desired.purpose is Purpose.UPDATE:
+            self._at_risk(twin, desired, state, out)
+
+    def _at_risk(self, twin: Twin, desired: DesiredRow, state: UpdateState, out: Batch) -> None:
+        # A device that says COMMITTED and does not run the digest is believed in neither.
+        if not desired.judged and outcomes.at_risk(state) and state != UpdateState.COMMITTED:
+            self._members.settle(twin, out, judged=True)
+
+    def _fell_back(self, twin: Twin, out: Batch) -> None:
+        """It had committed and now runs something else without saying why: it is open again."""
+        assert twin.desired is not None
+        self._members.settle(twin, out, outcome=Outcome.OPEN)
+        out.append(Note(notes.FELL_BACK, twin.name, twin.desired.generation, twin.desired.wave))
+        self._offers.grant(twin, out)
+
+    def _ended_badly(
+        self, twin: Twin, outcome: Outcome, state: UpdateState, reason: str, out: Batch
+    ) -> None:
+        desired = twin.desired
+        assert desired is not None
+        failed = outcome in (Outcome.FAILED, Outcome.ROLLED_BACK)
+        fault = outcomes.fault_of(state, reason)
+        if failed and fault is not Fault.RELEASE and self._may_retry(desired):
+            self._offers.again(twin, out)
+            return
+        updating = desired.purpose is Purpose.UPDATE
+        blamed = updating and failed and fault is not Fault.CIRCUMSTANCE
+        if updating and (blamed or outcome is Outcome.REJECTED):
+            self._twins.quarantine(twin, desired.manifest, out)
+        self._end(twin, outcome, out, blamed=blamed)
+
+    def _may_retry(self, desired: DesiredRow) -> bool:
+        if desired.attempt >= self._limits.retries_max or desired.hold:
+            return False
+        phase = self._members.by_name[desired.rollout].row.phase
+        return desired.purpose is Purpose.REVERT or phase <= Phase.COMPLETED
+
+    def _end(self, twin: Twin, outcome: Outcome, out: Batch, *, blamed: bool) -> None:
+        desired = twin.desired
+        assert desired is not None
+        good = outcome is Outcome.COMMITTED
+        if desired.purpose is Purpose.REVERT:
+            self._members.settle(twin, out, outcome=outcome)
+            kind = notes.REVERTED if good else _ENDED_NOTES[outcome]
+        else:
+            self._members.settle(
+                twin,
+                out,
+                outcome=outcome,
+                exposed=desired.exposed or good,
+                judged=desired.judged or good or blamed,
+                blamed=blamed,
+                hold=desired.hold and not good,
+            )
+            kind = _ENDED_NOTES[outcome]
+        out.append(Note(kind, twin.name, desired.generation, desired.wave))
+        quarantined = blamed or outcome is Outcome.REJECTED
+        self._offers.revoke(twin, Nack.QUARANTINED if quarantined else Nack.GONE, out)

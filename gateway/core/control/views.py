@@ -1,0 +1,190 @@
+"""What people may look at: plain values made from the books and the twins, when somebody asks.
+
+Decides names and units of a report's rows. Leaves out how they are shown. Reading changes nothing.
+Instants are in the host's `now`, not in the rows' UTC.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.control.catalog import Catalog
+from gateway.core.control.members import Members, Rollout, ended
+from gateway.core.control.twins import Twin, Twins
+from gateway.core.rows import Outcome, Phase, Purpose, WaveRow
+
+
+class WaveView(msgspec.Struct, frozen=True):
+    """One wave. `size` members; `exposed` ran the candidate, on trial or for good."""
+
+    share: float
+    size: int
+    offered: int
+    exposed: int
+    committed: int
+    failed: int
+    rolled_back: int
+    rejected: int
+    superseded: int
+    stopped: int
+    reverted: int
+    unreached: int
+    """Offered and not ended."""
+    opened_at_ns: int
+    closed_at_ns: int | None
+    e_value: float
+    """Evidence against the release when the wave was last weighed."""
+    verdict: str
+
+
+class RolloutView(msgspec.Struct, frozen=True):
+    """One rollout."""
+
+    id: str
+    bundle: str
+    state: str
+    """waiting, running, paused, completed, halted or aborted."""
+    why: str
+    """Why it waits or ended, or what it is doing."""
+    waves: tuple[WaveView, ...]
+
+
+class TwinView(msgspec.Struct, frozen=True):
+    """One device: what is wanted, what it says."""
+
+    id: str
+    labels: dict[str, str]
+    online: bool
+    wanted: str
+    """Digest in hex of the manifest it should run, empty for none."""
+    generation: int
+    rollout: str
+    purpose: str
+    outcome: str
+    attempt: int
+    hold: bool
+    running: str
+    trial: bool
+    state: str
+    reason: str
+    seen_generation: int
+    bytes_done: int
+    quarantine: tuple[str, ...]
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """The fleet at a glance."""
+
+    devices: int
+    enrolled: int
+    online: int
+    updating: int
+    """With a want that has not ended."""
+    in_sync: int
+    """Whose newest want ended well, or who are believed in factory state."""
+    versions: dict[str, int]
+    """Devices by what they say they run: bundle name, digest where unknown, empty for nothing."""
+    kill_version: int
+    flags_revs: dict[str, int]
+    outbox_rows: int
+    outbox_in_flight: int
+    queries_waiting: int
+    bad_messages: int
+
+
+def twin_view(twin: Twin) -> TwinView:
+    """One device for people."""
+    desired, reported = twin.desired, twin.reported
+    return TwinView(
+        id=twin.name,
+        labels=twin.device.labels,
+        online=twin.presence.online,
+        wanted=desired.manifest.hex() if desired is not None else "",
+        generation=desired.generation if desired is not None else 0,
+        rollout=desired.rollout if desired is not None else "",
+        purpose=desired.purpose.name.lower() if desired is not None else "",
+        outcome=desired.outcome.name.lower() if desired is not None else "",
+        attempt=desired.attempt if desired is not None else 0,
+        hold=desired is not None and desired.hold,
+        running=reported.running.hex(),
+        trial=reported.trial,
+        state=reported.state.name.lower(),
+        reason=reported.reason,
+        seen_generation=reported.generation,
+        bytes_done=reported.bytes_done,
+        quarantine=tuple(digest.hex() for digest in twin.device.quarantine),
+    )
+
+
+def rollout_view(rollout: Rollout, offset_ns: int) -> RolloutView:
+    """One rollout for people; `offset_ns` is UTC minus `now`."""
+    row = rollout.row
+    waves = tuple(_wave_view(wave, offset_ns) for wave in row.waves)
+    return RolloutView(
+        row.plan.id, row.plan.bundle, row.phase.name.lower(), row.why or _doing(rollout), waves
+    )
+
+
+def _doing(rollout: Rollout) -> str:
+    wave = rollout.wave
+    if rollout.row.phase is not Phase.RUNNING or wave is None:
+        return ""
+    index = len(rollout.row.waves) - 1
+    if rollout.offering:
+        return f"offering wave {index}: {wave.offered} of {wave.size}"
+    if wave.quorum_ns:
+        return f"wave {index} soaks"
+    return f"wave {index}: {ended(wave)} of {wave.size} have ended"
+
+
+def _wave_view(wave: WaveRow, offset_ns: int) -> WaveView:
+    return WaveView(
+        share=wave.share,
+        size=wave.size,
+        offered=wave.offered,
+        exposed=wave.exposed,
+        committed=wave.committed,
+        failed=wave.failed,
+        rolled_back=wave.rolled_back,
+        rejected=wave.rejected,
+        superseded=wave.superseded,
+        stopped=wave.stopped,
+        reverted=wave.reverted,
+        unreached=wave.offered - ended(wave),
+        opened_at_ns=wave.opened_ns - offset_ns,
+        closed_at_ns=wave.closed_ns - offset_ns if wave.closed_ns else None,
+        e_value=wave.e_value,
+        verdict=wave.verdict,
+    )
+
+
+def rollout_views(members: Members, offset_ns: int) -> list[RolloutView]:
+    """All rollouts that are not factory state, in the order of their creation."""
+    rollouts = sorted(members.by_name.values(), key=lambda rollout: rollout.row.ordinal)
+    return [rollout_view(r, offset_ns) for r in rollouts if not r.plan.initial]
+
+
+def versions(twins: Twins, catalog: Catalog) -> dict[str, int]:
+    """Devices by what they say they run; those believed in factory state count until they report."""
+    digests: dict[bytes, int] = {}
+    for twin in twins.by_name.values():
+        running = twin.reported.running
+        desired = twin.desired
+        if not running and desired is not None and desired.purpose is Purpose.FACTORY:
+            running = desired.manifest
+        digests[running] = digests.get(running, 0) + 1
+    named: dict[str, int] = {}
+    for digest, count in digests.items():
+        bundle = catalog.by_digest.get(digest)
+        name = bundle.manifest.name if bundle is not None else digest.hex()[:16]
+        named[name] = named.get(name, 0) + count
+    return dict(sorted(named.items()))
+
+
+def in_sync(twins: Twins) -> int:
+    """How many devices run what is wanted of them."""
+    committed = Outcome.COMMITTED
+    return sum(
+        twin.desired is not None and twin.desired.outcome is committed
+        for twin in twins.by_name.values()
+    )

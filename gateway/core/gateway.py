@@ -1,0 +1,195 @@
+"""The gateway core: three machines that share nothing, and the router between them.
+
+Decides which machine hears what. Leaves out everything else: control (twins, rollouts, flags),
+transfers (chunks) and collect (telemetry) each decide for themselves, and the host performs effects.
+
+Rules: what the machines say to each other is carried within the batch in which it was said, so a
+batch is complete when `handle` returns; a batch's rows must be durable before its other effects are
+performed and before the inbound message is acknowledged; of telemetry, before a group of messages is
+acknowledged the rows of `checkpoint` must be durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from devicesdk.bundle.trust import Signer
+from devicesdk.wire import topics
+from gateway.core import internal, rows
+from gateway.core.collect import rows as collect_rows
+from gateway.core.collect.collect import Collect
+from gateway.core.collect.limits import CollectLimits
+from gateway.core.control import views
+from gateway.core.control.control import Control
+from gateway.core.effects import AnyEffect
+from gateway.core.limits import ControlLimits
+from gateway.core.stimuli import (
+    AnyStimulus,
+    Arrived,
+    BrokerDown,
+    BrokerUp,
+    DeadlineReached,
+    PubAcked,
+    Started,
+)
+from gateway.core.transfers import rows as transfers_rows
+from gateway.core.transfers.limits import TransferLimits
+from gateway.core.transfers.transfers import Transfers
+
+TABLES: Final[dict[str, type[Any]]] = {
+    **rows.TABLES,
+    **transfers_rows.TABLES,
+    **collect_rows.TABLES,
+}
+"""Table name to the type of its rows, of all machines; `rows.encode` and `rows.decode` read them."""
+
+_EVERYBODY: Final = (Started, BrokerUp, BrokerDown, DeadlineReached)
+
+
+class GatewayConfig(msgspec.Struct, frozen=True):
+    """How a gateway is set up. The topic root here replaces that in each machine's limits."""
+
+    root: str = topics.ROOT_DEFAULT
+    control: ControlLimits = ControlLimits()
+    transfers: TransferLimits = TransferLimits()
+    collect: CollectLimits = CollectLimits()
+
+
+class Gateway:
+    """The gateway core of one tenant.
+
+    Args:
+        config: topic root and limits.
+        director: signs each device's want.
+        flags_signer: signs flag snapshots and kill lists.
+    """
+
+    __slots__ = ("_collect", "_control", "_transfers")
+
+    def __init__(self, config: GatewayConfig, director: Signer, flags_signer: Signer) -> None:
+        root = config.root
+        self._control = Control(replace(config.control, root=root), director, flags_signer)
+        self._transfers = Transfers(replace(config.transfers, root=root))
+        self._collect = Collect(replace(config.collect, root=root))
+
+    def handle(self, stimulus: AnyStimulus, now: int) -> list[AnyEffect]:
+        """Take one stimulus; returns one batch of effects."""
+        kind = type(stimulus)
+        if kind is Arrived:
+            assert isinstance(stimulus, Arrived)
+            if stimulus.kind == topics.GET:
+                said: list[Any] = self._transfers.handle(stimulus, now)
+            elif stimulus.kind == topics.TEL:
+                said = self._collect.handle(stimulus, now)
+            else:
+                said = self._control.handle(stimulus, now)
+        elif kind in _EVERYBODY:
+            said = self._control.handle(stimulus, now)
+            said += self._transfers.handle(stimulus, now)
+            said += self._collect.handle(stimulus, now)
+        elif isinstance(stimulus, PubAcked):
+            said = self._acked(stimulus, now)
+        else:
+            said = self._control.handle(stimulus, now)
+        return self._route(said, now)
+
+    def deadline(self) -> tuple[int, str] | None:
+        """The instant at which `DeadlineReached` is wanted, and why; it may have passed already."""
+        nearest: tuple[int, str] | None = None
+        for machine in (self._control, self._transfers, self._collect):
+            due = machine.deadline()
+            if due is not None and (nearest is None or due[0] < nearest[0]):
+                nearest = due
+        return nearest
+
+    def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
+        """Rows to make durable before the messages handled so far are acknowledged."""
+        return list(self._collect.checkpoint())
+
+    def restore(self, stored: Iterable[tuple[str, str, Any]], now: int) -> None:
+        """Take durable rows ``(table, key, row)`` into a new core, before the first stimulus."""
+        mine: dict[str, list[tuple[str, str, Any]]] = {
+            "control": [],
+            "transfers": [],
+            "collect": [],
+        }
+        for row in stored:
+            machine = row[0].partition(".")[0]
+            if machine in mine:
+                mine[machine].append(row)
+        said: list[Any] = self._transfers.restore(mine["transfers"], now)
+        said += self._collect.restore(mine["collect"], now)
+        said += self._control.restore(mine["control"], now)
+        effects = self._route(said, now)
+        assert not effects, f"restoring asked for effects: {effects[:3]}"
+
+    def validate(self) -> None:
+        """Check the whole state; for tests and for the world's checks.
+
+        Raises:
+            AssertionError: something that must always hold does not.
+        """
+        self._control.validate()
+        self._transfers.validate()
+        self._collect.validate()
+
+    # -- for people ----------------------------------------------------------------------------
+
+    def overview(self) -> views.Overview:
+        """The fleet at a glance."""
+        return self._control.overview()
+
+    def rollout_views(self) -> list[views.RolloutView]:
+        """All rollouts with their waves, oldest first."""
+        return self._control.rollout_views()
+
+    def twin_view(self, device: str) -> views.TwinView | None:
+        """One device as the gateway sees it; None when it is not known."""
+        return self._control.twin_view(device)
+
+    @property
+    def collect(self) -> Collect:
+        """The collect machine, for reading its overview."""
+        return self._collect
+
+    @property
+    def transfers(self) -> Transfers:
+        """The transfers machine, for reading its counters."""
+        return self._transfers
+
+    # -- routing -------------------------------------------------------------------------------
+
+    def _acked(self, stimulus: PubAcked, now: int) -> list[Any]:
+        match stimulus.token % internal.TOKEN_STRIDE:
+            case internal.TRANSFERS_TOKENS:
+                return list(self._transfers.handle(stimulus, now))
+            case internal.COLLECT_TOKENS:
+                return list(self._collect.handle(stimulus, now))
+            case _:
+                return self._control.handle(stimulus, now)
+
+    def _route(self, said: list[Any], now: int) -> list[AnyEffect]:
+        """Carry messages between the machines until only effects are left."""
+        for item in said:
+            if isinstance(item, internal.Internal):
+                break
+        else:
+            return said
+        effects: list[AnyEffect] = []
+        waiting = deque(said)
+        while waiting:
+            item = waiting.popleft()
+            if isinstance(item, internal.ToTransfers):
+                waiting.extend(self._transfers.handle(item, now))
+            elif isinstance(item, internal.ToCollect):
+                waiting.extend(self._collect.handle(item, now))
+            elif isinstance(item, internal.Judged):
+                waiting.extend(self._control.handle(item, now))
+            else:
+                effects.append(item)
+        return effects

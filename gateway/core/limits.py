@@ -1,0 +1,72 @@
+"""How much of anything the gateway core keeps or says at once; the unit is last in each name.
+
+Decides the bounds and what they mean. Leaves out the wire's own bounds (`devicesdk.wire.limits`) and
+where values come from (a file, a scenario). What happens at a bound is said beside it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from devicesdk.wire.timebase import MINUTE, SECOND
+from devicesdk.wire.topics import ROOT_DEFAULT
+
+
+class CoreLimits(msgspec.Struct, frozen=True):
+    """What the limits of all three machines have in common."""
+
+    root: str = ROOT_DEFAULT
+    """Topic root of the tenant."""
+
+
+class ControlLimits(CoreLimits, frozen=True):
+    """Bounds of the control machine, and which labels it reads."""
+
+    region_labels: tuple[str, ...] = ("region",)
+    hardware_labels: tuple[str, ...] = ("hardware_class", "hardware", "profile")
+    power_labels: tuple[str, ...] = ("power",)
+    """Registry labels that a canary must span; of each list the first that a device has counts, none
+    of them is an empty one. A device's own report of its hardware class goes first."""
+
+    twins_max: int = 200_000
+    """Full: a device that is not known yet is not taken in; it is noted."""
+    bundles_max: int = 1_000
+    """Full: `RegisterBundle` is refused."""
+    rollouts_max: int = 1_000
+    """Full: `CreateRollout` is refused."""
+    waves_max: int = 64
+    """More waves than this in a plan: refused. A retry that would exceed it is refused too."""
+    quarantine_entries_max: int = 16
+    """Bad digests remembered for a device; full: the oldest is forgotten."""
+    flags_per_segment_max: int = 1_000
+    """Full: `SetFlag` is refused."""
+    segments_max: int = 64
+    """Full: `SetFlag` of a new segment is refused."""
+
+    start_retry_ns: int = 10 * SECOND
+    """A rollout that waits for its first device looks again this often."""
+    priority_update: int = 500
+    priority_revert: int = 900
+    """Of chunk requests, 0 to 1000."""
+
+    page_devices: int = 500
+    """Offers, holds or reverts made in one batch; the next page is due at once."""
+    outbox_in_flight_max: int = 1_000
+    """Wants and queries published and not yet acknowledged; the rest waits in the outbox. Kill list
+    and flags do not wait."""
+
+    report_page_devices: int = 200
+    """Devices asked to report in one batch."""
+    report_interval_ns: int = SECOND
+    """Between two such pages: the fleet's answers must not overrun the broker's queue."""
+    report_expiry_ns: int = 60 * SECOND
+    stale_ns: int = 30 * MINUTE
+    """A device with an open want that was not heard for this long is asked to report."""
+    sweep_interval_ns: int = 10 * MINUTE
+
+    retries_max: int = 3
+    """Offers made again after a failure of the link, of storage, of load shedding or of integrity."""
+    judged_frames_min: int = 200
+    """Inferences a cohort must have shown before its latency is judged."""
+    latency_strikes: int = 2
+    """Judgements in a row above the ratio that halt."""

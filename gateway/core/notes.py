@@ -1,0 +1,90 @@
+"""The kinds of `Note` that the control machine makes, each with the sentence that it stands for.
+
+Decides names and wording. Leaves out instants and sinks. A note never decides anything; a host may
+drop all of them. In a sentence ``{subject}``, ``{a}`` and ``{b}`` are the note's fields.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROLLOUT_CREATED: Final = "rollout.created"
+ROLLOUT_REFUSED: Final = "rollout.refused"
+ROLLOUT_WAITING: Final = "rollout.waiting"
+ROLLOUT_COMPLETED: Final = "rollout.completed"
+ROLLOUT_HALTED: Final = "rollout.halted"
+ROLLOUT_ABORTED: Final = "rollout.aborted"
+ROLLOUT_STEERED: Final = "rollout.steered"
+STEER_REFUSED: Final = "rollout.steer_refused"
+WAVE_OPENED: Final = "wave.opened"
+WAVE_QUORUM: Final = "wave.quorum"
+WAVE_PASSED: Final = "wave.passed"
+WAVE_SILENT: Final = "wave.silent"
+OFFER: Final = "device.offer"
+RETRY: Final = "device.retry"
+REVERT: Final = "device.revert"
+HOLD: Final = "device.hold"
+REISSUE: Final = "device.reissue"
+EXPOSED: Final = "device.exposed"
+COMMITTED: Final = "device.committed"
+REVERTED: Final = "device.reverted"
+FAILED: Final = "device.failed"
+ROLLED_BACK: Final = "device.rolled_back"
+REJECTED: Final = "device.rejected"
+LEFT: Final = "device.left"
+FELL_BACK: Final = "device.fell_back"
+QUARANTINED: Final = "device.quarantined"
+ALARM: Final = "device.alarm"
+FULL: Final = "device.full"
+BUNDLE_REGISTERED: Final = "bundle.registered"
+BUNDLE_REFUSED: Final = "bundle.refused"
+FLAG_SET: Final = "flag.set"
+FLAG_REFUSED: Final = "flag.refused"
+KILL_SET: Final = "kill.set"
+KILL_REFUSED: Final = "kill.refused"
+LATENCY_STRIKE: Final = "gate.latency_strike"
+QUERY: Final = "gateway.query"
+REPUBLISH: Final = "gateway.republish"
+BAD_MESSAGE: Final = "gateway.bad_message"
+
+SENTENCES: Final[dict[str, str]] = {
+    ROLLOUT_CREATED: "Rollout {subject} was created with {a} waves for {b} devices.",
+    ROLLOUT_REFUSED: "A rollout was refused: {subject}.",
+    ROLLOUT_WAITING: "A rollout waits: {subject}.",
+    ROLLOUT_COMPLETED: "Rollout {subject} is complete: {a} of {b} offered devices committed.",
+    ROLLOUT_HALTED: "A rollout was halted after {a} blamed failures in {b} judged: {subject}.",
+    ROLLOUT_ABORTED: "A rollout was aborted: {subject}.",
+    ROLLOUT_STEERED: "Somebody steered a rollout: {subject}.",
+    STEER_REFUSED: "A verb does not fit the rollout as it is: {subject}.",
+    WAVE_OPENED: "Wave {a} of rollout {subject} opened for {b} more devices.",
+    WAVE_QUORUM: "Enough of wave {a} of rollout {subject} has ended ({b} devices); it soaks.",
+    WAVE_PASSED: "Wave {a} of rollout {subject} passed its gate with {b} commits.",
+    WAVE_SILENT: "Nobody of wave {a} of rollout {subject} committed in time; it waits on.",
+    OFFER: "Device {subject} was offered the update as generation {a}, in wave {b}.",
+    RETRY: "Device {subject} is offered the update again as generation {a}, attempt {b}.",
+    REVERT: "Device {subject} is to go back, as generation {a}.",
+    HOLD: "Device {subject} is to stay where it is, as generation {a}.",
+    REISSUE: "Device {subject} knew generation {a}, newer than ours: it gets {b}.",
+    EXPOSED: "Device {subject} runs the candidate on trial (generation {a}, wave {b}).",
+    COMMITTED: "Device {subject} committed generation {a} (wave {b}).",
+    REVERTED: "Device {subject} is back on its earlier bundle (generation {a}, wave {b}).",
+    FAILED: "Device {subject} failed generation {a} (wave {b}).",
+    ROLLED_BACK: "Device {subject} rolled generation {a} back by itself (wave {b}).",
+    REJECTED: "Device {subject} rejected generation {a} (wave {b}); it is not offered again.",
+    LEFT: "Device {subject} left generation {a} for another or was stopped (wave {b}).",
+    FELL_BACK: "Device {subject} no longer runs what it had committed as generation {a} (wave {b}).",
+    QUARANTINED: "Device {subject} must not be given this bundle again ({a} digests in quarantine).",
+    ALARM: "Device {subject} raised or ended an alarm with value {a}.",
+    FULL: "Device {subject} is not taken in: {a} devices are the limit.",
+    BUNDLE_REGISTERED: "Bundle {subject} was registered with {a} variants.",
+    BUNDLE_REFUSED: "A bundle was refused: {subject}.",
+    FLAG_SET: "A flag was set: {subject}, revision {a}.",
+    FLAG_REFUSED: "A flag was refused: {subject}.",
+    KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
+    KILL_REFUSED: "A kill was refused: {subject}.",
+    LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
+    QUERY: "{a} devices are asked to report; {b} are still to be asked.",
+    REPUBLISH: "{a} open wants are published again; {b} are still to come.",
+    BAD_MESSAGE: "A message of {subject} was not understood and dropped ({a} so far).",
+}
+"""What each kind means, for people."""

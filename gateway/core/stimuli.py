@@ -1,0 +1,155 @@
+"""Everything that can happen to the gateway core.
+
+The twin of effects.py. A host (the asyncio runtime, or the world's virtual one) hands each to
+`Gateway.handle` with the instant it happened. API mutations are stimuli like any other.
+
+Rules: a stimulus carries facts, never advice; bytes from the broker are unverified; an inbound
+message may come twice (the broker redelivers what was not acknowledged).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from devicesdk.bundle.manifest import Manifest
+from devicesdk.wire.messages import UpdatePolicy
+
+
+class Stimulus(msgspec.Struct, frozen=True):
+    """Base of all stimuli."""
+
+
+class Started(Stimulus, frozen=True):
+    """The process runs, its rows were restored; `wall_ms` is UTC. The first stimulus: durable instants
+    are UTC, because `now` has another origin after a restart."""
+
+    wall_ms: int
+
+
+class DeadlineReached(Stimulus, frozen=True):
+    """The instant that `Gateway.deadline` named has come (or passed)."""
+
+
+class BrokerUp(Stimulus, frozen=True):
+    """Connected to the broker and subscribed. Before the first one nothing is published; each one
+    makes all earlier tokens void and publishes again what is left in the outbox."""
+
+    session_present: bool
+
+
+class BrokerDown(Stimulus, frozen=True):
+    """The connection to the broker is gone."""
+
+    reason: str
+
+
+class Arrived(Stimulus, frozen=True):
+    """A message from a device arrived."""
+
+    kind: str
+    """`devicesdk.wire.topics` kind: have, link, get, ev or tel."""
+    device: str
+    payload: bytes
+    retained: bool = False
+
+
+class PubAcked(Stimulus, frozen=True):
+    """The broker took the QoS 1 publish with this token."""
+
+    token: int
+
+
+class Enroll(Stimulus, frozen=True):
+    """The operator's registry knows this device and its labels (region, group, hardware class, power)."""
+
+    device: str
+    labels: dict[str, str]
+
+
+class RegisterBundle(Stimulus, frozen=True):
+    """A bundle was stored: its manifest envelope and all blobs are in the blob store."""
+
+    manifest: Manifest
+    digest: bytes
+    """SHA-256 of the envelope's bytes: the manifest's name on the wire."""
+    envelope_bytes: int
+
+
+class GatePlan(msgspec.Struct, frozen=True):
+    """What must hold between waves. A sequential test stops a wave early when failures tip it."""
+
+    failures: float = 0.02
+    """Tolerated failure share p0 of the e-process."""
+    evidence: float = 20.0
+    """Halt when the e-value exceeds this (Ville: false stop <= 1 / evidence)."""
+    quorum: float = 0.9
+    """Share of a wave that must have ended before it can be judged good."""
+    latency_p95_ratio: float | None = None
+    """Candidate's p95 latency over the running version's, per hardware class; None: not judged."""
+    drift: bool = False
+    """Whether a hardware or data drift verdict on the candidate halts."""
+
+
+class RolloutPlan(msgspec.Struct, frozen=True):
+    """A staged rollout: cumulative wave shares, soak, gate, and what a halt does."""
+
+    id: str
+    bundle: str
+    """``id@semver``."""
+    waves: tuple[float, ...] = (0.01, 0.10, 0.25, 1.0)
+    soak_ns: int = 20 * 60 * 10**9
+    gate: GatePlan = GatePlan()
+    selector: tuple[tuple[str, str], ...] = ()
+    """Labels a device must carry, all of them."""
+    jitter_ms: int = 60_000
+    policy: UpdatePolicy = UpdatePolicy()
+    on_halt: Literal["hold", "revert"] = "revert"
+    wave_timeout_ns: int = 24 * 3600 * 10**9
+    initial: bool = False
+    """Factory state: devices are believed to run it already (no wave, no offer)."""
+
+
+class CreateRollout(Stimulus, frozen=True):
+    """Start a rollout now."""
+
+    plan: RolloutPlan
+
+
+class SteerRollout(Stimulus, frozen=True):
+    """A verb on a running rollout."""
+
+    rollout: str
+    verb: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"]
+
+
+class SetFlag(Stimulus, frozen=True):
+    """Set one flag of a segment: a flagd flag definition (JSON text)."""
+
+    segment: str
+    flag: str
+    definition: str
+
+
+class Kill(Stimulus, frozen=True):
+    """Kill (or with `alive` revive) a feature on all devices."""
+
+    feature: str
+    alive: bool = False
+
+
+AnyStimulus = (
+    Started
+    | DeadlineReached
+    | BrokerUp
+    | BrokerDown
+    | Arrived
+    | PubAcked
+    | Enroll
+    | RegisterBundle
+    | CreateRollout
+    | SteerRollout
+    | SetFlag
+    | Kill
+)

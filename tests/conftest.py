@@ -1,0 +1,17 @@
+"""Make `tests/kit` importable as `tests_kit` (tests have no packages of their own)."""
+
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+
+KIT = Path(__file__).parent / "kit"
+
+
+def _expose() -> None:
+    spec = importlib.machinery.ModuleSpec("tests_kit", None, is_package=True)
+    spec.submodule_search_locations = [str(KIT)]
+    sys.modules.setdefault("tests_kit", importlib.util.module_from_spec(spec))
+
+
+_expose()

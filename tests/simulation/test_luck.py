@@ -1,0 +1,56 @@
+"""Adding a device or a fault changes nobody else's luck."""
+
+from devicesim.entropy import Entropy
+from tests_kit import worlds
+
+
+class Diary:
+    """Every draw of every stream, by its name."""
+
+    def __init__(self, monkeypatch):
+        self.drawn = {}
+        names, diary = {}, self.drawn
+        opened, block = Entropy.stream, Entropy.block
+
+        def stream(entropy, purpose, ident=""):
+            made = opened(entropy, purpose, ident)
+            names[made._key] = (purpose, ident)
+            return made
+
+        def note(entropy, key, index):
+            drawn = block(entropy, key, index)
+            diary[(*names.get(key, (str(key), "")), index)] = tuple(drawn)
+            return drawn
+
+        monkeypatch.setattr(Entropy, "stream", stream)
+        monkeypatch.setattr(Entropy, "block", note)
+
+
+def draws_of(monkeypatch, text):
+    with monkeypatch.context() as patch:
+        diary = Diary(patch)
+        worlds.make_drill(text).world.run()
+    return diary.drawn
+
+
+def same_for_everybody_else(before, after, newcomers=()):
+    common = {k for k in before if k in after and k[1] not in newcomers}
+    assert len(common) > 30, "expected the two runs to draw from the same streams"
+    different = sorted(str(k[:2]) for k in common if before[k] != after[k])
+    assert different == [], f"luck that shifted: {different[:5]}"
+    lost = {k[:2] for k in before} - {k[:2] for k in after}
+    assert lost == set(), f"streams that vanished: {sorted(lost)[:5]}"
+
+
+def test_another_device_shifts_nobodys_draws(monkeypatch):
+    before = draws_of(monkeypatch, worlds.scenario_text(count=6, duration="1h"))
+    after = draws_of(monkeypatch, worlds.scenario_text(count=7, duration="1h"))
+    assert {k[1] for k in after} - {k[1] for k in before} == {"kiosk-0006"}
+    same_for_everybody_else(before, after, {"kiosk-0006"})
+
+
+def test_another_fault_shifts_nobodys_draws(monkeypatch):
+    fault = "timeline: [{at: 20m, for: 10m, do: partition, target: 'sample(all, 40%)'}]\n"
+    before = draws_of(monkeypatch, worlds.scenario_text(count=6, duration="1h"))
+    after = draws_of(monkeypatch, worlds.scenario_text(fault, count=6, duration="1h"))
+    same_for_everybody_else(before, after)

@@ -1,0 +1,79 @@
+"""The verdict in plain words."""
+
+from __future__ import annotations
+
+import msgspec
+
+from devicesim.report.figures import Clock
+from devicesim.report.record import CheckRow
+from devicesim.report.wording import (
+    cause_sentence,
+    check_count,
+    check_story,
+    tally,
+    tally_by_kind,
+    verdict_detail,
+    verdict_line,
+)
+from devicesim.world.ledger import DropCause
+from tests_kit.records import bare, outage
+
+
+def test_a_run_that_held_says_how_much_was_checked() -> None:
+    record = outage()
+    assert verdict_line(record) == "Held: 29 of 31 checks; 2 not exercised."
+    assert verdict_detail(record).startswith("10,000 devices lived through 24")
+
+
+def test_all_held_needs_no_second_half() -> None:
+    record = msgspec.structs.replace(bare(), checks=[CheckRow("energy", "always", True)])
+    assert verdict_line(record) == "Held: 1 of 1 check."
+
+
+def test_a_run_that_failed_says_what_broke_first_and_when() -> None:
+    record = outage(broken=True)
+    assert verdict_line(record) == "Failed: 2 of 31 checks did not hold."
+    assert verdict_detail(record).startswith("First to break: halt holds, at 12:55:48, 4")
+
+
+def test_a_failure_without_an_instant_was_at_the_end() -> None:
+    checks = [CheckRow("stuck == 0", "finally", False)]
+    record = msgspec.structs.replace(bare("failed"), checks=checks)
+    assert verdict_detail(record) == "First to break: stuck == 0, at the end of the run."
+
+
+def test_a_run_that_checked_nothing_does_not_boast() -> None:
+    assert verdict_line(bare()) == "Passed, but nothing was checked."
+    assert verdict_line(bare("failed")) == "Failed, though no single check did."
+
+
+def test_tallies_add_up() -> None:
+    checks = outage(broken=True).checks
+    whole = tally(checks)
+    assert whole.total == whole.held + whole.failed + whole.open == len(checks)
+    kinds = tally_by_kind(checks)
+    assert list(kinds) == ["always", "eventually", "sometimes", "finally", "slo"]
+    assert sum(part.held for part in kinds.values()) == whole.held
+
+
+def test_counts_say_what_they_count() -> None:
+    assert check_count(CheckRow("a", "always", True, count=1440)) == "judged 1,440 x"
+    assert check_count(CheckRow("b", "sometimes", True, count=3)) == "seen 3 x"
+    assert check_count(CheckRow("c", "sometimes", None)) == "not seen"
+    assert check_count(CheckRow("d", "slo", True)) == ""
+
+
+def test_a_story_stands_on_its_own() -> None:
+    clock = Clock("2024-02-22T08:00:00Z")
+    failed = CheckRow("halt_holds", "always", False, "one went on", 3600.0)
+    assert check_story(failed, clock) == (
+        "halt holds (always) did not hold, first at 09:00:00 (+1:00:00): one went on"
+    )
+    unseen = CheckRow("rollback_ran", "sometimes", None)
+    assert check_story(unseen, clock) == "rollback ran (sometimes) was not exercised"
+
+
+def test_each_cause_of_the_ledger_is_explained() -> None:
+    for cause in DropCause:
+        assert cause_sentence(cause.value) == cause.sentence
+    assert cause_sentence("gremlins") == ""

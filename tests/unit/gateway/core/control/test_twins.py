@@ -1,0 +1,180 @@
+"""Which report is newer, and which is worth a durable row."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from devicesdk.wire.messages import Have, Link, UpdateState
+from gateway.core import notes, rows
+from gateway.core.control.twins import SILENT, UNSEEN, Twin, Twins
+from gateway.core.effects import Note, Persist
+from gateway.core.internal import DeviceLabelled
+from gateway.core.limits import ControlLimits
+from gateway.core.rows import DesiredRow, Outcome, Purpose, ReportedRow
+from tests_kit.gateway_charts import bundle
+
+A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
+
+
+def twins(**limits):
+    return Twins(ControlLimits(**limits))
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_reports_in_any_order_end_in_the_newest(order):
+    reports = [
+        Have(boot_id=1, seq=7, state=UpdateState.TRIAL),
+        Have(boot_id=1, seq=8, state=UpdateState.COMMITTED),
+        Have(boot_id=2, seq=1, state=UpdateState.IDLE),
+        Have(boot_id=2, seq=2, state=UpdateState.OFFERED),
+    ]
+    fleet = twins()
+    twin = fleet.seen("d1", [])
+    for index in order:
+        fleet.have(twin, reports[index], [])
+    assert twin.reported.state is UpdateState.OFFERED, "state ran backwards"
+
+
+def test_the_first_report_counts_even_if_it_is_all_zero():
+    fleet, out = twins(), []
+    twin = fleet.seen("d1", out)
+    assert fleet.have(twin, Have(boot_id=0, seq=0, running=A), out)
+    assert twin.reported is not SILENT
+    assert not fleet.have(twin, Have(boot_id=0, seq=0, running=B), out)
+    assert twin.reported.running == A
+
+
+def test_progress_alone_is_not_made_durable():
+    fleet, out = twins(), []
+    twin = fleet.seen("d1", out)
+    fleet.have(twin, Have(boot_id=1, seq=1, running=A, state=UpdateState.DOWNLOADING), out)
+    assert [effect.table for effect in out] == [rows.REPORTED]
+    out.clear()
+    done = Have(boot_id=1, seq=2, running=A, state=UpdateState.DOWNLOADING, bytes_done=9)
+    fleet.have(twin, done, out)
+    assert out == []
+    assert twin.reported.bytes_done == 9
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_presence_in_any_order_ends_in_the_newest_and_offline_is_final(order):
+    links = [
+        Link(boot_id=1, session=1, online=True),
+        Link(boot_id=1, session=1, online=False),
+        Link(boot_id=1, session=2, online=True),
+        Link(boot_id=1, session=2, online=False),
+    ]
+    fleet = twins()
+    twin = fleet.seen("d1", [])
+    for index in order:
+        fleet.link(twin, links[index], [])
+    assert not twin.presence.online, "a birth overtook the will of its own session"
+    assert twin.presence.session == 2
+
+
+def test_a_will_of_an_earlier_session_does_not_hide_a_birth():
+    fleet, out = twins(), []
+    twin = fleet.seen("d1", out)
+    assert twin.presence is UNSEEN
+    fleet.link(twin, Link(boot_id=0, session=0, online=True), out)
+    fleet.link(twin, Link(boot_id=2, session=1, online=True), out)
+    fleet.link(twin, Link(boot_id=1, session=9, online=False), out)
+    fleet.link(twin, Link(boot_id=2, session=0, online=False), out)
+    assert twin.presence.online
+    assert len(out) == 2
+
+
+def test_enrolling_again_changes_nothing_and_new_labels_do():
+    fleet, out = twins(), []
+    assert fleet.enroll("d1", {"region": "eu"}, out) is not None
+    assert [type(effect) for effect in out] == [Persist, DeviceLabelled]
+    assert fleet.enroll("d1", {"region": "eu"}, out) is None
+    assert fleet.enroll("d1", {"region": "us"}, out) is not None
+    fleet.validate()
+
+
+def test_more_devices_than_the_limit_are_not_taken_in():
+    fleet, out = twins(twins_max=1), []
+    assert fleet.seen("d1", out) is fleet.seen("d1", out)
+    assert fleet.seen("d2", out) is None
+    assert fleet.enroll("d3", {}, out) is None
+    assert out == [Note(notes.FULL, "d2", 1), Note(notes.FULL, "d3", 1)]
+
+
+def test_quarantine_remembers_the_newest_digests():
+    fleet, out = twins(quarantine_entries_max=2), []
+    twin = fleet.seen("d1", out)
+    for digest in (A, B, B, C):
+        fleet.quarantine(twin, digest, out)
+    assert twin.device.quarantine == (B, C)
+    assert len([effect for effect in out if isinstance(effect, Persist)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("reported", "desired", "expected"),
+    [
+        (ReportedRow(1, 1, running=A), None, A),
+        (ReportedRow(1, 1, running=C), None, b""),
+        (ReportedRow(1, 1, running=A, trial=True), None, b""),
+        (SILENT, DesiredRow(0, B, "f", Purpose.FACTORY, outcome=Outcome.COMMITTED), B),
+        (ReportedRow(1, 1, running=C), DesiredRow(1, C, "r", Purpose.UPDATE, previous=B), B),
+        (SILENT, DesiredRow(1, C, "r", Purpose.UPDATE, previous=C), b""),
+        (ReportedRow(1, 1, running=A), DesiredRow(1, B, "r", Purpose.UPDATE, previous=B), A),
+    ],
+    ids=[
+        "its word", "runs the target", "on trial", "factory", "what it had", "nothing else", "word wins",
+    ],
+)  # fmt: skip
+def test_what_a_device_goes_back_to(reported, desired, expected):
+    twin = Twin("d1")
+    twin.reported, twin.desired = reported, desired
+    assert twin.previous_for(C) == expected
+
+
+def test_a_generation_is_newer_than_anything_seen():
+    twin = Twin("d1")
+    assert twin.next_generation == 1
+    twin.reported = ReportedRow(1, 1, generation=7)
+    assert twin.next_generation == 8
+    twin.desired = DesiredRow(9, A, "r", Purpose.UPDATE)
+    assert twin.next_generation == 10
+
+
+def test_the_hardware_class_is_the_devices_word_or_the_registrys():
+    fleet = twins()
+    twin = fleet.enroll("d1", {"region": "eu", "profile": "pi", "power": "ac"}, [])
+    assert fleet.stratum(twin) == ("eu", "pi", "ac")
+    for hardware, fits in ((("pi",), True), (("jetson",), False), (("*",), True)):
+        assert fleet.fits(twin, bundle(hardware=hardware).manifest) is fits
+    fleet.have(twin, Have(boot_id=1, seq=1, hardware_class="jetson"), [])
+    assert fleet.fits(twin, bundle(hardware=("jetson",)).manifest)
+    unknown = fleet.enroll("d2", {}, [])
+    assert fleet.fits(unknown, bundle(hardware=("jetson",)).manifest), "unknown hardware may ask"
+    assert fleet.stratum(unknown) == ("", "", "")
+
+
+def test_durable_parts_are_put_together_again():
+    fleet = twins()
+    parts = {
+        rows.DEVICE: rows.DeviceRow({"region": "eu"}, enrolled=True),
+        rows.DESIRED: DesiredRow(1, A, "r", Purpose.UPDATE),
+        rows.REPORTED: ReportedRow(1, 1),
+        rows.PRESENCE: rows.PresenceRow(1, 1, online=True),
+    }
+    for table, row in parts.items():
+        fleet.restore(table, "d1", row)
+    twin = fleet.by_name["d1"]
+    assert [twin.device, twin.desired, twin.reported, twin.presence] == list(parts.values())
+    assert twin.wants_open()
+    fleet.validate()
+
+
+def test_a_want_that_is_open():
+    twin = Twin("d1")
+    assert not twin.wants_open()
+    twin.desired = DesiredRow(0, A, "f", Purpose.FACTORY)
+    assert not twin.wants_open(), "factory state is no want"
+    twin.desired = DesiredRow(1, A, "r", Purpose.REVERT)
+    assert twin.wants_open()
