@@ -58,6 +58,8 @@ from gateway.core.collect.limits import CollectLimits
 from gateway.core.gateway import Gateway, GatewayConfig
 
 BACKLOG_UNLIMITED = 10_000_000
+INFLIGHT_MAX = 100
+"""``max_inflight_messages`` of a broker that serves a gateway: mosquitto's 20 starve its requests."""
 PSI_RAISE_MIN = 0.25
 """A cohort of a few hundred devices is not the training population, and its light changes with the
 hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
@@ -169,6 +171,7 @@ def _broker_limits(scenario: Scenario) -> BrokerLimits:
     return BrokerLimits(
         accept_rate_per_s=None if unlimited else said.accept_rate_per_s,
         accept_backlog_max=BACKLOG_UNLIMITED if said.overload == "queue" else 100,
+        inflight_max=INFLIGHT_MAX,
         queue_messages_max=said.queue_max_messages,
         sessions_max=said.sessions_max,
         session_expiry_ns_max=said.session_expiry_max_ns,

@@ -37,6 +37,8 @@ RECONNECT_NS: Final = SECOND
 BATCH_MESSAGES_MAX: Final = 256
 GROUP_COMMIT_NS: Final = SECOND
 """Telemetry is made durable and acknowledged this often: nobody waits for its acknowledgement."""
+GROUP_COMMIT_MESSAGES_MAX: Final = 32
+"""Or as soon as so many wait: they fill the broker's in-flight window, and requests queue behind them."""
 RECEIVE_MAXIMUM: Final = 4096
 """In-flight window of the gateway: beyond it the broker queues, and past its bound drops."""
 
@@ -184,7 +186,9 @@ class GatewayHost:
             elif packet_id:
                 self.broker.core.puback(now, CLIENT_ID, packet_id)
         self._after(now)
-        if self._unacked and self._group_alarm.at == NEVER:
+        if len(self._unacked) >= GROUP_COMMIT_MESSAGES_MAX:
+            self._group_commit(now)
+        elif self._unacked and self._group_alarm.at == NEVER:
             self._group_alarm.arm(now + GROUP_COMMIT_NS)
         if self._inbox:
             self._inbox_alarm.arm(now + max(LATENCY_NS // 10, self.commit_ns))

@@ -12,6 +12,7 @@ instant at which each body moved: looking never advances a body.
 
 from __future__ import annotations
 
+import math
 from array import array
 from typing import TYPE_CHECKING, Final
 
@@ -324,7 +325,7 @@ class Recorder(Listener):
         self._point("throttled", "throttled", slow / max(1, len(self._sample)))
 
     def series(self) -> dict[str, Series]:
-        """All curves, by the names that the report's catalogue knows."""
+        """All curves with a value, by the names that the report's catalogue knows."""
         units = {"online": "devices", "versions": "devices", "throughput": "B/s"}
         units |= {"temperature": "C", "battery": "share", "throttled": "share"}
         sampled = ("temperature", "battery", "throttled")
@@ -333,6 +334,7 @@ class Recorder(Listener):
                 units.get(key, ""), self._samples_at if key in sampled else self._minutes, curves
             )
             for key, curves in self._curves.items()
+            if any(not math.isnan(value) for curve in curves.values() for value in curve)
         }
         if self._drift:
             made["drift"] = self._drift_series()

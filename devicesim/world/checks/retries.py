@@ -66,6 +66,7 @@ class BoundedRetry(Check):
         self._attempts = [0] * count
         self._losses = [0] * count
         self._connected_at = [-1] * count
+        self._counted_in = [-1] * count
         self._bounds: dict[BackoffConfig, int] = {}
         self._together_max = max(TOGETHER_MIN, int(TOGETHER_SHARE_MAX * count))
         self._second = self._in_second = 0
@@ -100,7 +101,7 @@ class BoundedRetry(Check):
         self._losses[index] += 1
         self._alone(host, index, now)
         if self._losses[index] > LATE_RETRY:
-            self._together(now)
+            self._together(index, now)
 
     def _alone(self, host: DeviceHost, index: int, now: int) -> None:
         backoff = host.parts.config.backoff
@@ -110,10 +111,13 @@ class BoundedRetry(Check):
         if self._attempts[index] == bound + 1:
             self.fail(now, f"expected at most {bound} connects in ten minutes, found more", host)
 
-    def _together(self, now: int) -> None:
+    def _together(self, index: int, now: int) -> None:
         second = now // SECOND
         if second != self._second:
             self._second, self._in_second = second, 0
+        if self._counted_in[index] == second:
+            return
+        self._counted_in[index] = second
         self._in_second += 1
         if self._in_second == self._together_max + 1:
             self.fail(

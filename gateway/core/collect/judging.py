@@ -154,22 +154,22 @@ def proven_p95_ms(candidate: Sequence[int], baseline: Sequence[int]) -> tuple[fl
 
 
 def own_drift(asked: Watching, hardware: str, known: Sequence[Cohort]) -> tuple[Drift, float]:
-    """Drift of the candidate on this hardware class that the baseline does not share in the same
-    region, and the largest effect (bias-corrected PSI) of the cohorts that show it."""
-    shared = {
-        cohort.region
-        for cohort in known
-        if cohort.bundle == asked.baseline
-        and cohort.hardware == hardware
-        and cohort.drift != "none"
-    }
-    own = [
-        cohort
-        for cohort in known
-        if cohort.bundle == asked.candidate
-        and cohort.hardware == hardware
-        and cohort.region not in shared
-    ]
+    """Drift of the candidate on this hardware class that is its own, and the largest effect
+    (bias-corrected PSI) of the cohorts that show it.
+
+    What the baseline shares in the same region is not its own. Nor can inputs that moved be blamed on
+    a bundle where nobody runs the other one any more: weather and candidate look alike there.
+    """
+    mine = [c for c in known if c.hardware == hardware]
+    peers = {c.region: c for c in mine if c.bundle == asked.baseline}
+    own = []
+    for cohort in mine:
+        peer = peers.get(cohort.region)
+        shared = peer is not None and peer.drift != "none"
+        alone = peer is None or peer.spoke < cohort.spoke
+        blameless = shared or (alone and cohort.drift == "data")
+        if cohort.bundle == asked.candidate and not blameless:
+            own.append(cohort)
     return combine([cohort.drift for cohort in own]), max(
         (cohort.effect for cohort in own if cohort.drift != "none"), default=0.0
     )

@@ -1,0 +1,40 @@
+"""Faults that a rehearsal found, each kept as the smallest world that shows it."""
+
+from collections import Counter
+
+from devicesdk.wire.timebase import MINUTE
+from devicesim.world.watch import Watcher
+from tests_kit import worlds
+
+HERD = "rollouts: [{id: r1, bundle: gauge@1.1.0, at: 40m, waves: [100%], soak: 1m, jitter: 0s}]\n"
+
+
+def test_telemetry_that_waits_for_its_commit_does_not_starve_chunk_requests():
+    """docs/adr/0005: unacknowledged telemetry filled the broker's in-flight window, requests waited
+    for seconds, timers expired, and chunks were fetched twice."""
+    drill = worlds.make_drill(
+        worlds.scenario_text(HERD, count=400, duration="50m", link="ethernet")
+    )
+    drill.world.run()
+    assert worlds.broken(drill) == []
+    assert drill.meter.refetched_chunks == 0, "requests waited longer than the agents' patience"
+
+
+def test_a_rollout_does_not_leave_a_fleet_that_reports_in_step():
+    """After a commit each device began a new window at once, so a wave reported in one minute for ever."""
+
+    class Windows(Watcher):
+        def __init__(self):
+            self.by_minute = Counter()
+
+        def published(self, host, effect, now):
+            if effect.kind == "tel" and now > 75 * MINUTE:
+                self.by_minute[now // MINUTE] += 1
+
+    drill = worlds.make_drill(worlds.scenario_text(HERD, count=300, duration="105m"))
+    windows = Windows()
+    drill.world.watch.add(windows)
+    drill.world.run()
+    even = 300 / 15
+    worst = max(windows.by_minute.values())
+    assert worst < 3 * even, f"{worst} windows in one minute where an even spread has {even:.0f}"
