@@ -250,7 +250,13 @@ class Recorder(Listener):
         for cohort in effect.row.cohorts:
             scores = [score.psi for score in cohort.scores]
             if scores:
-                self._drift.setdefault(cohort.cohort, {})[at] = max(scores)
+                self._drift.setdefault(self._spell(cohort.cohort), {})[at] = max(scores)
+
+    def _spell(self, cohort: str) -> str:
+        """A cohort as people call it: ``gauge@1.1.0 arm64-neon us-east``."""
+        digest8, *rest = cohort.split("/")
+        names = [b.name for b in self.world.bundles.values() if b.digest[:8].hex() == digest8]
+        return " ".join((names[0] if names else digest8, *rest))
 
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
         """A band of the timeline begins or ends."""

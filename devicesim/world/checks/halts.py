@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
-from devicesdk.wire.messages import Want
+from devicesdk.wire.messages import Have, Want
 from devicesdk.wire.timebase import MINUTE, SECOND, to_seconds
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.releases import digest_of
@@ -62,16 +62,26 @@ class HaltHolds(Check):
         self._told: dict[str, _Order] = {}
         self._heard: dict[int, _Order] = {}
         self._connected_at = [0] * len(world.hosts)
+        self._settled: list[list[bytes]] = [[] for _ in world.hosts]
 
     def persisted(self, effect: gw.Persist, now: int) -> None:
         """A halt."""
         if effect.table != rows.ROLLOUT or effect.row is None:
             return
         manifest = self._bundles.get(effect.key)
-        stopped = effect.row.phase in (rows.Phase.HALTED, rows.Phase.ABORTED)
+        row = effect.row
+        braked = row.phase is rows.Phase.ABORTED and row.brake != rows.Brake.NONE
+        stopped = row.phase is rows.Phase.HALTED or braked
         if manifest and stopped and effect.key not in self._halts:
             self.judged += 1
             self._halts[effect.key] = _Halt(now, manifest, self.world.gateway.crashes)
+
+    def said_have(self, host: DeviceHost, have: Have, now: int) -> None:
+        """What a device runs for good, it may go back to."""
+        del now
+        settled = self._settled[host.index]
+        if not have.trial and have.running and have.running not in settled:
+            settled.append(have.running)
 
     def connected(self, host: DeviceHost, now: int) -> None:
         """From now on it can hear."""
@@ -93,6 +103,8 @@ class HaltHolds(Check):
         """Something else runs from now on: not of a halted rollout, if the device knows."""
         if not effect.slot or effect.manifest == host.manifest:
             return
+        if effect.manifest in self._settled[host.index]:
+            return  # going back to what it ran for good before
         heard = self._heard.get(host.index)
         for rollout, halt in self._halts.items():
             if halt.manifest != effect.manifest:

@@ -94,6 +94,7 @@ class DigestBeforeActivation(Check):
         super().__init__(world)
         self._images = ImageIndex(world.bundles.values())
         self._maps: dict[int, ChunkMap] = {}
+        self._suspects: dict[int, tuple[int, str]] = {}
 
     def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
         """Hash what is about to run."""
@@ -113,6 +114,8 @@ class DigestBeforeActivation(Check):
 
     def stored(self, host: DeviceHost, effect: ask.Write | ask.Save | ask.Delete, now: int) -> None:
         """Follow the chunk map."""
+        if self._suspects:
+            self._convict(host, now)
         if effect.file != MAP_FILE:
             return
         data = getattr(effect, "data", None)
@@ -141,13 +144,30 @@ class DigestBeforeActivation(Check):
             chunk = _lowest(added)
             added &= added - 1
             if not host.parts.flash.holds(file, chunk * new.chunk_bytes, durably=True):
-                self.fail(
-                    now,
-                    f"expected chunk {chunk} to be durable in {file} before the map names it, "
-                    "found that a power cut would lose it",
-                    host,
+                story = (
+                    f"expected chunk {chunk} to be durable in {file} before the map names it, found "
+                    "that a power cut would lose it"
                 )
+                self._suspects[host.index] = (now, story)
                 return
+
+    def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
+        """A write was refused: the agent learns of it after the batch, and forgets its map then."""
+        suspect = self._suspects.get(host.index)
+        if suspect is not None and effect.kind == NoteKind.STORAGE_FAILED and suspect[0] == now:
+            del self._suspects[host.index]
+
+    def _convict(self, host: DeviceHost, now: int) -> None:
+        """Time has passed and nothing excused it."""
+        suspect = self._suspects.get(host.index)
+        if suspect is not None and suspect[0] < now:
+            del self._suspects[host.index]
+            self.fail(suspect[0], suspect[1], host)
+
+    def ended(self, now: int) -> None:
+        """Whoever is still suspected did it."""
+        for host in self.world.hosts:
+            self._convict(host, now + 1)
 
 
 def _lowest(members: int) -> int:
@@ -163,21 +183,25 @@ class BootableSlot(Check):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._on_trial = bytearray(len(world.hosts))
         self._fallback: dict[int, str] = {}
 
-    def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
-        """During a trial the slot that ran before is the way back; having gone back, there is none."""
-        del now
-        if self._fallback.get(host.index) == effect.slot:
-            del self._fallback[host.index]
-        elif effect.slot and host.slot and effect.slot != host.slot:
-            self._fallback[host.index] = host.slot
-
     def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
-        """The trial has passed: the slot of before may be overwritten."""
+        """A trial is on, or it has ended: then the slot of before may be overwritten."""
         del now
-        if effect.kind == NoteKind.UPDATE_STATE and effect.a == UpdateState.COMMITTED:
+        if effect.kind != NoteKind.UPDATE_STATE:
+            return
+        trial = effect.a == UpdateState.TRIAL
+        self._on_trial[host.index] = trial
+        if not trial:
             self._fallback.pop(host.index, None)
+
+    def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
+        """During a trial the slot that ran before is the way back."""
+        del now
+        swapped = effect.slot and host.slot and effect.slot != host.slot
+        if swapped and self._on_trial[host.index]:
+            self._fallback[host.index] = host.slot
 
     def stored(self, host: DeviceHost, effect: ask.Write | ask.Save | ask.Delete, now: int) -> None:
         """Nobody saws off the branch on which the device sits."""

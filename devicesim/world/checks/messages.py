@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devicesim.world.device_host import DeviceHost
     from devicesim.world.world import World
 
-VALIDATED_DEVICES_MAX: Final = 200
+VALIDATED_DEVICES_MAX: Final = 64
 """Agents whose own invariants are looked at in one sweep; all of them at the end."""
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 
 from devicesdk.agent.effects import Activate
-from devicesdk.wire.messages import Want
+from devicesdk.wire.messages import Have, Want
 from devicesdk.wire.timebase import SECOND
 from devicesim.world.checks.halts import TOLD_NS, HaltHolds
 from devicesim.world.checks.releases import digest_of
@@ -33,8 +33,8 @@ class Rehearsal:
             manifest=manifest, manifest_bytes=9, hold=hold,
         )  # fmt: skip
 
-    def halt(self):
-        row = SimpleNamespace(phase=rows.Phase.HALTED)
+    def halt(self, phase=rows.Phase.HALTED, brake=rows.Brake.REVERT):
+        row = SimpleNamespace(phase=phase, brake=brake)
         self.check.persisted(Persist(rows.ROLLOUT, "r1", row), HALT)
 
     def start(self, now):
@@ -110,3 +110,16 @@ def test_what_runs_already_may_run_on_after_a_boot(rehearsal):
     rehearsal.halt()
     rehearsal.host.manifest = rehearsal.bad
     assert rehearsal.start(HALT + 600 * SECOND)
+
+
+@pytest.mark.parametrize(("brake", "held"), [(rows.Brake.NONE, True), (rows.Brake.REVERT, False)])
+def test_an_aborted_rollout_is_halted_only_when_it_is_braked(rehearsal, brake, held):
+    rehearsal.halt(rows.Phase.ABORTED, brake)
+    assert rehearsal.start(HALT + 2 * TOLD_NS) is held
+
+
+def test_a_device_may_go_back_to_what_it_ran_for_good(rehearsal):
+    rehearsal.halt()
+    have = Have(boot_id=1, seq=1, running=rehearsal.bad)
+    rehearsal.check.said_have(rehearsal.host, have, HALT)
+    assert rehearsal.start(HALT + 2 * TOLD_NS)

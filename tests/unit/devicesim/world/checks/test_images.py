@@ -66,7 +66,13 @@ def test_a_chunk_map_grows_and_names_only_what_is_durable(world, host):
     chunks.add(0)
     host.parts.flash.write("slot-b", 0, b"chunk")
     check.stored(host, Save("map", chunks.to_bytes()), 2)
+    check.ended(2)
     assert "a power cut would lose it" in check.story()
+    refused = images.DigestBeforeActivation(world)
+    refused.stored(host, Save("map", chunks.to_bytes()), 2)
+    refused.noted(host, Note(NoteKind.STORAGE_FAILED, 1), 2)
+    refused.ended(3)
+    assert refused.verdict is True, "the agent hears of a refused write after the batch"
     check = images.DigestBeforeActivation(world)
     host.parts.flash.sync("slot-b")
     check.stored(host, Save("map", chunks.to_bytes()), 3)
@@ -96,25 +102,35 @@ def test_nobody_writes_to_the_slot_that_runs(world, host):
     assert "a delete of slot-a" in check.story()
 
 
-def test_during_a_trial_the_way_back_is_left_alone_too(world, host):
+TRIAL = Note(NoteKind.UPDATE_STATE, UpdateState.TRIAL, 1)
+COMMITTED = Note(NoteKind.UPDATE_STATE, UpdateState.COMMITTED, 1)
+ROLLED_BACK = Note(NoteKind.UPDATE_STATE, UpdateState.ROLLED_BACK, 1)
+
+
+def on_trial(world, host):
     check = images.BootableSlot(world)
+    check.noted(host, TRIAL, 1)
     check.activated(host, Activate("b", b"n" * 32, "fp32"), 1)
     host.slot = "b"
+    return check
+
+
+def test_during_a_trial_the_way_back_is_left_alone_too(world, host):
+    check = on_trial(world, host)
     check.stored(host, Write("slot-a", 0, b"x"), 2)
     assert "would go back to" in check.story()
-    after = images.BootableSlot(world)
-    host.slot = "a"
-    after.activated(host, Activate("b", b"n" * 32, "fp32"), 1)
-    host.slot = "b"
-    after.noted(host, Note(NoteKind.UPDATE_STATE, UpdateState.COMMITTED, 1), 2)
-    after.stored(host, Write("slot-a", 0, b"x"), 3)
-    assert after.verdict is True
+
+
+def test_after_a_commit_the_old_slot_may_be_overwritten(world, host):
+    check = on_trial(world, host)
+    check.noted(host, COMMITTED, 2)
+    check.stored(host, Write("slot-a", 0, b"x"), 3)
+    assert check.verdict is True
 
 
 def test_having_gone_back_the_failed_slot_may_be_overwritten(world, host):
-    check = images.BootableSlot(world)
-    check.activated(host, Activate("b", b"n" * 32, "fp32"), 1)
-    host.slot = "b"
+    check = on_trial(world, host)
+    check.noted(host, ROLLED_BACK, 2)
     check.activated(host, Activate("a", host.manifest, host.variant), 2)
     host.slot = "a"
     check.stored(host, Write("slot-b", 0, b"x"), 3)
