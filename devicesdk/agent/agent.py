@@ -306,7 +306,8 @@ class Agent:
         if self._flags.take_kill_list(arrived.payload):
             self._shared.save_state()
             self._shared.report_due = True
-        self._work.kill_list_came(now)
+        if self._flags.kill_list_current:
+            self._work.kill_list_came(now)
         self._update.advance(now)
 
     def _flag(self, arrived: hear.Arrived, now: int) -> None:

@@ -51,7 +51,16 @@ def _parse(document: bytes) -> Any:
 class Flags:
     """The flags of one agent."""
 
-    __slots__ = ("_context", "_document", "_shared", "_values", "kill_version", "killed", "rev")
+    __slots__ = (
+        "_context",
+        "_document",
+        "_shared",
+        "_values",
+        "kill_list_current",
+        "kill_version",
+        "killed",
+        "rev",
+    )
 
     def __init__(self, shared: Shared, state: State) -> None:
         self._shared = shared
@@ -64,6 +73,8 @@ class Flags:
             },
         )
         self.kill_version = state.kill_version
+        self.kill_list_current = False
+        """Whether the last list that came is the newest we know: an old one, replayed, opens no gate."""
         self.killed = state.killed
         self.rev = state.flags_rev
         self._document = state.flags
@@ -87,6 +98,7 @@ class Flags:
         """
         raw = self._shared.verifier.open(ROLE_FLAGS, payload, limits.KILL_BYTES_MAX)
         kill = codec.decode(KillList, raw, limits.KILL_BYTES_MAX)
+        self.kill_list_current = kill.version >= self.kill_version
         if kill.version <= self.kill_version:
             if kill.version < self.kill_version:
                 self._shared.note(NoteKind.KILL_OLD, kill.version, self.kill_version)

@@ -32,7 +32,7 @@ from devicesdk.bundle.chunks import HashList
 from devicesdk.bundle.manifest import decode_manifest
 from devicesdk.bundle.trust import ROLE_TARGETS
 from devicesdk.wire import limits
-from devicesdk.wire.errors import Nack, ProtocolError
+from devicesdk.wire.errors import BadManifest, Nack, ProtocolError
 from devicesdk.wire.messages import UpdateState
 
 IMAGE_FAILURES_MAX: Final = 2
@@ -194,7 +194,11 @@ class Install:
             return self._read(HASHES_FILE)
         wanted = variant.hashes
         if sha256(job.hashes_file).digest() == wanted.raw:
-            job.hashes = HashList(job.hashes_file, variant.image.size_bytes, variant.chunk_bytes)
+            try:
+                size_bytes = variant.image.size_bytes
+                job.hashes = HashList(job.hashes_file, size_bytes, variant.chunk_bytes)
+            except BadManifest:  # signed, and still not the hash list of this image
+                return UpdateState.REJECTED, "manifest:hashes"
             return self.advance(job, now)
         chunk_bytes = limits.CHUNK_BYTES_DEFAULT
         source = Source(wanted.raw, wanted.size_bytes, chunk_bytes, HASHES_FILE, None)

@@ -61,7 +61,7 @@ class Manifest(msgspec.Struct, frozen=True):
     id: str
     version: str
     release: Positive
-    """Monotone release counter: a device refuses a lower one than the gateway's want allows."""
+    """Monotone release counter, for the rollback rule of the TUF roles; carried, not judged yet."""
     variants: tuple[Variant, ...]
     kit: str = ""
     """Digest (hex) of the validation kit that the runtime on the device finds beside the image."""
@@ -101,7 +101,7 @@ def decode_manifest(payload: bytes) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(payload, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadManifest(f"expected a bundle manifest, found {payload[:40]!r}: {error}") from error
     for variant in manifest.variants:
         check_variant(variant)

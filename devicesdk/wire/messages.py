@@ -22,6 +22,8 @@ from devicesdk.wire.errors import Nack, Wait
 U16 = Annotated[int, Meta(ge=0, le=2**16 - 1)]
 U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 U53 = Annotated[int, Meta(ge=0, le=2**53)]
+Generation = Annotated[int, Meta(ge=0, le=2**52)]
+"""As reported by a device: half the range, so that the next one can always be said."""
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Digest8 = Annotated[bytes, Meta(min_length=0, max_length=8)]
 Text = Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)]
@@ -104,7 +106,7 @@ class Have(WireMessage, frozen=True, kw_only=True):
 
     boot_id: U53 = field(name="b")
     seq: U53 = field(name="q")
-    generation: U53 = field(name="g", default=0)
+    generation: Generation = field(name="g", default=0)
     slot: Annotated[str, Meta(pattern="^[ab]$")] = field(name="sl", default="a")
     running: bytes = field(name="d", default=b"")
     """Digest of the manifest that runs, empty when nothing does."""
@@ -215,7 +217,7 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     entropy: bytes = field(name="e", default=b"")
     latency: bytes = field(name="l", default=b"")
     features: bytes = field(name="f", default=b"")
-    errors: dict[str, int] = field(name="er", default_factory=dict)
+    errors: dict[Text, U32] = field(name="er", default_factory=dict)
     throttled: U32 = field(name="th", default=0)
     chip_c: int = field(name="tc", default=0)
     battery_percent: Annotated[int, Meta(ge=0, le=100)] = field(name="bt", default=100)

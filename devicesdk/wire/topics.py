@@ -86,12 +86,12 @@ class Topics:
         prefix = self._device_prefix
         if topic.startswith(prefix):
             device, _, kind = topic[len(prefix) :].partition("/")
-            if kind in DEVICE_KINDS and device:
-                return kind, device
+            if kind in DEVICE_KINDS:
+                return kind, check_device_id(device)
         elif topic == self.kill:
             return KILL, ""
         elif topic.startswith(f"{self.root}/f/"):
-            return FLAGS, topic[len(self.root) + 3 :]
+            return FLAGS, check_device_id(topic[len(self.root) + 3 :])
         raise BadTopic(
             f"expected a topic under {self.root}/, found {topic[: limits.TOPIC_BYTES_MAX]!r}"
         )

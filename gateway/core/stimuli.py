@@ -62,7 +62,11 @@ class PubAcked(Stimulus, frozen=True):
 
 
 class Enroll(Stimulus, frozen=True):
-    """The operator's registry knows this device and its labels (region, group, hardware class, power)."""
+    """The operator's registry knows this device and its labels (region, group, hardware class, power).
+
+    Raises (from `handle`):
+        BadTopic: the id cannot be one topic level.
+    """
 
     device: str
     labels: dict[str, str]

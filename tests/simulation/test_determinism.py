@@ -12,6 +12,9 @@ COMMAND = [
     "--set", "scale=0.02", "--until", "11h",
 ]  # fmt: skip
 
+# what the middle of a run on forty devices cannot show yet
+TOO_SMALL = {"resumed_mid_chunk", "open_rollouts == 0", "versions <= 1"}
+
 
 def digest(hash_seed, tmp_path, *more):
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -24,7 +27,10 @@ def digest(hash_seed, tmp_path, *more):
         check=False,
     )
     assert done.returncode in (0, 1), done.stderr[-2000:]
-    return json.loads(done.stdout)
+    found = json.loads(done.stdout)
+    failed = {check["name"] for check in found["checks"] if check["held"] is False}
+    assert failed <= TOO_SMALL, f"at this size nothing else may fail: {sorted(failed)}"
+    return found
 
 
 def test_two_hash_seeds_one_digest_and_another_seed_another(tmp_path):

@@ -19,6 +19,10 @@ from gateway.core.internal import Drift
 UNKNOWN: Final = "unknown"
 
 
+COUNT_MAX: Final = 2**53
+"""Where a count stops: a durable row must be able to hold it."""
+
+
 class Cohort:
     """One cohort and what it keeps beside its sums.
 
@@ -55,7 +59,7 @@ class Cohort:
         mine = self.errors
         for code, count in errors.items():
             name = code if code in mine or len(mine) < codes_max else "other"
-            mine[name] = mine.get(name, 0) + max(0, count)
+            mine[name] = min(mine.get(name, 0) + max(0, count), COUNT_MAX)
 
     def next_window(self) -> None:
         """Forget what belonged to the window that closed."""

@@ -97,6 +97,19 @@ class Catalog:
                 check_variant(variant)
         except BadManifest as error:
             return str(error)
+        return self._chunk_conflict(manifest)
+
+    def _chunk_conflict(self, manifest: Manifest) -> str:
+        """One image is cut in one way: chunks are served by the image's digest alone."""
+        cuts = {
+            v.image.digest: v.chunk_bytes
+            for b in self.by_name.values()
+            for v in b.manifest.variants
+        }
+        for variant in manifest.variants:
+            known = cuts.setdefault(variant.image.digest, variant.chunk_bytes)
+            if known != variant.chunk_bytes:
+                return f"the image of {variant.name} is already served in chunks of {known} bytes"
         return ""
 
     def _add(self, digest: bytes, row: BundleRow) -> Bundle:

@@ -25,6 +25,7 @@ from devicesdk.wire import codec, topics
 from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import Event, Have, Link
 from devicesdk.wire.timebase import MS
+from devicesdk.wire.topics import check_device_id
 from gateway.core import notes, rows, stimuli
 from gateway.core.control import views
 from gateway.core.control.catalog import Catalog
@@ -196,6 +197,7 @@ class Control:
         """Take what an operator or the registry asks for."""
         match stimulus:
             case stimuli.Enroll(device=device, labels=labels):
+                check_device_id(device)
                 twin = self._twins.enroll(device, labels, out)
                 if twin is not None:
                     self._rollouts.enrolled(twin, out)

@@ -98,6 +98,16 @@ def test_versions_never_go_back_and_equal_ones_pass_by_in_silence():
     assert (flags.kill_version, flags.rev, flags.killed) == (5, 5, ("gauge",))
 
 
+def test_an_old_list_played_again_is_not_the_list_of_this_moment():
+    flags, _ = _flags()
+    flags.take_kill_list(kill_of(5, "gauge"))
+    assert flags.kill_list_current
+    flags.take_kill_list(kill_of(4))
+    assert not flags.kill_list_current
+    flags.take_kill_list(kill_of(5))
+    assert flags.kill_list_current
+
+
 def test_nothing_is_believed_before_its_signature():
     flags, _ = _flags()
     stranger = SIGNERS[ROLE_DIRECTOR].seal(codec.encode(KillList(version=9, features=("gauge",))))

@@ -65,3 +65,9 @@ def test_sizes_that_do_not_fit_each_other_are_refused(changed, word):
 def test_what_is_not_a_manifest_is_refused(payload):
     with pytest.raises(BadManifest, match="manifest"):
         decode_manifest(payload)
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xfe{}", b'{"x":' + b"[" * 60_000])
+def test_bytes_that_no_parser_likes_are_refused_all_the_same(payload):
+    with pytest.raises(BadManifest, match="manifest"):
+        decode_manifest(payload)

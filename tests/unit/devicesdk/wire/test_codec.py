@@ -91,3 +91,14 @@ def test_a_frame_is_24_bytes_and_the_chunk():
 def test_a_frame_that_is_none_is_refused(payload):
     with pytest.raises(BadMessage, match="data frame"):
         codec.decode_frame(payload)
+
+
+def test_a_report_cannot_push_the_generation_past_what_the_next_want_can_say():
+    with pytest.raises(BadMessage, match="g"):
+        codec.decode(Have, msgpack.packb({"b": 1, "q": 1, "g": 2**53}))
+
+
+def test_error_counts_are_bounded_in_name_and_number():
+    body = {"b": 1, "q": 1, "d": b"", "n": 1, "er": {"x": 2**64 - 1}}
+    with pytest.raises(BadMessage, match="er"):
+        codec.decode(Telemetry, msgpack.packb(body))

@@ -57,6 +57,13 @@ def test_error_codes_are_bounded_and_never_negative():
     assert cohort.errors == {"E1": 3, "E2": 0, "other": 5}
 
 
+def test_error_counts_stop_where_a_row_can_still_hold_them():
+    cohort = Cohort(f"{BUNDLE.hex()}/a/x")
+    for _ in range(3):
+        cohort.add_errors({"E1": 2**53}, 2)
+    assert cohort.errors == {"E1": 2**53}
+
+
 def test_the_next_window_begins_empty():
     cohort = Cohort(f"{BUNDLE.hex()}/a/x")
     cohort.slot = 4

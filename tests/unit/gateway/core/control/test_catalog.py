@@ -75,3 +75,17 @@ def test_rows_are_taken_back():
     again = []
     restored.announce(restored.by_digest[digest_of("gauge@1.1.0")], again)
     assert [effect for effect in out if isinstance(effect, BlobKnown | BundleKnown)] == again
+
+
+def test_one_image_is_cut_in_one_way():
+    catalog, out = Catalog(ControlLimits()), []
+    good = bundle()
+    catalog.register(good, out)
+    variant = good.manifest.variants[0]
+    chunks = -(-variant.image.size_bytes // 4096)
+    other = replace(variant, chunk_bytes=4096, hashes=BlobRef("1" * 64, 32 * chunks))
+    twin = bundle("gauge@3.0.0")
+    twin = replace(twin, manifest=replace(twin.manifest, variants=(other,)))
+    out.clear()
+    assert catalog.register(twin, out) is None
+    assert "already served in chunks of 16384 bytes" in refusals(out)[0]
