@@ -142,7 +142,8 @@ class ConditionsChanged(Stimulus, frozen=True, gc=False):
 
 
 class StorageFailed(Stimulus, frozen=True, gc=False):
-    """A write or save was refused: flash full or worn out. Nothing of it was stored."""
+    """A write or save was refused: flash full or worn out. Nothing of it was stored, and the effects
+    after it in the same batch were not performed."""
 
     file: str
     reason: str

@@ -152,9 +152,9 @@ class Connection:
         """Tell the station of acknowledgements that have arrived by `now`."""
         late = self.late_acks
         while late and not self._path.black and late[0][0] <= now:
-            ack_at, token = late.popleft()
+            _, token = late.popleft()
             self.unacked -= 1
-            self._path.station.on_acked(ack_at, token)
+            self._path.station.on_acked(now, token)
 
     def subscribe(self, now: int, filters: tuple[str, ...]) -> None:
         """Send a SUBSCRIBE (QoS 1 for each filter)."""

@@ -48,6 +48,7 @@ class DeviceHost:
         "_deadline",
         "_performing",
         "_queue",
+        "_refused",
         "agent",
         "alarm_sounds",
         "boot_id",
@@ -83,7 +84,7 @@ class DeviceHost:
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
         self._burst: Burst | None = None
         self._queue: list[hear.AnyStimulus] = []
-        self._performing = False
+        self._performing = self._refused = False
         self._deadline = shop.kernel.alarm(self._deadline_comes)
         self._crossing = shop.kernel.alarm(self._body_crosses)
         self.burst_alarm = shop.kernel.alarm(self._burst_ends)
@@ -223,6 +224,9 @@ class DeviceHost:
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
+            if self._refused:  # what depends on a write that was refused must not happen
+                self._refused = False
+                return
 
     def _rearm(self, now: int) -> None:
         if self.agent is not None:
@@ -347,6 +351,7 @@ class DeviceHost:
             action()
         except FlashFullError as error:
             self.shop.trace.row(now, self.index, "flash full", len(effect.data))
+            self._refused = True
             self.stimulate(hear.StorageFailed(effect.file, str(error)), now)
         else:
             self.parts.body.flash_write(now, len(effect.data))

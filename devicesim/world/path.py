@@ -73,6 +73,7 @@ class Path:
         "_alarm_broker",
         "_alarm_carrier",
         "_alarm_device",
+        "_cap_free",
         "_ghost",
         "_kernel",
         "_ledger",
@@ -100,6 +101,7 @@ class Path:
         self._kernel, self._ledger, self.broker = kernel, ledger, broker
         self._link, self._luck, self.station = link, luck, station
         self.overlay = Overlay()
+        self._cap_free = [0, 0]
         self.connection: Connection | None = None
         self._ghost: Connection | None = None  # one that only the broker still believes in
         self.black = False
@@ -241,16 +243,19 @@ class Path:
         delay = self._link.arrival_delay_ns(nbytes, now, downlink)
         overlay = self.overlay
         if overlay.extra_rtt_ns or overlay.rate_bit_s or overlay.loss:
-            delay += self._hardship_ns(nbytes)
+            delay += self._hardship_ns(nbytes, now, downlink)
         return delay
 
-    def _hardship_ns(self, nbytes: int) -> int:
+    def _hardship_ns(self, nbytes: int, now: int, downlink: bool) -> int:  # noqa: FBT001 - a hot path
         overlay = self.overlay
         extra = overlay.extra_rtt_ns // 2
         if overlay.jitter_ns:
             extra += int(self._luck.uniform() * overlay.jitter_ns)
         if overlay.rate_bit_s:
-            extra += int(8 * nbytes * SECOND / overlay.rate_bit_s)
+            # one message after the other: eight chunks under way share the cap
+            begin = max(now, self._cap_free[downlink])
+            self._cap_free[downlink] = begin + int(8 * nbytes * SECOND / overlay.rate_bit_s)
+            extra += self._cap_free[downlink] - now
         if overlay.loss:
             packets = 1 + nbytes // 1460
             timeout = RETRANSMIT_NS_MIN + 2 * overlay.extra_rtt_ns

@@ -313,15 +313,17 @@ class Recorder(Listener):
 
     def _look_at_bodies(self, now: int) -> None:
         self._samples_at.append(to_seconds(now))
-        chips, charges, slow = [], [], 0
+        chips: list[float] = []
+        charges: list[float] = []
+        slow = 0
         for host in self._sample:
             if not host.on:
                 continue
-            reading = host.parts.body.read()
-            chips.append(reading.chip_c)
-            slow += reading.throttled
-            if host.parts.body.battery is not None:
-                charges.append(reading.soc)
+            body = host.parts.body
+            chips.append(body.thermal.chip_c)
+            slow += body.processor.p_state > 0
+            if body.battery is not None:
+                charges.append(body.battery.usable_soc(body.thermal.body_c))
         chips.sort()
         charges.sort()
         for curve, share in (("p5", 0.05), ("p50", 0.5), ("p95", 0.95), ("max", 1.0)):

@@ -6,8 +6,7 @@ bisected to their first difference). Leaves out what a row means to people (repo
 vocabulary kept here) and where rows are stored: a sink takes each block.
 
 Rules: only integers enter, and floats only after they were quantised. The order of rows is the order
-in which the world did things; a row may carry an instant slightly before its predecessor's where a
-fact is settled late (an acknowledgement that nobody waited for).
+in which the world did things.
 """
 
 from __future__ import annotations

@@ -38,3 +38,27 @@ def test_a_rollout_does_not_leave_a_fleet_that_reports_in_step():
     even = 300 / 15
     worst = max(windows.by_minute.values())
     assert worst < 3 * even, f"{worst} windows in one minute where an even spread has {even:.0f}"
+
+
+def test_a_device_whose_flash_is_full_says_so_and_stays_what_it_was():
+    """The host went on with a batch after a refused write, so a device said COMMITTED and was not."""
+    full = "timeline: [{at: 35m, for: 30m, do: flash.full, target: all}]\n"
+    plan = "rollouts: [{id: r1, bundle: gauge@1.1.0, at: 40m, waves: [100%], soak: 1m}]\n"
+    drill = worlds.make_drill(worlds.scenario_text(plan + full, count=6, duration="60m"))
+    drill.world.run()
+    assert worlds.broken(drill) == []
+    factory = {host.parts.identity.factory_manifest for host in drill.world.hosts}
+    assert {host.manifest for host in drill.world.hosts} == factory
+
+
+def test_a_late_acknowledgement_never_takes_a_body_back_in_time():
+    """An alarm saved its state at the past instant of an acknowledgement, and the body refused."""
+    faults = (
+        "timeline:\n"
+        "  - {at: 20m, for: 40m, do: latency, add: 2s, jitter: 3s, target: all}\n"
+        "  - {at: 25m, for: 50m, do: data.drift, what: prior_shift(.5), target: all}\n"
+    )
+    text = worlds.scenario_text(worlds.ROLLOUT + faults, count=20, duration="90m", link="lte-fair")
+    drill = worlds.make_drill(text)
+    drill.world.run()
+    assert worlds.broken(drill) == []

@@ -229,3 +229,15 @@ def test_added_latency_and_loss_slow_a_message_down():
     assert arrival(extra_rtt_ns=SECOND) == plain + SECOND // 2
     assert arrival(rate_bit_s=8000.0) == plain + SECOND
     assert arrival(loss=0.99) > plain + SECOND
+
+
+def test_messages_under_way_share_a_bandwidth_cap():
+    bench = Bench()
+    bench.device("a")
+    bench.open("a")
+    bench.run(2)
+    path = bench.paths["a"]
+    path.overlay.rate_bit_s = 8000.0
+    delays = [path.delay_ns(1000, bench.kernel.now, downlink=True) for _ in range(3)]
+    assert delays[1] - delays[0] >= SECOND // 2
+    assert delays[2] - delays[0] >= 2 * SECOND - SECOND // 2
