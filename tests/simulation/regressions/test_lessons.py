@@ -49,16 +49,3 @@ def test_a_device_whose_flash_is_full_says_so_and_stays_what_it_was():
     assert worlds.broken(drill) == []
     factory = {host.parts.identity.factory_manifest for host in drill.world.hosts}
     assert {host.manifest for host in drill.world.hosts} == factory
-
-
-def test_a_late_acknowledgement_never_takes_a_body_back_in_time():
-    """An alarm saved its state at the past instant of an acknowledgement, and the body refused."""
-    faults = (
-        "timeline:\n"
-        "  - {at: 20m, for: 40m, do: latency, add: 2s, jitter: 3s, target: all}\n"
-        "  - {at: 25m, for: 50m, do: data.drift, what: prior_shift(.5), target: all}\n"
-    )
-    text = worlds.scenario_text(worlds.ROLLOUT + faults, count=20, duration="90m", link="lte-fair")
-    drill = worlds.make_drill(text)
-    drill.world.run()
-    assert worlds.broken(drill) == []

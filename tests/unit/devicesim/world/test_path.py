@@ -241,3 +241,16 @@ def test_messages_under_way_share_a_bandwidth_cap():
     delays = [path.delay_ns(1000, bench.kernel.now, downlink=True) for _ in range(3)]
     assert delays[1] - delays[0] >= SECOND // 2
     assert delays[2] - delays[0] >= 2 * SECOND - SECOND // 2
+
+
+def test_a_late_acknowledgement_is_told_at_the_instant_of_the_telling(pair, monkeypatch):
+    """Told at its own past instant, the agent's save took the device's body back in time."""
+    told = []
+    monkeypatch.setattr(
+        pair.stations["a"], "on_acked", lambda now, token: told.append((now, token))
+    )
+    pair.send("a", "t")
+    pair.run(5)
+    assert told == [], "a lone acknowledgement is no event of its own"
+    pair.paths["a"].connection.settle(pair.kernel.now)
+    assert told == [(pair.kernel.now, 1)]
