@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker demo test lint bench campaign scenarios clean
+.PHONY: help setup broker node load demo live test lint bench campaign scenarios clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -25,12 +25,23 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(STAMP)
 
-broker: ## mosquitto, which the contract tests hold the in-memory broker against
+broker: ## mosquitto: what live runs use, and what the in-memory broker is held against
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
-		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto; }
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients; }
+
+node: # a device in another language proves the protocol's page
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq nodejs npm; }
+
+load: # mosquitto's own C library and a compiler, for the peers in `make bench`
+	@{ [ -f /usr/include/mosquitto.h ] && command -v gcc >/dev/null; } || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libmosquitto-dev gcc libc6-dev; }
 
 demo: setup ## rehearse a day of an outage on 2,000 devices; ends in a verdict and a report
 	$(BIN)/fleetdrill run scenarios/first-light.yaml
+
+live: setup broker ## six hours of the same day in six minutes, against a real broker
+	$(BIN)/fleetdrill run scenarios/first-light.yaml --set clock.mode=real --set clock.speed=60 --set scale=0.1 --until 6h
 
 lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -38,13 +49,13 @@ lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup broker lint ## everything that CI runs
+test: setup broker node lint ## everything that CI runs
 	$(BIN)/pytest -n 2
 
 campaign: setup broker ## the slow tests: full-size scenarios, long enumerations (tens of minutes)
 	$(BIN)/pytest -m slow
 
-bench: setup ## speeds, each beside a floor or a peer measured in the same run
+bench: setup broker load ## speeds, each beside a floor or a peer measured in the same run
 	$(BIN)/python -m bench
 
 scenarios: setup ## run every shipped scenario at full size and compare its verdict with scenarios/expected

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from devicesdk.inference import dials
 from devicesdk.inference.onnx import session_options
 from devicesdk.inference.source import BundleSource, load_source
 from devicesdk.wire.timebase import MINUTE, SECOND
 from devicesim.entropy import Entropy
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import GaugeStream, Site, Sun
 from devicesim.world.inference import BATCH_FRAMES, InferencePool
 

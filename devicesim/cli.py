@@ -14,7 +14,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -37,6 +37,7 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
+
     app.command()(run)
     app.command()(story)
     app.add_typer(scenario_app, name="scenario")
@@ -57,39 +58,47 @@ def run(
     expect_digest: Annotated[
         str | None, typer.Option(help="Exit with 4 unless the trace has this digest.")
     ] = None,
+    broker: Annotated[
+        str,
+        typer.Option(
+            help="With clock.mode=real: auto (mosquitto on the path, else the embedded one), "
+            "mosquitto, embedded, or mqtt://host:port."
+        ),
+    ] = "auto",
 ) -> None:
-    """Rehearse a scenario in virtual time: a verdict, a trace and a report."""
-    code = _guarded(
-        lambda: _run(scenario, seed, until, overrides or [], out, as_json, expect_digest)
-    )
-    raise typer.Exit(code)
+    """Rehearse a scenario: a verdict, a trace and a report; in virtual time, or with
+    ``--set clock.mode=real`` against a real broker."""
+    wish = _Wish(scenario, seed, until, tuple(overrides or ()), out, broker)
+    raise typer.Exit(_guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
 
 
-def _run(
-    file: Path,
-    seed: int | None,
-    until: str | None,
-    overrides: list[str],
-    out: Path,
-    as_json: bool,  # noqa: FBT001 - passed on by `run` alone
-    expect_digest: str | None,
-) -> int:
+class _Wish(NamedTuple):
+    """What a run was asked for."""
+
+    file: Path
+    seed: int | None
+    until: str | None
+    overrides: tuple[str, ...]
+    out: Path
+    broker: str
+
+
+def _run(wish: _Wish, *, as_json: bool, expect_digest: str | None) -> int:
     from devicesdk.wire.timebase import parse_duration
-    from devicesim.rehearse import Rehearsal, open_scenario
+    from devicesim.rehearse import open_scenario
     from devicesim.report.document import encode
     from devicesim.report.terminal import Progress, summary
 
-    stop = parse_duration(until) if until is not None else None
-    scenario = open_scenario(file, tuple(overrides))
-    if scenario.clock.mode == "real":
+    stop = parse_duration(wish.until) if wish.until is not None else None
+    scenario = open_scenario(wish.file, wish.overrides)
+    if scenario.clock.mode == "real" and expect_digest is not None:
         raise ValueError(
-            "expected clock.mode: virtual, found real: this release rehearses in virtual time"
+            "expected no --expect-digest with clock.mode: real: only virtual time repeats bit for bit"
         )
-    rehearsal = Rehearsal(scenario, file, seed=seed, out=out, overrides=tuple(overrides))
     end = min(stop or scenario.clock.duration_ns, scenario.clock.duration_ns)
     start = datetime.fromtimestamp(scenario.clock.start_unix_ns / 1e9, UTC).isoformat()
     with Progress(scenario.name, end, perf_counter_ns, clock_start=start) as progress:
-        record = rehearsal.run(stop, lambda now: progress.update(now, **_glance(rehearsal)))
+        rehearsal, record = _rehearse(scenario, wish, stop, progress)
     report = str(rehearsal.report)
     if as_json:
         typer.echo(encode(record, report), nl=False)
@@ -99,6 +108,27 @@ def _run(
         typer.echo(f"expected trace digest {expect_digest}, found {record.trace_digest}", err=True)
         return EXIT_DIVERGED
     return EXIT_HELD if record.verdict == "passed" else EXIT_FAILED
+
+
+def _rehearse(scenario: Any, wish: _Wish, stop: int | None, progress: Any) -> tuple[Any, Any]:
+    if scenario.clock.mode == "real":
+        import uvloop
+
+        from devicesim.live.rehearse import rehearse_live
+
+        return uvloop.run(
+            rehearse_live(
+                scenario, wish.file, seed=wish.seed, out=wish.out, overrides=wish.overrides,
+                until=stop, broker=wish.broker,
+                pulse=lambda rehearsal, now: progress.update(now, **_glance(rehearsal)),
+            )
+        )  # fmt: skip
+    from devicesim.rehearse import Rehearsal
+
+    rehearsal = Rehearsal(
+        scenario, wish.file, seed=wish.seed, out=wish.out, overrides=wish.overrides
+    )
+    return rehearsal, rehearsal.run(stop, lambda now: progress.update(now, **_glance(rehearsal)))
 
 
 def _glance(rehearsal: Any) -> dict[str, Any]:

@@ -34,12 +34,15 @@ class Entropy:
         seed: master seed, any integer.
     """
 
-    __slots__ = ("_bits", "_generator", "seed")
+    __slots__ = ("_bits", "_generator", "_state", "seed")
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._bits = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._bits)
+        # Reading the state of a bit generator costs more than drawing a block: it is read once.
+        self._state = self._bits.state
+        self._state["buffer_pos"], self._state["has_uint32"] = 4, 0
 
     def stream(self, purpose: str, ident: str = "") -> Stream:
         """Open the stream named ``(purpose, ident)``; opening it twice gives the same draws twice."""
@@ -48,12 +51,10 @@ class Entropy:
 
     def block(self, key: int, index: int) -> array[float]:
         """Draw block number `index` (`BLOCK_DRAWS` uniforms in [0, 1)) of the stream keyed `key`."""
-        state = self._bits.state
-        state["state"]["key"] = np.array([key & (2**64 - 1), key >> 64], dtype=np.uint64)
-        state["state"]["counter"] = np.array([0, index, 0, 0], dtype=np.uint64)
-        state["buffer_pos"] = 4
-        state["has_uint32"] = 0
-        self._bits.state = state
+        place = self._state["state"]
+        place["key"][:] = key & _MASK_64, key >> 64
+        place["counter"][:] = 0, index, 0, 0
+        self._bits.state = self._state
         return array("d", self._generator.random(BLOCK_DRAWS).tobytes())
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import msgspec
 
 from devicesim.report import document, html, junit
-from devicesim.report.record import RunRecord
+from devicesim.report.record import RunRecord, Venue
 from devicesim.rundir import TraceFile, machine, new_folder, versions, write_trace_index
 from devicesim.scenario import load
 from devicesim.scenario.schema import Scenario
 from devicesim.stock import load_profiles, stock_for
 from devicesim.world.assemble import assemble
 from devicesim.world.drill import Drill
+from devicesim.world.places import Stage
 from devicesim.world.run_record import Circumstances, build_record
 
 
@@ -35,6 +36,7 @@ class Rehearsal:
         seed: overrides the scenario's.
         out: folder for the run's files; None keeps nothing but what is returned.
         overrides: what ``--set`` changed, for the reproduction line.
+        stage: where it is rehearsed; in virtual time by default.
     """
 
     def __init__(
@@ -45,13 +47,15 @@ class Rehearsal:
         seed: int | None = None,
         out: Path | None = None,
         overrides: tuple[str, ...] = (),
+        stage: Stage | None = None,
     ) -> None:
         self.scenario, self.file, self.overrides = scenario, file, overrides
         self.seed = scenario.seed if seed is None else seed
         self.folder = new_folder(out, f"{scenario.name}-{self.seed}") if out is not None else None
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
         stock = stock_for(scenario, file)
-        self.world = assemble(scenario, stock, seed=self.seed, sink=self._trace_file)
+        self.world = assemble(scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage)
         self.drill = Drill(self.world)
 
     @property
@@ -68,12 +72,22 @@ class Rehearsal:
             until: virtual instant to stop at, ns.
             pulse: called with the virtual instant now and then.
         """
-        wall, cpu = time.perf_counter(), time.process_time()
-        digest = self.world.run(until, pulse)
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        return self.conclude(self.world.run(until, pulse), until)
+
+    def conclude(self, digest: str, until: int | None, venue: Venue | None = None) -> RunRecord:
+        """Make the record of the world, which has ended; writes the run's files.
+
+        Args:
+            digest: of the trace.
+            until: instant that the run was asked to stop at, ns.
+            venue: where it ran, if not in virtual time.
+        """
         self._trace_file.close()
         around = Circumstances(
-            wall_s=time.perf_counter() - wall,
-            cpu_s=time.process_time() - cpu,
+            venue=venue or Venue(),
+            wall_s=time.perf_counter() - self._wall,
+            cpu_s=time.process_time() - self._cpu,
             memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             scenario_digest=sha256(self.file.read_bytes()).hexdigest()[:16],
             reproduce=self.reproduce(until),

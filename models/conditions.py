@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from devicesdk.inference import dials
 from devicesdk.wire.timebase import MINUTE, SECOND
 from devicesim.entropy import Entropy
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import Condition
 
 Floats = NDArray[np.float32]

@@ -157,11 +157,16 @@ class Agent:
         out, shared.out = shared.out, []
         return out
 
-    def deadline(self) -> tuple[int, str] | None:
-        """When the agent wants to hear `DeadlineReached`, and why; None: not before something else."""
+    def deadline(self, acked_by: int = NEVER) -> tuple[int, str] | None:
+        """When the agent wants to hear `DeadlineReached`, and why; None: not before something else.
+
+        Args:
+            acked_by: the instant by which whatever is in flight will have been acknowledged, for a
+                host that can know: a timer that can only find its work done is then left out.
+        """
         at, why = self._session.at, "session"
         other = self._outbox.at
-        if other < at:
+        if other < at and not (acked_by <= other and self._outbox.content):
             at, why = other, "outbox"
         other = self._work.at
         if other < at:

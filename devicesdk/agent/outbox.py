@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+import msgspec
+
 from devicesdk.agent.effects import Publish
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
@@ -28,17 +30,14 @@ from devicesdk.wire.timebase import NEVER
 RESENDS_MAX: Final = 1
 
 
-class _Sent:
+class _Sent(msgspec.Struct, gc=False):
     """One publish in flight."""
 
-    __slots__ = ("key", "kind", "payload", "resends", "sent_at")
-
-    def __init__(self, kind: str, payload: bytes, key: int, now: int) -> None:
-        self.kind = kind
-        self.payload = payload
-        self.key = key
-        self.sent_at = now
-        self.resends = 0
+    kind: str
+    payload: bytes
+    key: int
+    sent_at: int
+    resends: int = 0
 
 
 class Outbox:
@@ -92,6 +91,15 @@ class Outbox:
     def waits(self) -> bool:
         """Whether something has not been sent since it came or since the connection went."""
         return bool(self._unsent or self._windows)
+
+    @property
+    def content(self) -> bool:
+        """Whether the acknowledgement of what is in flight changes nothing but the books: it is one
+        window, and nothing waits for its place."""
+        if len(self._in_flight) != 1 or self.waits:
+            return False
+        (sent,) = self._in_flight.values()
+        return sent.kind == topics.TEL
 
     # -- things to say ----------------------------------------------------------------------------
 

@@ -82,7 +82,7 @@ class Subscribed(Stimulus, frozen=True, gc=False):
     codes: tuple[int, ...]
 
 
-class Arrived(Stimulus, frozen=True):
+class Arrived(Stimulus, frozen=True, gc=False):
     """A message arrived on a topic of this device."""
 
     kind: str
@@ -122,7 +122,7 @@ class KitRan(Stimulus, frozen=True, gc=False):
     latency_us: int
 
 
-class FramesRan(Stimulus, frozen=True):
+class FramesRan(Stimulus, frozen=True, gc=False):
     """Answer to `RunModel` (at the end of the burst, or at once after `CutBurst`)."""
 
     burst: int

@@ -58,15 +58,21 @@ def _latency(place: int, frames: int) -> bytes:
     return pack(counts)
 
 
+def _zeros(bins: int) -> list[int]:
+    return [0] * bins
+
+
 class Counts:
     """A window's rows, counted."""
 
     __slots__ = ("confidence", "entropy", "errors", "features", "hashes", "readings")
 
     def __init__(self, rows: Rows) -> None:
-        self.confidence = confidence = [0] * 20
-        self.entropy = entropy = [0] * 16
-        self.features = features = [0] * 80
+        # Where no count can pass 127, a bin is the byte that it is on the wire.
+        zeros = bytearray if len(rows) < 128 else _zeros
+        self.confidence = confidence = zeros(20)
+        self.entropy = entropy = zeros(16)
+        self.features = features = zeros(80)
         self.readings: list[int] = []
         self.hashes: list[int] = []
         self.errors: dict[str, int] = {}

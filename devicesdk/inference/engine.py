@@ -74,6 +74,18 @@ class Outputs(msgspec.Struct, frozen=True, gc=False):
         return self.rows[:, COLUMN_FEATURES:]
 
 
+def agent_rows(rows: Rows) -> list[list[int]]:
+    """Rows as a device's agent takes them (`devicesdk.agent.stimuli.Readings`).
+
+    Args:
+        rows: int16, shape (n, 13), columns as named above.
+
+    Returns:
+        One list a frame: reading, confidence bin, entropy bin, eight feature bins, error code.
+    """
+    return [[r[0], r[2], r[3], *r[5:], r[4]] for r in rows.tolist()]
+
+
 class Engine(Protocol):
     """A loaded model.
 

@@ -88,6 +88,10 @@ class OnnxEngine:
         self.batchable = self._probe()
         """Whether batched rows are bit-identical to rows run alone on this processor."""
 
+    def metadata(self) -> dict[str, str]:
+        """The model's `metadata_props`: whatever its builder wrote beside the graph."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def run(self, images: Floats) -> Floats:
         """Run a batch, shape (n, pixels); see `Engine.run`."""
         if self.batchable or len(images) == 1:

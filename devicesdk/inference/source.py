@@ -1,7 +1,8 @@
 """A bundle's source directory: what a builder wrote, read and checked.
 
-Decides the layout ``bundle.json``, one ONNX file a variant, ``kit.npz``. Leaves out signing, archives
-and chunks (devicesdk/bundle) and everything about running.
+Decides the layout ``bundle.json``, one ONNX file a variant, ``kit.npz``. Leaves out the records that
+publishing needs as well (devicesdk/bundle/source.py), signing, archives and chunks (devicesdk/bundle)
+and everything about running.
 
 Rules: whole numbers only in ``bundle.json`` (canonical JSON has no floats); every file is named with
 its size and SHA-256 and refused when they differ; a file name is a plain name, never a path.
@@ -9,71 +10,38 @@ its size and SHA-256 and refused when they differ; a file name is a plain name, 
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from devicesdk.bundle.source import (
+    BUNDLE_FILE,
+    FILE_BYTES_MAX,
+    SCHEMA,
+    Baseline,
+    Budgets,
+    Count,
+    FileName,
+    FileRecord,
+    Hex,
+    SemVer,
+    SourceError,
+    Strict,
+    VariantRecord,
+    check_file,
+    check_prefer,
+)
 from devicesdk.inference import preprocess
 from devicesdk.inference.kit import Kit, KitRule, unpack_kit
 from devicesdk.inference.preprocess import Edges
 
-SCHEMA: Final = 1
-FILE_BYTES_MAX: Final = 64 * 1024 * 1024
-BUNDLE_FILE: Final = "bundle.json"
-
-FileName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Hex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Count = Annotated[int, Meta(ge=0)]
-
-
-class SourceError(ValueError):
-    """A bundle directory is incomplete, altered or written for another version of this program."""
-
-
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of what stands in ``bundle.json``: an unknown key is a typing error of its author."""
-
-
-class FileRecord(Strict, frozen=True, kw_only=True):
-    """One file beside ``bundle.json``."""
-
-    file: FileName
-    bytes: Count
-    sha256: Hex
-
-
-class Baseline(Strict, frozen=True, kw_only=True):
-    """Counts of a healthy population in the bundle's pinned bins; each histogram has its own sum.
-
-    No bin is empty (one is added to each), so a quotient of probabilities is always finite.
-    """
-
-    frames: Count
-    confidence: tuple[int, ...]
-    entropy: tuple[int, ...]
-    features: tuple[tuple[int, ...], ...]
-
-
-class VariantRecord(FileRecord, frozen=True, kw_only=True):
-    """One build of the model."""
-
-    precision: str
-    macs: Count
-    """Multiply-accumulates of one inference: devices turn it into time and energy."""
-    memory_kib: Count
-    """Weights and the largest pair of activations, float32 or int8 as the variant computes."""
-    baseline: Baseline
-
-
-class Budgets(Strict, frozen=True, kw_only=True):
-    """What the model may cost on a device before a gate calls it a regression."""
-
-    latency_ms_p95_max: Count
-    memory_mib_max: Count
-    power_mw_max: Count
+__all__ = [
+    "BUNDLE_FILE", "FILE_BYTES_MAX", "SCHEMA", "Baseline", "Budgets", "BundleSource", "BundleSpec",
+    "Count", "FileName", "FileRecord", "Hex", "KitRecord", "SourceError", "Strict", "VariantRecord",
+    "load_source",
+]  # fmt: skip
 
 
 class KitRecord(FileRecord, frozen=True, kw_only=True):
@@ -88,7 +56,7 @@ class BundleSpec(Strict, frozen=True, kw_only=True):
 
     schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA)]
     id: FileName
-    version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$")]
+    version: SemVer
     release: Count
     """Rises with every release whatever its version says: a device never goes back by accident."""
     licence: str
@@ -105,7 +73,7 @@ class BundleSpec(Strict, frozen=True, kw_only=True):
     budgets: Budgets
     edges: Edges
     kit: KitRecord
-    twins: dict[str, FileRecord] = {}
+    twins: dict[str, FileRecord] = msgspec.field(default_factory=dict)
     """``variant/kernel-class`` to the same model as that kernel would compute it. Simulators only:
     never shipped to a device."""
 
@@ -154,13 +122,7 @@ def _read_spec(path: Path) -> BundleSpec:
         raise SourceError(f"expected {path}, found no such file; is this a bundle?") from error
     except msgspec.MsgspecError as error:
         raise SourceError(f"expected a bundle description in {path}, found: {error}") from error
-    for hardware_class in ("default", *spec.prefer):
-        for name in spec.prefer.get(hardware_class, ("",)):
-            if name not in spec.variants:
-                raise SourceError(
-                    f"expected class {hardware_class!r} in {path} to prefer variants out of "
-                    f"{sorted(spec.variants)}, found {name!r}"
-                )
+    check_prefer(str(path), spec.prefer, spec.variants)
     if spec.preprocess[-1:] != (preprocess.CENTRE,):
         raise SourceError(f"expected preprocess in {path} to end in {preprocess.CENTRE!r}")
     return spec
@@ -168,19 +130,9 @@ def _read_spec(path: Path) -> BundleSpec:
 
 def _read(directory: Path, record: FileRecord) -> bytes:
     path = directory / record.file
-    if record.bytes > FILE_BYTES_MAX:
-        raise SourceError(
-            f"expected at most {FILE_BYTES_MAX} bytes in {path}, found {record.bytes}"
-        )
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError as error:
         raise SourceError(f"expected {path}, found no such file; build the bundle again") from error
-    found = sha256(content).hexdigest()
-    if len(content) != record.bytes or found != record.sha256:
-        raise SourceError(
-            f"expected {path} with {record.bytes} bytes and SHA-256 {record.sha256}, found "
-            f"{len(content)} bytes and {found}: it was altered after the bundle was built; "
-            "build it again or restore the file"
-        )
-    return content
+    return check_file(str(path), record, content)

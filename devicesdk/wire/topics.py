@@ -32,6 +32,9 @@ DEVICE_KINDS: Final = (WANT, HAVE, LINK, GET, DAT, CTL, EV, TEL)
 UPLINK_KINDS: Final = (HAVE, LINK, GET, EV, TEL)
 RETAINED_KINDS: Final = frozenset({KILL, FLAGS, WANT, HAVE, LINK})
 
+PARSED_TOPICS_MAX: Final = 65_536
+"""Topics of devices whose parse is remembered; past it all are forgotten and learnt anew."""
+
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 
 
@@ -56,7 +59,7 @@ class Topics:
         root: the tenant's root, such as ``fd/main``; at most 4 levels.
     """
 
-    __slots__ = ("_device_prefix", "kill", "root")
+    __slots__ = ("_device_prefix", "_parsed", "kill", "root")
 
     def __init__(self, root: str = ROOT_DEFAULT) -> None:
         if not root or root.count("/") > 3 or any(c in root for c in "+#$"):
@@ -64,6 +67,7 @@ class Topics:
         self.root = root
         self.kill = f"{root}/k"
         self._device_prefix = f"{root}/d/"
+        self._parsed: dict[str, tuple[str, str]] = {}
 
     def flags(self, segment: str) -> str:
         """The topic of a segment's retained flag snapshot."""
@@ -83,11 +87,18 @@ class Topics:
         Raises:
             BadTopic: not a topic of this tenant.
         """
+        return self._parsed.get(topic) or self._parse(topic)
+
+    def _parse(self, topic: str) -> tuple[str, str]:
         prefix = self._device_prefix
         if topic.startswith(prefix):
             device, _, kind = topic[len(prefix) :].partition("/")
             if kind in DEVICE_KINDS:
-                return kind, check_device_id(device)
+                parsed = DEVICE_KINDS[DEVICE_KINDS.index(kind)], check_device_id(device)
+                if len(self._parsed) >= PARSED_TOPICS_MAX:
+                    self._parsed.clear()
+                self._parsed[topic] = parsed
+                return parsed
         elif topic == self.kill:
             return KILL, ""
         elif topic.startswith(f"{self.root}/f/"):

@@ -37,6 +37,7 @@ _REFRESH_SOC: Final = 0.002
 _REFRESH_K: Final = 1.0
 _ABOVE_KNEE: Final = 0.3
 _NS: Final = 1e-9
+_exp, _sqrt = math.exp, math.sqrt
 
 
 class BatterySpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +69,7 @@ class Battery:
 
     __slots__ = (
         "_base_z", "_c1", "_cell", "_chem_j", "_curve_ocv", "_curve_slope",
-        "_curve_temp", "_curve_z", "_health_r", "_r0", "_r1", "_scale", "_tau", "_unit_ah", "_v1", "_z",
+        "_curve_temp", "_curve_z", "_floor", "_floor_temp", "_health_r", "_r0", "_r1", "_scale", "_tau", "_unit_ah", "_v1", "_z",
         "accepted_j", "capacity_as", "current_a", "delivered_j", "lost_j", "refused_j",
         "spec",
     )  # fmt: skip
@@ -84,6 +85,7 @@ class Battery:
         self.delivered_j = self.accepted_j = self.lost_j = self.refused_j = 0.0
         self.current_a = 0.0
         self._unit_ah = spec.capacity_ah * unit
+        self._floor, self._floor_temp = 0.0, 25.0
         self._set_capacity(self._unit_ah)
         self._refresh(25.0)
 
@@ -118,9 +120,15 @@ class Battery:
         """Energy in the polarisation capacitor, J."""
         return 0.5 * self._c1 * self._v1 * self._v1
 
+    def floor_soc(self, temp_c: float) -> float:
+        """Give the charge that stays in the pack at this temperature."""
+        if temp_c != self._floor_temp:  # three ask in a row at one instant
+            self._floor, self._floor_temp = 1.0 - usable_capacity(temp_c), temp_c
+        return self._floor
+
     def usable_soc(self, temp_c: float) -> float:
         """Give what a fuel gauge shows: the share of the charge that this temperature lets out."""
-        floor = 1.0 - usable_capacity(temp_c)
+        floor = self.floor_soc(temp_c)
         return max(0.0, (self._z - floor) / (1.0 - floor))
 
     def open_circuit_v(self) -> float:
@@ -131,7 +139,7 @@ class Battery:
         """Voltage under `power_w` at this instant, V; 0 when the pack cannot give that much."""
         b = self.open_circuit_v() - self._v1
         square = b * b - 4.0 * self._r0 * power_w
-        return 0.0 if square < 0.0 else 0.5 * (b + math.sqrt(square))
+        return 0.0 if square < 0.0 else 0.5 * (b + _sqrt(square))
 
     def browns_out(self, power_w: float) -> bool:
         """Tell whether `power_w` now would pull the voltage under the cut-off."""
@@ -139,7 +147,7 @@ class Battery:
 
     def is_empty(self, temp_c: float) -> bool:
         """Tell whether nothing is left above the cut-off at this temperature."""
-        return self._z <= 1.0 - usable_capacity(temp_c) + 1e-9
+        return self._z <= self.floor_soc(temp_c) + 1e-9
 
     def is_full(self) -> bool:
         """Tell whether the pack is full, or its constant-voltage current has tapered off."""
@@ -240,22 +248,23 @@ class Battery:
         return limit * self.capacity_as / abs(current_a) if current_a else NEVER * _NS
 
     def _discharge_step(self, left: float, power_w: float) -> float:
-        b = self._curve_ocv + self._curve_slope * (self._z - self._curve_z) - self._v1
+        z, capacity_as = self._z, self.capacity_as
+        b = self._curve_ocv + self._curve_slope * (z - self._curve_z) - self._v1
         r0 = self._r0
         square = b * b - 4.0 * r0 * power_w
-        current = (b - math.sqrt(square)) / (2.0 * r0) if square > 0.0 else b / (2.0 * r0)
+        current = (b - _sqrt(square)) / (2.0 * r0) if square > 0.0 else b / (2.0 * r0)
         step = left
-        if left * current > 0.0005 * self.capacity_as:
+        if left * current > 0.0005 * capacity_as:
             step = min(left, self._step_s(current))
             # Second look with the mean charge and polarisation of the step: constant mean power.
             share = step / self._tau
             rest = self._r1 * current
             mean_v1 = rest + (self._v1 - rest) * -math.expm1(-share) / share
-            slide = self._curve_slope * 0.5 * step * current / self.capacity_as
+            slide = self._curve_slope * 0.5 * step * current / capacity_as
             b += self._v1 - mean_v1 - slide
             square = b * b - 4.0 * r0 * power_w
-            current = (b - math.sqrt(square)) / (2.0 * r0) if square > 0.0 else b / (2.0 * r0)
-        if self._z <= 0.0:
+            current = (b - _sqrt(square)) / (2.0 * r0) if square > 0.0 else b / (2.0 * r0)
+        if z <= 0.0:
             self.refused_j += power_w * left
             self.current_a = 0.0
             return left
@@ -269,25 +278,24 @@ class Battery:
 
     def _step(self, dt: float, current: float) -> float:
         """Move charge and polarisation at constant current; return the terminal energy, J."""
-        rest = self._r1 * current
+        r0, r1, tau = self._r0, self._r1, self._tau
+        rest = r1 * current
         away = self._v1 - rest
-        tau = self._tau
-        fade = math.exp(-dt / tau)
+        fade = _exp(-dt / tau)
         moved = current * dt
+        share = moved / self.capacity_as
         z = self._z
-        ocv = self._curve_ocv + self._curve_slope * (
-            z - self._curve_z - 0.5 * moved / self.capacity_as
-        )
+        ocv = self._curve_ocv + self._curve_slope * (z - self._curve_z - 0.5 * share)
         # Integrals of V1 and of V1^2 over the step, for the terminals and for R1.
-        sum_v1 = rest * dt + away * tau * (1.0 - fade)
-        sum_v1_2 = rest * (
-            rest * dt + 2.0 * away * tau * (1.0 - fade)
-        ) + away * away * 0.5 * tau * (1.0 - fade * fade)
-        self.lost_j += current * current * self._r0 * dt + sum_v1_2 / self._r1
+        faded = away * tau * (1.0 - fade)
+        sum_v1 = rest * dt + faded
+        sum_v1_2 = rest * (rest * dt + 2.0 * faded) + away * away * 0.5 * tau * (1.0 - fade * fade)
+        self.lost_j += current * current * r0 * dt + sum_v1_2 / r1
         self._v1 = rest + away * fade
-        self._z = min(1.0, max(0.0, z - moved / self.capacity_as))
+        z -= share
+        self._z = 1.0 if z > 1.0 else z if z > 0.0 else 0.0
         self.current_a = current
-        return (ocv - self._r0 * current) * moved - current * sum_v1
+        return (ocv - r0 * current) * moved - current * sum_v1
 
     def _book(self, terminal_j: float) -> None:
         if terminal_j >= 0.0:
@@ -316,7 +324,7 @@ class Battery:
 
     def time_to_empty(self, power_w: float, temp_c: float) -> int:
         """Solve for how long (ns) constant power takes to empty the pack at this temperature."""
-        return self.time_to_floor(power_w, 1.0 - usable_capacity(temp_c))
+        return self.time_to_floor(power_w, self.floor_soc(temp_c))
 
     def brown_out_soc(self, mean_w: float, peak_w: float) -> float:
         """Solve for the charge at which peaks of `peak_w` over a mean of `mean_w` reach the cut-off."""

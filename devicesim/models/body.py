@@ -208,6 +208,7 @@ class Body(PowerFlow):
     def next_crossing(self, now: int) -> Outlook | None:
         """Say what physics will do next and when (early at worst); None if nothing."""
         self.advance(now)
+        self.thermal.set_power(self._power)
         if not self.on:
             return self._revival(now)
         best: Outlook | None = None
@@ -250,6 +251,7 @@ class Body(PowerFlow):
     def on_crossing(self, now: int, crossing: Crossing) -> bool:
         """Tell whether an announced crossing really happens at `now`, and do its part of it."""
         self.advance(now)
+        self.thermal.set_power(self._power)
         if crossing in {Crossing.COOLED, Crossing.REVIVED}:
             return not self.on and self._revival(now) == (now, crossing)
         if not self.on:

@@ -1,7 +1,7 @@
 """What each device's camera looks at: its own gauge, light, lens and luck.
 
 Decides the true value of a device's gauge over time, the conditions under which its frames are taken,
-and how data faults bend them. Leaves out pixels (dials.py) and models (devicesdk/inference).
+and how data faults bend them. Leaves out pixels (devicesdk/inference/dials.py) and models (devicesdk/inference).
 
 Theory of operation. The true value is a stationary Ornstein-Uhlenbeck process, drawn exactly at
 knots half an hour apart (``x' = rho x + sqrt(1 - rho^2) N(0, 1)``, ``rho = exp(-dt / tau)``; Gillespie
@@ -29,10 +29,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from devicesdk.inference import dials
+from devicesdk.inference.dials import Floats, Indices
 from devicesdk.wire.timebase import DAY, HOUR, MINUTE
 from devicesim.entropy import Entropy
-from devicesim.models import dials
-from devicesim.models.dials import Floats, Indices
 
 KNOT_NS: Final = 30 * MINUTE
 BURST_FRAMES_MAX: Final = 4096

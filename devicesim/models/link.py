@@ -37,6 +37,7 @@ HANDSHAKE_DOWN_BYTES: Final = 4500
 SYN_TIMEOUT_NS: Final = SECOND
 _BITS_NS: Final = 8.0 * SECOND
 _LUCK_STEPS: Final = 1 << 24
+_UNKNOWN: Final = -1.0
 
 
 class Link:
@@ -48,8 +49,8 @@ class Link:
     """
 
     __slots__ = (
-        "_arrived_down", "_arrived_up", "_burst", "_down_bps", "_down_long_bps", "_end", "_free_down",
-        "_free_up", "_loss", "_luck", "_rtt", "_start", "_up_bps", "_up_long_bps", "availability",
+        "_arrived_down", "_arrived_up", "_burst", "_cap_bps", "_down_bps", "_end", "_free_down",
+        "_free_up", "_loss", "_luck", "_rtt", "_start", "_up_bps", "availability",
     )  # fmt: skip
 
     def __init__(self, availability: Availability, luck: Stream) -> None:
@@ -57,7 +58,8 @@ class Link:
         self._luck = luck
         self._start = self._end = -1
         self._rtt = 0
-        self._down_bps = self._up_bps = self._down_long_bps = self._up_long_bps = 0.0
+        self._down_bps = self._up_bps = 0.0
+        self._cap_bps = _UNKNOWN
         self._loss, self._burst = 0.0, 1.0
         self.reset()
 
@@ -83,9 +85,14 @@ class Link:
         self._start, self._end, self._rtt = start, end, rtt
         self._down_bps, self._up_bps = down_bps, up_bps
         self._loss, self._burst = loss, burst
-        cap = mathis_bps(rtt, loss, burst)
-        self._down_long_bps = down_bps if down_bps < cap else cap
-        self._up_long_bps = up_bps if up_bps < cap else cap
+        self._cap_bps = _UNKNOWN
+
+    def _long_bps(self, *, downlink: bool) -> float:
+        """Rate of a long transfer in this epoch; most epochs see none."""
+        if self._cap_bps == _UNKNOWN:
+            self._cap_bps = mathis_bps(self._rtt, self._loss, self._burst)
+        bps = self._down_bps if downlink else self._up_bps
+        return bps if bps < self._cap_bps else self._cap_bps
 
     # -- availability -----------------------------------------------------------------------------
 
@@ -109,7 +116,7 @@ class Link:
         """Bytes per second that a long transfer gets at `now`, loss included."""
         if not self._start <= now < self._end:
             self._enter(now)
-        return (self._down_long_bps if downlink else self._up_long_bps) / 8.0
+        return self._long_bps(downlink=downlink) / 8.0
 
     def arrival_delay_ns(self, nbytes: int, now: int, downlink: bool) -> int:  # noqa: FBT001 - hot
         """Book a message of `nbytes` and say how long after `now` it arrives, ns.
@@ -124,7 +131,7 @@ class Link:
         if nbytes <= INITIAL_WINDOW_BYTES:
             bps = self._down_bps if downlink else self._up_bps
         else:
-            bps = self._down_long_bps if downlink else self._up_long_bps
+            bps = self._long_bps(downlink=downlink)
         left = begin + int(nbytes * _BITS_NS / bps) if bps > 0.0 else NEVER
         if left >= self._end:
             left = self._drain(nbytes, begin, downlink=downlink)
@@ -210,10 +217,10 @@ class Link:
         while at < NEVER:
             if not self._start <= at < self._end:
                 self._enter(at)
-            if downlink:
-                bps = self._down_long_bps if long else self._down_bps
+            if long:
+                bps = self._long_bps(downlink=downlink)
             else:
-                bps = self._up_long_bps if long else self._up_bps
+                bps = self._down_bps if downlink else self._up_bps
             finish = at + int(bits * SECOND / bps) if bps > 0.0 else NEVER
             if finish < self._end:
                 return finish

@@ -101,7 +101,7 @@ def supply_outlook(
         return now, Crossing.EMPTY
     if mean_w <= 0.0:
         return None
-    floor = 0.0 if temp_c >= 25.0 else 1.0 - usable_capacity(temp_c)
+    floor = battery.floor_soc(temp_c)
     soc = battery.soc
     for safe in _SAFE_SOC:
         low = max(safe, floor + 0.1)

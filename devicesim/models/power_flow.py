@@ -122,6 +122,7 @@ class PowerFlow:
         """Constant power from `at` to `to`."""
         power = self._power
         thermal = self.thermal
+        thermal.set_power(power)
         battery = self.battery
         if battery is not None:
             if self._plugged:
@@ -166,16 +167,19 @@ class PowerFlow:
         self._settle(end)
 
     def _settle(self, now: int) -> None:
-        """Take the power anew after an activity began, changed or ended at `now`."""
+        """Take the power anew after an activity began, changed or ended at `now`.
+
+        Temperatures do not jump, so the heat is told to `thermal` only when time goes on, or when
+        somebody looks ahead: several changes at one instant are one.
+        """
         burst, lump = self._burst_w, self._lump_w
-        self._power = power = self._base_w + burst + lump
+        self._power = self._base_w + burst + lump
         end = NEVER
         if burst:
             end = self._burst_end
         if lump and self._lump_end < end:
             end = self._lump_end
         self._next_end = end if end > now else NEVER
-        self.thermal.set_power(power)
 
     def _rebase(self, now: int) -> None:
         """Take the power at rest anew: on or off, connected, loaded, throttled."""

@@ -98,7 +98,7 @@ class Radio:
     """When one radio sleeps again: `up_until`, ns. A `silent` one (a wire) costs nothing beyond idle."""
 
     __slots__ = (
-        "_base_w", "_down_j", "_down_s", "_tail_ns", "_up_j", "_up_s", "silent", "spec", "up_until",
+        "_base_w", "_down_j", "_down_s", "_lonely_j", "_tail_ns", "_up_j", "_up_s", "silent", "spec", "up_until",
     )  # fmt: skip
 
     def __init__(self, spec: RadioSpec) -> None:
@@ -110,6 +110,7 @@ class Radio:
         self._up_j = 8.0 * spec.up_w_mbit / MBIT
         self._down_j = 8.0 * spec.down_w_mbit / MBIT
         self._base_w = spec.base_w
+        self._lonely_j = spec.promotion_s * spec.promotion_w + spec.tail_j(spec.tail_s)
         self.silent = not (spec.tail or spec.base_w or self._up_j or spec.promotion_w)
 
     def message(self, now: int, nbytes: int, *, uplink: bool, bytes_per_s: float = 0.0) -> float:
@@ -131,7 +132,7 @@ class Radio:
         left = until - now
         if left <= 0:
             seconds += spec.promotion_s
-            joules += spec.promotion_s * spec.promotion_w + spec.tail_j(spec.tail_s)
+            joules += self._lonely_j
             self.up_until = now + round(seconds * SECOND) + self._tail_ns
             return joules
         # Within the tail: what was left of it is not spent twice, a new one follows the transfer.

@@ -30,6 +30,7 @@ from devicesdk.wire.timebase import DAY, HOUR, SECOND
 
 _OMEGA: Final = 2.0 * math.pi / (DAY / SECOND)
 _NS: Final = 1e-9
+_exp, _sin = math.exp, math.sin
 HORIZON_NS: Final = DAY + 2 * HOUR
 """Beyond one daily period (and the decay of the modes) nothing new can happen at constant power."""
 
@@ -96,7 +97,7 @@ class Thermal:
     """
 
     __slots__ = (
-        "_amplitude", "_at", "_body_fast", "_body_slow", "_body_w", "_fast", "_mean", "_midnight",
+        "_amplitude", "_at", "_body_at", "_body_c", "_body_fast", "_body_slow", "_body_w", "_fast", "_mean", "_midnight",
         "_network", "_power", "_rate_fast", "_rate_slow", "_rest_body", "_rest_chip", "_slow",
         "_swing_body", "_swing_chip",
     )  # fmt: skip
@@ -114,6 +115,7 @@ class Thermal:
         self._midnight = ambient.midnight_ns + 9 * HOUR
         self._mean = ambient.mean_c + ambient.enclosure_c
         self._at = now
+        self._body_at, self._body_c = -1, 0.0
         self._power = power_w
         self._body_w = ambient.sun_w
         self._fast = self._slow = 0.0
@@ -134,8 +136,8 @@ class Thermal:
         """Let the modes decay until `now` (ns, not before the last call)."""
         dt = (now - self._at) * _NS
         self._at = now
-        self._fast *= math.exp(-self._rate_fast * dt)
-        self._slow *= math.exp(-self._rate_slow * dt)
+        self._fast *= _exp(-self._rate_fast * dt)
+        self._slow *= _exp(-self._rate_slow * dt)
 
     def set_power(self, power_w: float) -> None:
         """Change the heat in the chip from the last instant on."""
@@ -143,8 +145,9 @@ class Thermal:
         if change == 0.0:
             return
         self._power = power_w
-        body_k = self._network.body_to_air_k_w * change
-        chip_k = body_k + self._network.chip_to_body_k_w * change
+        network = self._network
+        body_k = network.body_to_air_k_w * change
+        chip_k = body_k + network.chip_to_body_k_w * change
         self._rest_body += body_k
         self._rest_chip += chip_k
         fast = (body_k - self._body_slow * chip_k) / (self._body_fast - self._body_slow)
@@ -169,16 +172,19 @@ class Thermal:
         temp = self._rest_chip + self._fast + self._slow
         if self._amplitude:
             swing, phase = self._swing_chip
-            temp += swing * math.sin(_OMEGA * ((self._at - self._midnight) % DAY) * _NS + phase)
+            temp += swing * _sin(_OMEGA * ((self._at - self._midnight) % DAY) * _NS + phase)
         return temp
 
     @property
     def body_c(self) -> float:
-        """Temperature of the body at the last instant, in C."""
+        """Temperature of the body at the last instant, in C; it does not jump, so it is computed once."""
+        if self._body_at == self._at:
+            return self._body_c
         temp = self._rest_body + self._body_fast * self._fast + self._body_slow * self._slow
         if self._amplitude:
             swing, phase = self._swing_body
-            temp += swing * math.sin(_OMEGA * ((self._at - self._midnight) % DAY) * _NS + phase)
+            temp += swing * _sin(_OMEGA * ((self._at - self._midnight) % DAY) * _NS + phase)
+        self._body_at, self._body_c = self._at, temp
         return temp
 
     def ceiling_c(self, *, chip: bool) -> float:

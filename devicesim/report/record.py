@@ -149,6 +149,22 @@ class BadMinute(msgspec.Struct, frozen=True):
     lines: list[str] = msgspec.field(default_factory=list)
 
 
+class Venue(msgspec.Struct, frozen=True):
+    """Where a run took place: in virtual time, or against a real broker."""
+
+    mode: str = "virtual"
+    speed: float = 1.0
+    """Scenario seconds per real one."""
+    broker: str = ""
+    """What it was, such as ``mosquitto 2.0.11``."""
+    lacks: list[str] = msgspec.field(default_factory=list)
+    """What clients of that broker had to do without."""
+    tolerance_s: float = 0.0
+    """What durations that something is judged by were given more, in scenario seconds."""
+    lag_s: float = 0.0
+    """By how many scenario seconds the machine fell behind at worst."""
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a report shows about one run. `clock_start` is an ISO 8601 instant."""
 
@@ -186,6 +202,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_bad_minute: BadMinute | None = None
     decisions: dict[str, int] = msgspec.field(default_factory=dict)
 
+    venue: Venue = Venue()
+    skipped: list[str] = msgspec.field(default_factory=list)
+    """Actions of the timeline that could not be done there, each with the reason."""
     machine: dict[str, str] = msgspec.field(default_factory=dict)
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     seeds: dict[str, str] = msgspec.field(default_factory=dict)

@@ -29,7 +29,7 @@ from devicesim.report.figures import (
 )  # fmt: skip
 from devicesim.report.live import Progress
 from devicesim.report.record import CheckRow, RolloutRow, RunRecord, WaveRow, failed_first
-from devicesim.report.wording import spaced, verdict_detail, verdict_line
+from devicesim.report.wording import spaced, venue_line, verdict_detail, verdict_line
 
 __all__ = ["Progress", "summary"]
 
@@ -81,6 +81,8 @@ def _checks(record: RunRecord) -> Iterator[RenderableType]:
     if unseen:
         yield Text()
         yield Padding(_text(f"not exercised: {', '.join(unseen)}", SOFT), (0, 0, 0, 2))
+    for action in record.skipped:
+        yield Padding(_text(f"skipped: {action}", SOFT), (0, 0, 0, 2))
 
 
 def _failed(check: CheckRow, clock: Clock) -> Iterator[RenderableType]:
@@ -127,6 +129,7 @@ def _facts(record: RunRecord, report: str) -> Table:
     table.add_column(style=SOFT, no_wrap=True)
     table.add_column(overflow="fold")
     rows = {
+        "where": venue_line(record.venue),
         "lost": _lost(record),
         "speed": f"{duration(record.virtual_s)} in {duration(record.wall_s)}, "
         f"{compact(record.speedup)} x; {duration(record.cpu_s)} of processor time",

@@ -16,6 +16,7 @@ from devicesim.report.record import (
     CheckKind,
     CheckRow,
     RunRecord,
+    Venue,
     first_failure,
 )
 from devicesim.world.ledger import DropCause
@@ -106,3 +107,14 @@ def cause_sentence(cause: str) -> str:
 def spaced(name: str) -> str:
     """Turn a name of ours into words: ``no_false_success`` reads ``no false success``."""
     return name.replace("_", " ")
+
+
+def venue_line(venue: Venue) -> str:
+    """Where a run took place; nothing of virtual time, which is the rule."""
+    if venue.mode == "virtual":
+        return ""
+    pace = f"{venue.speed:g} times the wall clock"
+    lag = f", up to {duration(venue.lag_s)} behind" if venue.lag_s >= 1 else ""
+    lacks = f"; it lacks {', '.join(venue.lacks)}" if venue.lacks else ""
+    late = f"; durations are judged with {duration(venue.tolerance_s)} more"
+    return f"real time, {pace}{lag}{late}; {venue.broker}{lacks}"

@@ -72,8 +72,8 @@ class Clock(Model):
         default=1.0,
         gt=0,
         le=1_000,
-        description="With mode: real, scenario seconds per second of wall clock; protocol timers"
-        " stay on the wall.",
+        description="With mode: real, scenario seconds per second of wall clock: physics, timeline"
+        " and protocol timers all run so much faster.",
     )
 
     @model_validator(mode="after")

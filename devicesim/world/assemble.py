@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 
 import msgspec
 
@@ -50,6 +51,8 @@ from devicesim.world.gateway_host import GatewayHost
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
+from devicesim.world.path import Path
+from devicesim.world.places import Stage
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
 from devicesim.world.world import World
@@ -113,6 +116,7 @@ def assemble(
     seed: int | None = None,
     sink: Callable[[bytes], None] | None = None,
     make_gateway: Callable[[Ed25519Signer, Ed25519Signer], Gateway] | None = None,
+    stage: Stage | None = None,
 ) -> World:
     """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
 
@@ -122,16 +126,14 @@ def assemble(
         seed: overrides the scenario's.
         sink: takes the blocks of the trace.
         make_gateway: builds the core from the director's and the flags' signer.
+        stage: makes broker, gateway and paths; virtual ones by default.
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
     keys = make_keys(entropy.seed)
     kernel, trace, ledger, watch = Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
-    broker = BrokerHost(
-        kernel,
-        Broker(ledger, _broker_limits(scenario)),
-        refuses_when_busy=scenario.broker.overload == "refuse",
-    )
+    place: Stage = VirtualStage() if stage is None else stage
+    broker = place.broker(kernel, ledger, scenario)
     build = make_gateway or (
         lambda director, flags: Gateway(
             GatewayConfig(
@@ -141,8 +143,8 @@ def assemble(
             flags,
         )
     )
-    gateway = GatewayHost(
-        kernel, trace, ledger, broker, watch, topics,
+    gateway = place.gateway(
+        kernel, trace, ledger, watch, topics,
         lambda: build(keys.director, keys.flags), scenario.clock.start_unix_ns // MS,
     )  # fmt: skip
     pool, shelf = InferencePool(), ModelShelf()
@@ -150,13 +152,13 @@ def assemble(
         name: install(source, keys.targets, gateway.blobs, pool, shelf)
         for name, source in stock.sources.items()
     }
-    shop = Workshop(kernel, trace, ledger, broker, watch, shelf, topics)
+    shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)
     factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier())
     hosts = [DeviceHost(shop, parts) for parts in factory.all_parts()]
     world = World(
         scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
-        bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts,
+        bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
     )  # fmt: skip
     _register(world, bundles)
     for host in hosts:
@@ -165,7 +167,47 @@ def assemble(
     return world
 
 
-def _broker_limits(scenario: Scenario) -> BrokerLimits:
+class VirtualStage:
+    """Everything in memory, on virtual time: every fault can be done, everything can be seen."""
+
+    cannot: Mapping[str, str] = MappingProxyType({})
+    unseen: Mapping[str, str] = MappingProxyType({})
+    tolerance_ns = 0
+
+    def __init__(self) -> None:
+        self._broker: BrokerHost | None = None
+
+    def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> BrokerHost:
+        """Make the in-memory broker."""
+        self._broker = BrokerHost(
+            kernel,
+            Broker(ledger, broker_limits(scenario)),
+            refuses_when_busy=scenario.broker.overload == "refuse",
+        )
+        return self._broker
+
+    def gateway(
+        self,
+        kernel: Kernel,
+        trace: Trace,
+        ledger: Ledger,
+        watch: Watch,
+        topics: Topics,
+        make: Callable[[], Gateway],
+        clock_start_ms: int,
+    ) -> GatewayHost:
+        """Make the virtual gateway host."""
+        assert self._broker is not None
+        return GatewayHost(kernel, trace, ledger, self._broker, watch, topics, make, clock_start_ms)
+
+    def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> Path:
+        """Make a virtual path."""
+        assert self._broker is not None
+        return Path(shop.kernel, shop.ledger, self._broker, parts.link, parts.luck, host)
+
+
+def broker_limits(scenario: Scenario) -> BrokerLimits:
+    """The bounds of the broker that a scenario describes."""
     said = scenario.broker
     unlimited = said.accept_rate_per_s >= 1e9
     return BrokerLimits(

@@ -38,7 +38,9 @@ class Burst:
 
     def finish(self, now: int) -> int:
         """End it; returns how many frames ran."""
-        self._host.burst_alarm.arm(NEVER)
+        alarm = self._host.burst_alarm
+        if alarm.at != NEVER:
+            alarm.arm(NEVER)
         ran = self.captured(now)
         if ran < self.effect.frames:
             self._host.parts.body.cut_burst(now)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from devicesdk.wire.timebase import MS, NEVER
+from devicesdk.wire.timebase import MS, NEVER, SECOND
 from devicesim.world.broker.packets import Connack, Message, ReasonCode, packet_bytes
 from devicesim.world.ledger import DOWN, UP, DropCause, Ledger
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from devicesim.world.path import Path
 
 RETRANSMIT_NS_MIN: Final = 200 * MS
+ACK_NS_MAX: Final = 10 * SECOND
+"""An acknowledgement that takes longer to come back is no longer taken for granted."""
 
 OPENING: Final = 0
 OPEN: Final = 1
@@ -33,13 +35,14 @@ class Connection:
     """One connection, with its two ends and what is on the wire; the broker's `Outlet`."""
 
     __slots__ = (
-        "_down_due", "_flying_down", "_flying_up", "_generation", "_held_down", "_held_pubacks", "_held_up", "_kernel",
-        "_ledger", "_opened_at", "_path", "_request", "broker_open", "client_id", "device_open",
+        "_down", "_down_due", "_flying_down", "_flying_up", "_generation", "_held_down", "_held_pubacks", "_held_up", "_kernel",
+        "_ledger", "_opened_at", "_path", "_request", "_up", "broker_open", "client_id", "device_open",
         "late_acks", "state", "unacked",
     )  # fmt: skip
 
     def __init__(self, path: Path, request: ConnectRequest, kernel: Kernel, ledger: Ledger) -> None:
         self._path, self._request, self._kernel, self._ledger = path, request, kernel, ledger
+        self._up, self._down = ledger.leg(UP), ledger.leg(DOWN)
         self.client_id = request.connect.client_id
         self.state = OPENING
         self.device_open, self.broker_open = True, False
@@ -113,7 +116,7 @@ class Connection:
 
     def publish(self, now: int, message: Message, token: int) -> None:
         """Send a message up; `token` > 0 wants its PUBACK."""
-        self._ledger.opened(UP, message.kind)
+        self._up.opened[message.kind] += 1
         if token:
             self.unacked += 1
         if self._path.black or self._held_up or not self.broker_open:
@@ -122,22 +125,26 @@ class Connection:
             self._fly_up(now, message, token)
 
     def _fly_up(self, now: int, message: Message, token: int) -> None:
-        delay = self._path.delay_ns(packet_bytes(message), now, downlink=False)
+        path = self._path
+        at = now + path.delay_ns(packet_bytes(message), now, downlink=False)
         self._flying_up.append((message, token))
-        self._kernel.at(now + delay, self._up_arrives, self._generation)
+        self._kernel.at(at, self._up_arrives, self._generation)
+        if token and self.unacked == 1:
+            path.station.acked_by = at + ACK_NS_MAX
 
     def _up_arrives(self, now: int, generation: int) -> None:
         if generation != self._generation or not self._flying_up:
             return
         message, token = self._flying_up.popleft()
-        self._ledger.delivered(UP, message.kind)
+        self._up.delivered[message.kind] += 1
         self._path.broker.publish(now, self.client_id, message)
         if token:
-            ack_at = now + self._path.rtt_ns(now) // 2
-            if self.unacked == 1:
-                self.late_acks.append((ack_at, token))
+            way_back = self._path.rtt_ns(now) // 2
+            if self.unacked == 1 and way_back <= ACK_NS_MAX:
+                self.late_acks.append((now + way_back, token))
             else:
-                self._kernel.at(ack_at, self._ack_arrives, token)
+                self._kernel.at(now + way_back, self._ack_arrives, token)
+                self._doubt(now)
 
     def _ack_arrives(self, now: int, token: int) -> None:
         if not self.device_open:
@@ -148,13 +155,27 @@ class Connection:
         self.unacked -= 1
         self._path.station.on_acked(now, token)
 
-    def settle(self, now: int) -> None:
-        """Tell the station of acknowledgements that have arrived by `now`."""
-        late = self.late_acks
-        while late and not self._path.black and late[0][0] <= now:
-            _, token = late.popleft()
+    def settle(self, now: int) -> list[int]:
+        """Take the tokens whose acknowledgements have arrived by `now`; they are for the station."""
+        return [] if self._path.black else self._arrived_acks(now)
+
+    def _arrived_acks(self, now: int) -> list[int]:
+        late, tokens = self.late_acks, []
+        while late and late[0][0] <= now:
+            tokens.append(late.popleft()[1])
             self.unacked -= 1
+        return tokens
+
+    def _tell_acks(self, now: int, tokens: list[int]) -> None:
+        for token in tokens:
             self._path.station.on_acked(now, token)
+
+    def _doubt(self, now: int) -> None:
+        """What is in flight may not be acknowledged in time after all."""
+        station = self._path.station
+        if self.device_open and station.acked_by != NEVER:
+            station.acked_by = NEVER
+            station.on_doubt(now)
 
     def subscribe(self, now: int, filters: tuple[str, ...]) -> None:
         """Send a SUBSCRIBE (QoS 1 for each filter)."""
@@ -178,7 +199,7 @@ class Connection:
 
     def deliver(self, now: int, packet_id: int, message: Message, dup: bool) -> None:  # noqa: ARG002, FBT001
         """Outlet: the broker sends a copy down."""
-        self._ledger.opened(DOWN, message.kind)
+        self._down.opened[message.kind] += 1
         if self._path.black or self._held_down or not self.device_open:
             self._held_down.append((packet_id, message))
         else:
@@ -216,7 +237,7 @@ class Connection:
         flying = self._flying_down
         while flying and flying[0][0] <= now and self.device_open:
             _, packet_id, message = flying.popleft()
-            self._ledger.delivered(DOWN, message.kind)
+            self._down.delivered[message.kind] += 1
             if packet_id:
                 ack_at = now + self._path.rtt_ns(now) // 2
                 self._kernel.at(ack_at, self._puback_arrives, packet_id)
@@ -234,6 +255,7 @@ class Connection:
 
     def stall(self, now: int) -> None:
         """The path went black: what has arrived counts, the rest waits in the send buffers."""
+        self._tell_acks(now, self._arrived_acks(now))
         self._land(now)
         self._generation += 1
         self._held_up[:0] = self._flying_up
@@ -241,6 +263,7 @@ class Connection:
         self._flying_up.clear()
         self._flying_down.clear()
         self._down_due = NEVER
+        self._doubt(now)
 
     def resume(self, now: int) -> None:
         """The path healed in time: TCP sends again what it held."""
@@ -293,7 +316,7 @@ class Connection:
     def drop_device_end(self, now: int, cause: DropCause) -> None:
         """Close the device's end: everything that was on the wire goes with it, with a cause."""
         if self.device_open:
-            self.settle(now)
+            self._tell_acks(now, self.settle(now))
             self._land(now)
             self.device_open, self.state = False, CLOSED
             self._generation += 1

@@ -26,7 +26,6 @@ from devicesim.world.burst import Burst
 from devicesim.world.device_parts import Parts, Workshop
 from devicesim.world.flash import FlashFullError
 from devicesim.world.ledger import DropCause
-from devicesim.world.path import Path
 
 BOOT_NS: Final = 8 * SECOND
 READ_BYTES_PER_S: Final = 80_000_000
@@ -49,6 +48,7 @@ class DeviceHost:
         "_performing",
         "_queue",
         "_refused",
+        "acked_by",
         "agent",
         "alarm_sounds",
         "boot_id",
@@ -71,12 +71,13 @@ class DeviceHost:
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
         self.shop, self.parts, self.index = shop, parts, parts.index
-        self.path = Path(shop.kernel, shop.ledger, shop.broker, parts.link, parts.luck, self)
+        self.path = shop.make_path(shop, parts, self)
         self.topics = shop.topics
         self.agent: Agent | None = None
         self.boot_id = 0
         self.on = self.online = False
         self.wanted_on = True
+        self.acked_by = NEVER
         self.slot, self.manifest, self.variant = "", b"", ""
         self.alarm_sounds = False
         self.frames_run = self.frames_lost = 0
@@ -192,16 +193,16 @@ class DeviceHost:
         """Hand a stimulus to the agent and perform what it asks for."""
         if not self.on:
             return
-        connection = self.path.connection
+        queue, connection = self._queue, self.path.connection
         if connection is not None and connection.late_acks:
-            connection.settle(now)
-        self._queue.append(stimulus)
+            queue += [hear.PubAcked(token) for token in connection.settle(now)]
+        queue.append(stimulus)
         if self._performing:
             return
         self._performing = True
         try:
-            while self._queue and self.on:
-                self._step(self._queue.pop(0), now)
+            while queue and self.on:
+                self._step(queue.pop(0), now)
         finally:
             self._performing = False
         self._rearm(now)
@@ -230,7 +231,7 @@ class DeviceHost:
 
     def _rearm(self, now: int) -> None:
         if self.agent is not None:
-            due = self.agent.deadline()
+            due = self.agent.deadline(self.acked_by)
             self._deadline.arm(NEVER if due is None else max(due[0], now))
 
     def _deadline_comes(self, now: int) -> None:
@@ -238,8 +239,9 @@ class DeviceHost:
             return
         connection = self.path.connection
         if connection is not None and connection.late_acks:
-            connection.settle(now)
-        due = self.agent.deadline()
+            for token in connection.settle(now):
+                self.stimulate(hear.PubAcked(token), now)
+        due = self.agent.deadline(self.acked_by)
         if due is not None and due[0] <= now:
             self.stimulate(hear.DeadlineReached(), now)
         else:
@@ -278,6 +280,10 @@ class DeviceHost:
     def on_acked(self, now: int, token: int) -> None:
         """PUBACK."""
         self.stimulate(hear.PubAcked(token), now)
+
+    def on_doubt(self, now: int) -> None:
+        """What is in flight may not be acknowledged: its timer runs again."""
+        self._rearm(now)
 
     def on_message(self, now: int, message: Message) -> None:
         """A message came."""
@@ -328,6 +334,7 @@ class DeviceHost:
         for seen in shop.watch.published:
             seen(self, effect, now)
         self.parts.body.message(now, len(effect.payload), uplink=True)
+        self.acked_by = NEVER
         connection = self.path.connection
         if connection is not None and connection.device_open:
             topic = self.parts.topic_of[effect.kind]

@@ -8,7 +8,7 @@ how they are made (assemble.py) and what is done with them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -25,13 +25,16 @@ from devicesim.models.clock import DeviceClock
 from devicesim.models.datastream import FrameSpec, GaugeStream
 from devicesim.models.link import Link
 from devicesim.models.profile import Profile
-from devicesim.world.broker_host import BrokerHost
 from devicesim.world.flash import ChunkPool, Flash
 from devicesim.world.inference import InferencePool, Readings
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
+
+if TYPE_CHECKING:
+    from devicesim.world.device_host import DeviceHost
+    from devicesim.world.path import Path
 
 
 class KitJudgement(msgspec.Struct, frozen=True):
@@ -42,7 +45,7 @@ class KitJudgement(msgspec.Struct, frozen=True):
     worst_permille: int
 
 
-class Shot(msgspec.Struct, frozen=True):
+class Shot(msgspec.Struct, frozen=True, gc=False):
     """A burst handed to the pool; rows come out in the order that the agent's contract names."""
 
     handle: Readings
@@ -57,14 +60,14 @@ class Shot(msgspec.Struct, frozen=True):
         """Nobody will look at them; they were executed all the same, so they are not cut."""
 
 
-class LazyRows(msgspec.Struct, frozen=True):
+class LazyRows(msgspec.Struct, frozen=True, gc=False):
     """`devicesdk.agent.stimuli.Readings`: computed when first looked at."""
 
     handle: Readings
 
     def rows(self) -> list[list[int]]:
         """One row a frame: reading, confidence bin, entropy bin, eight feature bins, error."""
-        return [[r[0], r[2], r[3], *r[5:], r[4]] for r in self.handle.rows().tolist()]
+        return self.handle.lists()
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -146,7 +149,7 @@ class Workshop:
     """What all devices of a world share."""
 
     __slots__ = (
-        "_notes", "broker", "chunks", "digests", "kernel", "ledger", "models", "stimulus_rows", "topics", "trace", "watch",
+        "_notes", "chunks", "digests", "kernel", "ledger", "make_path", "models", "stimulus_rows", "topics", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -154,12 +157,12 @@ class Workshop:
         kernel: Kernel,
         trace: Trace,
         ledger: Ledger,
-        broker: BrokerHost,
         watch: Watch,
         models: ModelShelf,
         topics: Topics,
+        make_path: Callable[[Workshop, Parts, DeviceHost], Path],
     ) -> None:
-        self.kernel, self.trace, self.ledger, self.broker = kernel, trace, ledger, broker
+        self.kernel, self.trace, self.ledger, self.make_path = kernel, trace, ledger, make_path
         self.watch, self.models, self.topics = watch, models, topics
         self.chunks = ChunkPool()
         self.digests = RememberingDigests()

@@ -162,6 +162,23 @@ class Flash:
             self._synced[file][offset] = self._pool.intern(data[:kept] + tail)
         self._unsynced = []
 
+    def contents(self) -> tuple[dict[str, bytes], dict[str, dict[int, bytes]]]:
+        """What is durable now: small files whole, others as extents by offset."""
+        extents = {
+            file: {offset: data for offset, (_, data) in view.items()}
+            for file, view in self._synced.items()
+        }
+        return dict(self._small), extents
+
+    def restore(self, small: dict[str, bytes], extents: dict[str, dict[int, bytes]]) -> None:
+        """Hold what `contents` returned, and nothing else."""
+        self._small = dict(small)
+        self._synced = {
+            file: {offset: self._pool.intern(data) for offset, data in view.items()}
+            for file, view in extents.items()
+        }
+        self._unsynced = []
+
     def _view(self, file: str) -> dict[int, tuple[int, bytes]]:
         view = dict(self._synced.get(file, {}))
         view.update({offset: extent for name, offset, extent in self._unsynced if name == file})

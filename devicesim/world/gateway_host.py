@@ -52,7 +52,7 @@ class GatewayHost:
     """
 
     __slots__ = (
-        "_alarm", "_checkpoint", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
+        "_alarm", "_checkpoint", "_down", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
         "_kernel", "_ledger", "_make", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "blobs", "broker",
         "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "store", "topics", "up",
     )  # fmt: skip
@@ -69,6 +69,7 @@ class GatewayHost:
         clock_start_ms: int,
     ) -> None:
         self._kernel, self._trace, self._ledger, self.broker = kernel, trace, ledger, broker
+        self._down = ledger.leg(DOWN)
         self._watch, self.topics, self._make, self._start_ms = watch, topics, make, clock_start_ms
         self.store, self.blobs = GatewayStore(), BlobStore()
         self.core: Gateway = make()
@@ -141,7 +142,7 @@ class GatewayHost:
 
     def deliver(self, now: int, packet_id: int, message: Message, dup: bool) -> None:  # noqa: ARG002, FBT001
         """Outlet: a message is on its way to the gateway."""
-        self._ledger.opened(DOWN, message.kind)
+        self._down.opened[message.kind] += 1
         self._inbox.append((packet_id, message))
         if self._inbox_alarm.at == NEVER and (self.commit_ns or not self.broker.publishing):
             self._inbox_alarm.arm(now + max(LATENCY_NS, self.commit_ns))
@@ -173,10 +174,11 @@ class GatewayHost:
         """Handle what is in the inbox; a message is acknowledged once what follows is durable."""
         if not self.up:
             return
-        self.inbox_peak = max(self.inbox_peak, len(self._inbox))
-        for _ in range(min(len(self._inbox), BATCH_MESSAGES_MAX)):
-            packet_id, message = self._inbox.popleft()
-            self._ledger.delivered(DOWN, message.kind)
+        inbox, delivered = self._inbox, self._down.delivered
+        self.inbox_peak = max(self.inbox_peak, len(inbox))
+        for _ in range(min(len(inbox), BATCH_MESSAGES_MAX)):
+            packet_id, message = inbox.popleft()
+            delivered[message.kind] += 1
             self.messages_in += 1
             self._hear_message(message, now)
             if not self._alive():
@@ -190,7 +192,7 @@ class GatewayHost:
             self._group_commit(now)
         elif self._unacked and self._group_alarm.at == NEVER:
             self._group_alarm.arm(now + GROUP_COMMIT_NS)
-        if self._inbox:
+        if inbox:
             self._inbox_alarm.arm(now + max(LATENCY_NS // 10, self.commit_ns))
 
     def _alive(self) -> bool:
@@ -249,6 +251,8 @@ class GatewayHost:
 
     def _perform(self, effects: list[ask.AnyEffect], now: int) -> None:
         """Rows first, one commit, then everything else in order; a crash can come at any of them."""
+        if not effects:
+            return
         rows = [effect for effect in effects if type(effect) is ask.Persist]
         for row in rows:
             if self._burns(now):

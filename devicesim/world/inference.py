@@ -22,12 +22,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from devicesdk.inference import engine, kit, preprocess
+from devicesdk.inference import dials, engine, kit, preprocess
 from devicesdk.inference.engine import Floats, InferenceError, Rows
 from devicesdk.inference.kit import KERNEL_DEFAULT, KitOutcome
 from devicesdk.inference.onnx import OnnxEngine
 from devicesdk.inference.source import BundleSource
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import FrameSpec
 
 BATCH_FRAMES: Final = 256
@@ -82,16 +82,33 @@ class _Variant:
         return self._engine
 
 
+class _Sheet:
+    """Results of many bursts that ran together, and once somebody wants it, as lists."""
+
+    __slots__ = ("_lists", "rows")
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._lists: list[list[int]] | None = None
+
+    def lists(self) -> list[list[int]]:
+        """All at once: a call to numpy for each burst costs five times as much."""
+        if self._lists is None:
+            self._lists = engine.agent_rows(self.rows)
+        return self._lists
+
+
 class Readings:
     """The results of one burst, now or later."""
 
-    __slots__ = ("_pool", "_rows", "_spec", "_variant", "frames")
+    __slots__ = ("_first", "_pool", "_sheet", "_spec", "_variant", "frames")
 
     def __init__(self, pool: InferencePool, variant: _Variant, spec: FrameSpec) -> None:
         self._pool: InferencePool | None = pool
         self._variant = variant
         self._spec = spec
-        self._rows: Rows | None = None
+        self._sheet: _Sheet | None = None
+        self._first = 0
         self.frames: int = spec[0]
         """How many frames this burst has, after any cut."""
 
@@ -108,13 +125,26 @@ class Readings:
         """
         if first_n is not None and first_n < self.frames:
             self.cut(first_n)
+        sheet = self._take()
+        return sheet.rows[self._first : self._first + self.frames]
+
+    def lists(self) -> list[list[int]]:
+        """As `rows`, but as an agent has them (`engine.agent_rows`): one list a frame.
+
+        Raises:
+            RuntimeError: the handle was read or cancelled before.
+        """
+        sheet = self._take()
+        return sheet.lists()[self._first : self._first + self.frames]
+
+    def _take(self) -> _Sheet:
         pool = self._open()
-        if self._rows is None:
+        if self._sheet is None:
             pool.flush()
-        rows = self._rows
-        assert rows is not None
-        self._pool = self._rows = None
-        return rows
+        sheet = self._sheet
+        assert sheet is not None
+        self._pool = self._sheet = None
+        return sheet
 
     def cut(self, frames: int) -> None:
         """Keep only the first `frames`: the burst was interrupted there.
@@ -131,14 +161,12 @@ class Readings:
             return
         pool.stats.cut += gone
         self.frames = frames
-        if self._rows is not None:
-            self._rows = self._rows[:frames]
 
     def cancel(self) -> None:
         """Cut every frame and free the handle; cancelling twice, or after reading, does nothing."""
         if self._pool is not None:
             self.cut(0)
-            self._pool = self._rows = None
+            self._pool = self._sheet = None
 
     def _open(self) -> InferencePool:
         if self._pool is None:
@@ -279,7 +307,7 @@ class InferencePool:
                     self._run_group(variant, group, frames)
                     group, frames = [], 0
             elif handle._pool is not None:  # noqa: SLF001 - cut to nothing, and may still be read
-                handle._rows = np.empty((0, engine.COLUMNS), dtype=np.int16)  # noqa: SLF001
+                handle._sheet = _Sheet(np.empty((0, engine.COLUMNS), dtype=np.int16))  # noqa: SLF001
         if group:
             self._run_group(variant, group, frames)
 
@@ -295,9 +323,9 @@ class InferencePool:
             rows[start : start + len(images)] = made.rows
             self.stats.batches += 1
         rows.setflags(write=False)
-        start = 0
+        sheet, start = _Sheet(rows), 0
         for handle, count in zip(group, counts, strict=True):
-            handle._rows = rows[start : start + count]  # noqa: SLF001
+            handle._sheet, handle._first = sheet, start  # noqa: SLF001
             start += count
         _account(variant.stats, rows, frames.values)
 

@@ -4,6 +4,11 @@ Decides the order of everything: by (instant, priority, sequence), integer nanos
 what happens at an instant. Our events stand in SimPy's own queue, ordered as SimPy orders, but are no
 SimPy events: a process costs twice as much for each wake-up, and a timer that lost stays in the heap.
 
+What is due more than a minute from now is not in the heap but in the *drawer* of its minute; the drawer
+alone stands in the heap, and is emptied into it when its minute begins (a calendar queue: Brown 1988,
+Communications of the ACM 31(10)). A fleet's sleeping timers then cost no comparison, and the order is
+the same.
+
 Rules: an alarm is re-armed rather than recreated. Arming it for a later instant costs nothing (it
 fires early, finds that its time has not come and goes to sleep again); cancelling it is forgetting
 its instant. No alarm is ever set in the past.
@@ -15,57 +20,62 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Final
 
+import msgspec
 import simpy
 
-from devicesdk.wire.timebase import NEVER
+from devicesdk.wire.timebase import MINUTE, NEVER
 
+EARLY: Final = 0
 NORMAL: Final = 1
+DRAWER_NS: Final = MINUTE
+"""What is due so long from now, or longer, waits in a drawer; as long as one drawer spans."""
 
-
-class _Tick:
-    """What the queue holds for an alarm; the alarm may have moved on since."""
-
-    __slots__ = ("alarm",)
-
-    def __init__(self, alarm: Alarm) -> None:
-        self.alarm = alarm
+Entry = tuple[int, int, int, Any]
+"""(instant, priority, sequence, event): what the heap orders."""
 
 
 class Alarm:
     """A timer that calls `action(now)` when its instant comes.
+
+    It stands in the queue itself, perhaps more than once: the entry that counts is known by its
+    sequence number.
 
     Args:
         kernel: whose time it runs on.
         action: what to call; it may arm the alarm again.
     """
 
-    __slots__ = ("_action", "_kernel", "_tick", "_tick_at", "at")
+    __slots__ = ("_action", "_entry_at", "_kernel", "_sequence", "at")
 
     def __init__(self, kernel: Kernel, action: Callable[[int], None]) -> None:
         self._kernel = kernel
         self._action = action
-        self._tick: _Tick | None = None
-        self._tick_at = NEVER
+        self._sequence = -1
+        self._entry_at = NEVER
         self.at = NEVER
 
     def arm(self, at: int) -> None:
         """Ring at this instant and not at an earlier wish; `NEVER` cancels."""
         self.at = at
-        if at < self._tick_at:
+        if at < self._entry_at:
             self._push(at)
 
     def _push(self, at: int) -> None:
         kernel = self._kernel
-        tick = self._tick = _Tick(self)
-        self._tick_at = at
-        assert at >= kernel.now, f"expected an alarm in the future, found {at} at {kernel.now}"
-        heappush(kernel.queue, (at, NORMAL, next(kernel.sequence), tick))
+        now = kernel.now
+        assert at >= now, f"expected an alarm in the future, found {at} at {now}"
+        sequence = self._sequence = next(kernel.sequence)
+        self._entry_at = at
+        if at - now < DRAWER_NS:
+            heappush(kernel.queue, (at, NORMAL, sequence, self))
+        else:
+            kernel.put_off((at, NORMAL, sequence, self))
 
-    def ring(self, tick: _Tick, now: int) -> None:
+    def ring(self, sequence: int, now: int) -> None:
         """Called by the queue: act if the time has come, sleep on if it was put off."""
-        if tick is not self._tick:
+        if sequence != self._sequence:
             return
-        self._tick, self._tick_at = None, NEVER
+        self._sequence, self._entry_at = -1, NEVER
         at = self.at
         if at > now:
             if at < NEVER:
@@ -76,28 +86,36 @@ class Alarm:
         self._action(now)
 
 
-class _Once:
+class _Once(msgspec.Struct):
     """A call at an instant that nobody cancels."""
 
-    __slots__ = ("action", "argument")
+    action: Callable[[int, Any], None]
+    argument: Any
 
-    def __init__(self, action: Callable[[int, Any], None], argument: Any) -> None:
-        self.action = action
-        self.argument = argument
+
+class _Drawer:
+    """What is due in one minute that has not begun, in no order."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
 
 
 class Kernel:
     """The clock and its queue. `now` is the instant being executed.
 
-    SimPy's own events may stand in the same queue: whatever is not ours is left to `env.step`.
+    SimPy's own events may stand in the same queue: whatever is not ours is left to `env.step`. While
+    anything is due at all the queue is not empty, and nothing is due before its head.
     """
 
-    __slots__ = ("env", "events", "now", "queue", "sequence")
+    __slots__ = ("_drawers", "env", "events", "now", "queue", "sequence")
 
     def __init__(self) -> None:
         self.env = simpy.Environment(initial_time=0)
-        self.queue: list[tuple[int, int, int, Any]] = self.env._queue  # type: ignore[assignment]  # noqa: SLF001 - SimPy is pinned
+        self.queue: list[Entry] = self.env._queue  # type: ignore[assignment]  # noqa: SLF001 - SimPy is pinned
         self.sequence = self.env._eid  # noqa: SLF001 - SimPy is pinned
+        self._drawers: dict[int, _Drawer] = {}
         self.now = 0
         self.events = 0
 
@@ -107,46 +125,68 @@ class Kernel:
 
     def at(self, instant: int, action: Callable[[int, Any], None], argument: Any = None) -> None:
         """Call ``action(instant, argument)`` then; not before `now`."""
-        assert instant >= self.now, (
-            f"expected an instant in the future, found {instant} at {self.now}"
-        )
-        heappush(self.queue, (instant, NORMAL, next(self.sequence), _Once(action, argument)))
+        now = self.now
+        assert instant >= now, f"expected an instant in the future, found {instant} at {now}"
+        entry = (instant, NORMAL, next(self.sequence), _Once(action, argument))
+        if instant - now < DRAWER_NS:
+            heappush(self.queue, entry)
+        else:
+            self.put_off(entry)
+
+    def put_off(self, entry: Entry) -> None:
+        """Put an entry that is due in `DRAWER_NS` or later into the drawer of its minute."""
+        number = entry[0] // DRAWER_NS
+        drawer = self._drawers.get(number)
+        if drawer is None:
+            drawer = self._drawers[number] = _Drawer()
+            heappush(self.queue, (number * DRAWER_NS, EARLY, next(self.sequence), drawer))
+        drawer.entries.append(entry)
 
     def run(
         self, until: int, pulse: Callable[[int], None] | None = None, every: int = 2048
     ) -> None:
         """Execute everything due up to and including `until`; `pulse(now)` is called now and then."""
-        queue, env = self.queue, self.env
-        countdown = every
-        while queue and queue[0][0] <= until:
-            self._step(queue, env)
-            countdown -= 1
-            if not countdown and pulse is not None:
-                countdown = every
+        while not self._execute(until, every):
+            if pulse is not None:
                 pulse(self.now)
         self.now = until
-        env._now = until  # noqa: SLF001 - SimPy has no way to advance an idle clock
+        self.env._now = until  # noqa: SLF001 - SimPy has no way to advance an idle clock
 
     def step(self) -> None:
-        """Execute the next event.
+        """Execute the head of the queue; where that is a drawer, empty it and nothing else.
 
         Raises:
             IndexError: there is none.
         """
-        self._step(self.queue, self.env)
+        if not self.queue:
+            raise IndexError("expected an event to execute, found an empty queue")
+        self._execute(NEVER, 1)
 
-    def _step(self, queue: list[tuple[int, int, int, Any]], env: simpy.Environment) -> None:
-        entry = heappop(queue)
-        event = entry[3]
-        kind = type(event)
-        if kind is _Tick:
-            env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
-            event.alarm.ring(event, now)
-        elif kind is _Once:
-            env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
-            self.events += 1
-            event.action(now, event.argument)
-        else:
+    def _execute(self, until: int, most: int) -> int:
+        """Execute at most so many entries due by `until`; returns how many more it could have been."""
+        queue, env = self.queue, self.env
+        while most and queue and queue[0][0] <= until:
+            entry = heappop(queue)
+            event = entry[3]
+            kind = type(event)
+            if kind is Alarm:
+                env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
+                event.ring(entry[2], now)
+            elif kind is _Once:
+                env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
+                self.events += 1
+                event.action(now, event.argument)
+            elif kind is _Drawer:
+                self._empty(entry[0])
+            else:
+                heappush(queue, entry)
+                self.now = entry[0]
+                env.step()
+            most -= 1
+        return most
+
+    def _empty(self, begins: int) -> None:
+        """The minute of a drawer begins."""
+        queue = self.queue
+        for entry in self._drawers.pop(begins // DRAWER_NS).entries:
             heappush(queue, entry)
-            self.now = entry[0]
-            env.step()

@@ -11,7 +11,8 @@ Pings themselves are never events: their instants follow from the connection's a
 wire when it went black stays in TCP's send buffers and goes out again if the path heals in time.
 
 Acknowledgements of a lone publish are settled late: the instant at which the PUBACK arrives is known
-when the publish arrives, and the agent is told before whatever happens to it next.
+when the publish arrives, and the agent is told before whatever happens to it next. While that instant is
+certain to come, the station is told so (`acked_by`), and needs no timer for it; `on_doubt` takes it back.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ NO_CARRIER_NOTICE_NS: Final = 50 * MS
 class Station(Protocol):
     """The device end: what the path tells its owner."""
 
+    acked_by: int
+    """Set by the path: when everything in flight will have been acknowledged; NEVER: nobody knows."""
+
     def on_connected(self, now: int, session_present: bool) -> None: ...  # noqa: D102, FBT001
     def on_connect_failed(self, now: int, reason: str) -> None: ...  # noqa: D102
     def on_disconnected(self, now: int, reason: str) -> None: ...  # noqa: D102
     def on_suback(self, now: int, codes: tuple[int, ...]) -> None: ...  # noqa: D102
     def on_acked(self, now: int, token: int) -> None: ...  # noqa: D102
+    def on_doubt(self, now: int) -> None: ...  # noqa: D102
     def on_message(self, now: int, message: Message) -> None: ...  # noqa: D102
     def on_bearer(self, now: int, up: bool) -> None: ...  # noqa: D102, FBT001
 

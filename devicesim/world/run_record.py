@@ -22,6 +22,7 @@ from devicesim.report.record import (
     PercentileRow,
     RolloutRow,
     RunRecord,
+    Venue,
     WaveRow,
 )
 from devicesim.scenario.population import group_count
@@ -44,6 +45,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What only the real machine knows about a run."""
 
+    venue: Venue = Venue()
     wall_s: float = 0.0
     cpu_s: float = 0.0
     memory_mib: float = 0.0
@@ -108,6 +110,8 @@ def build_record(
         worst_devices=_worst(world, recorder),
         first_bad_minute=_first_bad_minute(world, recorder, checks),
         decisions=dict(sorted(recorder.decisions.items())),
+        venue=around.venue,
+        skipped=list(world.skipped),
         machine=around.machine,
         versions=around.versions,
         seeds=around.seeds,

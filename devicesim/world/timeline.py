@@ -76,6 +76,9 @@ class Timeline:
     def _begin(self, now: int, index: int) -> None:
         world = self._world
         action: Action = world.scenario.timeline[index]
+        if action.verb in world.stage.cannot:
+            world.skip(action.key, world.stage.cannot[action.verb], now)
+            return
         hosts: list[DeviceHost] = []
         if action.hits is Hits.DEVICES:
             assert action.target is not None

@@ -16,14 +16,13 @@ from devicesdk.wire.timebase import MINUTE
 from devicesim.entropy import Entropy
 from devicesim.models.profile import Profile
 from devicesim.scenario.schema import Scenario
-from devicesim.world.broker_host import BrokerHost
 from devicesim.world.bundles import InstalledBundle
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import Heals
-from devicesim.world.gateway_host import GatewayHost
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
+from devicesim.world.places import BrokerPlace, GatewayPlace, Stage
 from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
 from devicesim.world.watch import Watch
 
@@ -31,7 +30,7 @@ GARBAGE_THRESHOLD = (200_000, 50, 100)
 
 
 @contextmanager
-def _quiet_collector() -> Iterator[None]:
+def quiet_collector() -> Iterator[None]:
     """Keep the garbage collector from walking a whole fleet that is alive anyway."""
     before = gc.get_threshold()
     gc.collect()
@@ -49,7 +48,7 @@ class World:
 
     __slots__ = (
         "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
-        "kernel", "ledger", "numbers", "pool", "profiles", "scenario", "trace", "watch",
+        "kernel", "ledger", "numbers", "pool", "profiles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -61,17 +60,21 @@ class World:
         trace: Trace,
         ledger: Ledger,
         watch: Watch,
-        broker: BrokerHost,
-        gateway: GatewayHost,
+        broker: BrokerPlace,
+        gateway: GatewayPlace,
         pool: InferencePool,
         profiles: dict[str, Profile],
         bundles: dict[bytes, InstalledBundle],
         hosts: list[DeviceHost],
+        stage: Stage,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
         self.pool, self.profiles, self.bundles, self.hosts = pool, profiles, bundles, hosts
         self.duration_ns = scenario.clock.duration_ns
+        self.stage = stage
+        self.skipped: list[str] = []
+        """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
         self.numbers = {host.device: host.index for host in hosts}
         self._minute = kernel.alarm(self._minute_passes)
@@ -101,11 +104,19 @@ class World:
             until: instant to stop at, ns.
             pulse: called with the virtual instant now and then, for progress.
         """
-        end = self.duration_ns if until is None else min(until, self.duration_ns)
+        end = self.open(until, pulse)
+        with quiet_collector():
+            self.kernel.run(end, self.breathe)
+        return self.close(end)
+
+    def open(self, until: int | None, pulse: Callable[[int], None] | None) -> int:
+        """Begin: the minutes tick; returns the instant of the end."""
         self._pulse = pulse
         self._minute.arm(MINUTE)
-        with _quiet_collector():
-            self.kernel.run(end, self._breathe)
+        return self.duration_ns if until is None else min(until, self.duration_ns)
+
+    def close(self, end: int) -> str:
+        """End: everybody who watches judges; returns the digest of the trace."""
         self.pool.flush()
         for seen in self.watch.ended:
             seen(end)
@@ -115,13 +126,19 @@ class World:
         """The last device of a heal is back."""
         self.faulted(action.key, "end", 0, now)
 
+    def skip(self, key: str, why: str, now: int) -> None:
+        """Note that an action of the timeline cannot be done here."""
+        self.trace.row(now, WORLD, f"skipped {key}", 0)
+        self.skipped.append(f"{key}: {why}")
+
     def faulted(self, key: str, phase: str, devices: int, now: int) -> None:
         """Tell everybody who watches that a fault begins or ends."""
         self.trace.row(now, WORLD, f"fault {phase} {key}", devices)
         for seen in self.watch.faulted:
             seen(key, phase, devices, now)
 
-    def _breathe(self, now: int) -> None:
+    def breathe(self, now: int) -> None:
+        """Let the trace write and the progress show; called now and then."""
         self.trace.breathe()
         if self._pulse is not None:
             self._pulse(now)

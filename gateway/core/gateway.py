@@ -69,23 +69,28 @@ class Gateway:
         flags_signer: signs flag snapshots and kill lists.
     """
 
-    __slots__ = ("_collect", "_control", "_transfers")
+    __slots__ = ("_collect", "_control", "_due", "_due_known", "_transfers")
 
     def __init__(self, config: GatewayConfig, director: Signer, flags_signer: Signer) -> None:
         root = config.root
         self._control = Control(replace(config.control, root=root), director, flags_signer)
         self._transfers = Transfers(replace(config.transfers, root=root))
         self._collect = Collect(replace(config.collect, root=root))
+        self._due: tuple[int, str] | None = None
+        self._due_known = False
+        """Whether `_due` is still what control and transfers wait for: telemetry does not change it."""
 
     def handle(self, stimulus: AnyStimulus, now: int) -> list[AnyEffect]:
         """Take one stimulus; returns one batch of effects."""
         kind = type(stimulus)
         if kind is Arrived:
             assert isinstance(stimulus, Arrived)
-            if stimulus.kind == topics.GET:
-                said: list[Any] = self._transfers.handle(stimulus, now)
-            elif stimulus.kind == topics.TEL:
-                said = self._collect.handle(stimulus, now)
+            if stimulus.kind == topics.TEL:
+                said: list[Any] = self._collect.handle(stimulus, now)
+                if not said:
+                    return said
+            elif stimulus.kind == topics.GET:
+                said = self._transfers.handle(stimulus, now)
             else:
                 said = self._control.handle(stimulus, now)
         elif kind in _EVERYBODY:
@@ -96,16 +101,15 @@ class Gateway:
             said = self._acked(stimulus, now)
         else:
             said = self._control.handle(stimulus, now)
+        self._due_known = False
         return self._route(said, now)
 
     def deadline(self) -> tuple[int, str] | None:
         """The instant at which `DeadlineReached` is wanted, and why; it may have passed already."""
-        nearest: tuple[int, str] | None = None
-        for machine in (self._control, self._transfers, self._collect):
-            due = machine.deadline()
-            if due is not None and (nearest is None or due[0] < nearest[0]):
-                nearest = due
-        return nearest
+        if not self._due_known:
+            self._due = _sooner(self._control.deadline(), self._transfers.deadline())
+            self._due_known = True
+        return _sooner(self._due, self._collect.deadline())
 
     def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
         """Rows to make durable before the messages handled so far are acknowledged."""
@@ -125,6 +129,7 @@ class Gateway:
         said: list[Any] = self._transfers.restore(mine["transfers"], now)
         said += self._collect.restore(mine["collect"], now)
         said += self._control.restore(mine["control"], now)
+        self._due_known = False
         effects = self._route(said, now)
         assert not effects, f"restoring asked for effects: {effects[:3]}"
 
@@ -193,3 +198,10 @@ class Gateway:
             else:
                 effects.append(item)
         return effects
+
+
+def _sooner(one: tuple[int, str] | None, other: tuple[int, str] | None) -> tuple[int, str] | None:
+    """The earlier of two deadlines; the first one on a tie."""
+    if one is None or other is None:
+        return one or other
+    return other if other[0] < one[0] else one

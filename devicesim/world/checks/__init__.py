@@ -20,7 +20,7 @@ from devicesim.world.checks import (
     versions,
     waves,
 )
-from devicesim.world.checks.check import Check, Story
+from devicesim.world.checks.check import Check, Story, Unseen
 from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
 
 if TYPE_CHECKING:
@@ -71,7 +71,11 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
         meter: reads measures, and owns the hearing that the checks are added to.
     """
     wanted = world.scenario.checks
-    checks: list[Check] = [ALWAYS_CHECKS[name](world) for name in wanted.always]
+    unseen = world.stage.unseen
+    checks: list[Check] = [
+        Unseen(world, name, unseen[name]) if name in unseen else ALWAYS_CHECKS[name](world)
+        for name in wanted.always
+    ]
     checks += [SOMETIMES_CHECKS[name](world) for name in wanted.sometimes]
     checks += [EventuallyCheck(world, meter, must) for must in wanted.eventually]
     checks += [Finally(world, meter, must) for must in wanted.at_end]

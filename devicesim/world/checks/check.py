@@ -105,6 +105,23 @@ class Check(Listener):
         )
 
 
+class Unseen(Check):
+    """A promise that cannot be judged from where we stand; neither held nor failed."""
+
+    def __init__(self, world: World, name: str, why: str) -> None:
+        super().__init__(world)
+        self._name, self._why = name, why
+
+    @property
+    def title(self) -> str:
+        """The promise's name."""
+        return self._name
+
+    def story(self) -> str:
+        """Why nobody can tell."""
+        return self._why
+
+
 class SweepingCheck(Check, ABC):
     """A check that looks at the whole fleet now and then, and at the end."""
 

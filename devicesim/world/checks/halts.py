@@ -131,14 +131,14 @@ class HaltHolds(Check):
         path = host.path
         since = now - max(told.at_ns, self._connected_at[host.index], path.cleared_at)
         reachable = host.online and not path.black and not path.on_the_wire()[1]
-        if reachable and since > HEARD_NS:
+        if reachable and since > HEARD_NS + self.world.stage.tolerance_ns:
             return f"found a connected device that was not told for {to_seconds(since):.1f} s"
         return ""
 
     def _untold(self, halt: _Halt, now: int) -> str:
         gateway = self.world.gateway
         well = gateway.up and gateway.connected and gateway.crashes == halt.crashes
-        if well and now - halt.at_ns > TOLD_NS:
+        if well and now - halt.at_ns > TOLD_NS + self.world.stage.tolerance_ns:
             return f"found nobody told the device in {to_seconds(now - halt.at_ns):.0f} s"
         return ""
 

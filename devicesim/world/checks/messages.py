@@ -129,6 +129,7 @@ class DeadLinkNoticed(SweepingCheck):
         self.judged += 1
         config = host.parts.config
         allowed = config.keepalive_ns * 3 // 2 + config.keepalive_grace_ns
+        allowed += self.world.stage.tolerance_ns
         deaf = now - host.path.black_since
         if deaf > allowed:
             self.fail(

@@ -70,6 +70,10 @@ class TwinView(msgspec.Struct, frozen=True):
     seen_generation: int
     bytes_done: int
     quarantine: tuple[str, ...]
+    boot_id: int
+    """Of the boot that said all this; 0 before the first report."""
+    flags_rev: int
+    kill_version: int
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -113,6 +117,9 @@ def twin_view(twin: Twin) -> TwinView:
         seen_generation=reported.generation,
         bytes_done=reported.bytes_done,
         quarantine=tuple(digest.hex() for digest in twin.device.quarantine),
+        boot_id=reported.boot_id,
+        flags_rev=reported.flags_rev,
+        kill_version=reported.kill_version,
     )
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from devicesdk.inference import preprocess
+from devicesdk.inference import dials, preprocess
 from devicesdk.inference.kit import run_kit
 from devicesdk.inference.onnx import OnnxEngine
 from devicesdk.inference.source import load_source
 from devicesdk.wire.timebase import HOUR, SECOND
 from devicesim.entropy import Entropy
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import Condition, GaugeStream, Site, Sun
 
 MODELS = Path(__file__).parents[3] / "models"

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devicesdk.inference import dials
 from devicesdk.wire.timebase import DAY, HOUR, MINUTE, SECOND
 from devicesim.entropy import Entropy
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import Condition, GaugeStream, Site, Sun
 
 NOON = 4 * HOUR  # instant 0 is eight in the morning

@@ -6,12 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from devicesdk.inference import engine, preprocess
+from devicesdk.inference import dials, engine, preprocess
 from devicesdk.inference.onnx import OnnxEngine
 from devicesdk.inference.source import load_source
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
 from devicesim.entropy import Entropy
-from devicesim.models import datastream, dials
+from devicesim.models import datastream
 from devicesim.models.datastream import Condition, GaugeStream, Site, Sun
 from devicesim.world import inference
 from devicesim.world.inference import InferencePool

@@ -1,4 +1,4 @@
-from devicesdk.wire.timebase import NEVER
+from devicesdk.wire.timebase import DAY, HOUR, MINUTE, NEVER, SECOND
 from devicesim.world.kernel import Kernel
 
 
@@ -58,3 +58,52 @@ def test_the_pulse_comes_between_events():
         kernel.at(at, lambda *_: None)
     kernel.run(99, pulses.append, every=25)
     assert len(pulses) == 4
+
+
+def test_what_is_due_much_later_keeps_its_place_in_the_order():
+    kernel, seen = Kernel(), []
+
+    def say(now, name):
+        seen.append((now, name))
+        if name == "first":
+            kernel.at(5 * MINUTE, say, "asked later for the same instant")
+
+    kernel.at(5 * MINUTE, say, "asked early")
+    kernel.at(5 * MINUTE - 1, say, "just before")
+    kernel.at(4 * MINUTE + 30 * SECOND, say, "first")
+    kernel.at(DAY, say, "last")
+    kernel.run(2 * DAY)
+    assert seen == [
+        (4 * MINUTE + 30 * SECOND, "first"),
+        (5 * MINUTE - 1, "just before"),
+        (5 * MINUTE, "asked early"),
+        (5 * MINUTE, "asked later for the same instant"),
+        (DAY, "last"),
+    ]
+    assert kernel.events == 5
+    assert not kernel.queue
+
+
+def test_a_step_never_goes_past_the_head_of_the_queue():
+    kernel, seen = Kernel(), []
+    kernel.at(3 * MINUTE + SECOND, lambda now, _: seen.append(now))
+    assert kernel.queue[0][0] == 3 * MINUTE, "the drawer's minute begins"
+    kernel.step()
+    assert not seen
+    assert kernel.queue[0][0] == 3 * MINUTE + SECOND
+    kernel.step()
+    assert seen == [3 * MINUTE + SECOND]
+
+
+def test_simpy_events_stand_in_the_same_order():
+    kernel, seen = Kernel(), []
+    for at in (30 * SECOND, 10 * MINUTE):
+        kernel.env.timeout(at).callbacks.append(lambda _: seen.append(("simpy", kernel.env.now)))
+        kernel.at(at + 1, lambda now, _: seen.append(("ours", now)))
+    kernel.run(HOUR)
+    assert seen == [
+        ("simpy", 30 * SECOND),
+        ("ours", 30 * SECOND + 1),
+        ("simpy", 10 * MINUTE),
+        ("ours", 10 * MINUTE + 1),
+    ]

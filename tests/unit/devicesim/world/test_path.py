@@ -9,6 +9,7 @@ from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import BrokerHost, ConnectRequest
+from devicesim.world.connection import ACK_NS_MAX
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import DropCause, Ledger
 from devicesim.world.path import Path
@@ -20,6 +21,7 @@ RTT = 100 * MS
 class Station:
     def __init__(self, kernel):
         self.kernel, self.log = kernel, []
+        self.acked_by = NEVER
 
     def on_connected(self, now, session_present):
         self.log.append(("connected", session_present))
@@ -35,6 +37,9 @@ class Station:
 
     def on_acked(self, now, token):
         self.log.append(("acked", token))
+
+    def on_doubt(self, now):
+        self.log.append(("doubt", self.acked_by))
 
     def on_message(self, now, message):
         self.log.append(("message", message.topic, message.payload))
@@ -95,8 +100,8 @@ def pair():
 def test_a_message_goes_up_down_and_is_acknowledged(pair):
     pair.send("a", "t")
     pair.run(1)
-    pair.paths["a"].connection.settle(pair.kernel.now)
-    assert pair.stations["a"].log == [("connected", False), ("acked", 1)]
+    assert pair.paths["a"].connection.settle(pair.kernel.now) == [1]
+    assert pair.stations["a"].log == [("connected", False)]
     assert pair.stations["b"].log[-1] == ("message", "t", b"x")
 
 
@@ -118,9 +123,35 @@ def test_a_short_black_hole_delays_and_loses_nothing(pair):
     path.overlay.black = 0
     path.refresh(pair.kernel.now)
     pair.run(2)
-    path.connection.settle(pair.kernel.now)
+    assert path.connection.settle(pair.kernel.now) == [1]
     assert pair.stations["b"].log[-1] == ("message", "t", b"held")
-    assert pair.stations["a"].log[-1] == ("acked", 1)
+
+
+def test_while_an_acknowledgement_is_certain_the_station_knows_and_a_stall_takes_it_back(pair):
+    path, station = pair.paths["a"], pair.stations["a"]
+    pair.send("a", "t")
+    assert pair.kernel.now < station.acked_by <= pair.kernel.now + 2 * RTT + ACK_NS_MAX
+    path.overlay.black = 1
+    path.refresh(pair.kernel.now)
+    assert station.log[-1] == ("doubt", NEVER)
+
+
+def test_an_acknowledgement_that_came_before_the_path_went_black_is_told(pair):
+    path, station = pair.paths["a"], pair.stations["a"]
+    pair.send("a", "t", token=7)
+    pair.run(1)
+    path.overlay.black = 1
+    path.refresh(pair.kernel.now)
+    assert station.log[-2:] == [("acked", 7), ("doubt", NEVER)]
+
+
+def test_of_two_publishes_in_flight_no_acknowledgement_is_certain(pair):
+    pair.send("a", "t", token=1)
+    pair.stations["a"].acked_by = NEVER  # as a station does before it publishes
+    pair.send("a", "t", token=2)
+    assert pair.stations["a"].acked_by == NEVER
+    pair.run(1)
+    assert pair.stations["a"].log[-2:] == [("acked", 1), ("acked", 2)]
 
 
 def test_a_long_black_hole_is_found_by_silence_at_both_ends_and_the_will_speaks(pair):
@@ -252,5 +283,5 @@ def test_a_late_acknowledgement_is_told_at_the_instant_of_the_telling(pair, monk
     pair.send("a", "t")
     pair.run(5)
     assert told == [], "a lone acknowledgement is no event of its own"
-    pair.paths["a"].connection.settle(pair.kernel.now)
+    pair.paths["a"].close(pair.kernel.now, DropCause.POWER_OFF)
     assert told == [(pair.kernel.now, 1)]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from devicesim.models import dials
+from devicesdk.inference import dials
 
 
 def flat(*values):

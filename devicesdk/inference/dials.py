@@ -1,9 +1,9 @@
 """Analog dials as a small camera sees them: painted, blurred, lit, hazed, glared upon, noisy.
 
 Decides what 32 x 32 images of one round pressure dial look like. Leaves out who looks and when
-(datastream.py) and what a network makes of them (devicesdk/inference). The training scripts and the
-world use this one renderer, so what a model was taught and what a fleet sees differ by conditions
-alone, never by code.
+(devicesim/models/datastream.py, or a device with no camera) and what a network makes of them
+(preprocess.py). The training scripts, the world and a device without a camera use this one
+renderer, so what a model was taught and what a fleet sees differ by conditions alone, never by code.
 
 Theory of operation, in two steps:
 

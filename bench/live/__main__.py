@@ -1,0 +1,5 @@
+"""``python -m bench.live``."""
+
+from bench.live import tables
+
+tables.report()

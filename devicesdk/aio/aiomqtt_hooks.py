@@ -1,0 +1,180 @@
+"""What aiomqtt 2.5 does not pass on, taken from the paho-mqtt client under it.
+
+Decides where we listen in: aiomqtt tells neither session present, the CONNACK's properties, the
+reason codes of PUBACK and DISCONNECT, nor when something was last read. paho does; its callbacks are
+chained behind aiomqtt's own. Leaves out what follows from it (aiomqtt_session.py).
+
+Rules: `Client._client` is the one private name that is touched, here alone. Messages are always
+acknowledged by us, after they were handled: paho by itself does so before aiomqtt even queued them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any, Final, Protocol
+
+import aiomqtt
+from paho.mqtt.client import Client as Paho
+from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessageInfo
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from devicesdk.aio.port import Dial, Endpoint, Granted
+
+PACKET_BYTES_STANDARD: Final = 268_435_460
+MALFORMED: Final = 0x81
+PENDING_CALLS_WARNED: Final = 1_000_000
+"""aiomqtt warns in the log from so many on; our own bounds are what counts."""
+
+
+class Told(Protocol):
+    """Who is told."""
+
+    def on_heard(self) -> None:
+        """Something was read."""
+
+    def on_granted(self, granted: Granted) -> None:
+        """CONNACK with success."""
+
+    def on_acked(self, token: int, code: int) -> None:
+        """PUBACK."""
+
+    def on_lost(self, reason: str, code: int | None = None) -> None:
+        """The connection is gone, was refused, or must end with a DISCONNECT of this code."""
+
+
+class Hooks:
+    """Between an aiomqtt client, its paho client, and a session.
+
+    Raises:
+        ValueError: the dial or the endpoint cannot be put into a CONNECT.
+    """
+
+    def __init__(self, endpoint: Endpoint, dial: Dial, told: Told) -> None:
+        self._told, self._dial = told, dial
+        self._tokens: dict[int, int] = {}
+        self.token: int | None = None
+        """Set just before a QoS 1 message is handed to aiomqtt: paho's id for it becomes known here."""
+        self.client = _make_client(endpoint, dial)
+        paho = self._paho = self.client._client  # noqa: SLF001 - see the rules above
+        paho.connect_timeout = dial.timeout_s
+        paho.manual_ack_set(True)
+        self._chain(paho)
+
+    def _chain(self, paho: Paho) -> None:
+        """Put our ears behind aiomqtt's."""
+        connected: Any = paho.on_connect
+        lost: Any = paho.on_disconnect
+        published: Any = paho.on_publish
+        read, publish = paho.loop_read, paho.publish
+
+        def on_connect(
+            c: Paho, u: Any, flags: ConnectFlags, code: ReasonCode, props: Properties | None
+        ) -> None:
+            connected(c, u, flags, code, props)
+            if code.value:
+                self._told.on_lost(f"refused: {str(code).lower()}")
+            else:
+                self._told.on_granted(_granted(flags.session_present, props, self._dial))
+
+        def on_disconnect(
+            c: Paho, u: Any, flags: DisconnectFlags, code: ReasonCode, props: Properties | None
+        ) -> None:
+            lost(c, u, flags, code, props)
+            from_broker = flags.is_disconnect_packet_from_server
+            said = f"broker says: {str(code).lower()}" if from_broker else "closed by the broker"
+            self._told.on_lost(said)
+
+        def on_publish(c: Paho, u: Any, mid: int, code: ReasonCode, props: Properties) -> None:
+            published(c, u, mid, code, props)
+            token = self._tokens.pop(mid, None)
+            if token is not None:
+                self._told.on_acked(token, code.value)
+
+        def loop_read(max_packets: int = 1) -> MQTTErrorCode:
+            self._told.on_heard()
+            try:
+                return read(max_packets)
+            except Exception as error:
+                self._told.on_lost(f"malformed packet: {error}", MALFORMED)
+                raise
+
+        def publish_noting_id(*args: Any, **kwargs: Any) -> MQTTMessageInfo:
+            info = publish(*args, **kwargs)
+            if self.token is not None:
+                self._tokens[info.mid] = self.token
+                self.token = None
+            return info
+
+        paho.on_connect, paho.on_disconnect, paho.on_publish = on_connect, on_disconnect, on_publish
+        paho.loop_read = loop_read  # type: ignore[method-assign] # on this one object
+        paho.publish = publish_noting_id  # type: ignore[method-assign] # the same
+
+    @property
+    def closed(self) -> bool:
+        """Whether paho has let go of its socket."""
+        return self._paho.socket() is None
+
+    def acknowledge(self, wire_id: int) -> None:
+        """Send a PUBACK."""
+        self._paho.ack(wire_id, 1)
+
+    def ping_if_due(self) -> None:
+        """Let paho look at its own stamps: it pings when a side was quiet for a keep-alive."""
+        self._paho.loop_misc()
+
+    def say_goodbye(self, code: int) -> None:
+        """Send DISCONNECT; paho closes when it is written."""
+        self._paho.disconnect(reasoncode=ReasonCode(PacketTypes.DISCONNECT, identifier=code))
+
+    def shut(self) -> None:
+        """Close without a word: paho reads the end of the stream next, and cleans up."""
+        line: Any = self._paho.socket()
+        if line is not None:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+
+def _granted(session_present: bool, props: Properties | None, dial: Dial) -> Granted:  # noqa: FBT001 - paho's
+    return Granted(
+        session_present=session_present,
+        receive_maximum=getattr(props, "ReceiveMaximum", 65_535),
+        packet_bytes_max=getattr(props, "MaximumPacketSize", PACKET_BYTES_STANDARD),
+        keepalive_s=getattr(props, "ServerKeepAlive", dial.keepalive_s),
+    )
+
+
+def _make_client(endpoint: Endpoint, dial: Dial) -> aiomqtt.Client:
+    wishes = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
+    wishes.SessionExpiryInterval = dial.session_expiry_s
+    wishes.ReceiveMaximum = dial.receive_maximum
+    wishes.MaximumPacketSize = dial.packet_bytes_max
+    will = None
+    if dial.will is not None:
+        will = aiomqtt.Will(dial.will.topic, dial.will.payload, 1, dial.will.retain)
+    source = endpoint.source or ("", 0)
+    client = aiomqtt.Client(
+        endpoint.unix or endpoint.host,
+        endpoint.port,
+        username=endpoint.username,
+        password=endpoint.password,
+        identifier=dial.client_id,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        will=will,
+        transport="unix" if endpoint.unix else "tcp",
+        timeout=dial.timeout_s,
+        keepalive=dial.keepalive_s,
+        bind_address=source[0],
+        bind_port=source[1],
+        clean_start=dial.clean_start,
+        max_inflight_messages=0,
+        properties=wishes,
+        # Without it every second PUBACK waits 40 ms for the other side's delayed TCP ACK.
+        socket_options=() if endpoint.unix else ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
+        tls_context=endpoint.tls,
+    )
+    client.pending_calls_threshold = PENDING_CALLS_WARNED
+    return client

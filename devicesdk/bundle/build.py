@@ -1,0 +1,169 @@
+"""From what a builder wrote to what a device fetches: a manifest, and blobs by their digest.
+
+Decides the manifest of a bundle: variants by hardware class, best first; hash lists; budgets; the
+reference histograms, as counts. Leaves out reading files (whoever publishes), signatures (trust.py) and
+where blobs are stored.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+
+from devicesdk.bundle.chunks import build_hash_list, split
+from devicesdk.bundle.manifest import BlobRef, Budgets, Manifest, Variant, encode_manifest
+from devicesdk.bundle.source import Baseline, VariantRecord
+from devicesdk.bundle.source import Budgets as BudgetRecord
+from devicesdk.bundle.trust import Signer
+from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
+
+DEFAULT = "default"
+"""The hardware class that stands for all that are not named."""
+
+
+class Digested(Protocol):
+    """A file's digest in hex."""
+
+    @property
+    def sha256(self) -> str:
+        """64 digits."""
+        ...
+
+
+class Described(Protocol):
+    """What is said of a bundle: a `source.Release`, or a description that says more."""
+
+    @property
+    def id(self) -> str:
+        """Name of the bundle."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Semantic version."""
+        ...
+
+    @property
+    def release(self) -> int:
+        """Rises with every release."""
+        ...
+
+    @property
+    def variants(self) -> dict[str, VariantRecord]:
+        """Builds of the model by name."""
+        ...
+
+    @property
+    def prefer(self) -> dict[str, tuple[str, ...]]:
+        """Hardware class to variants, best first; ``default`` serves all others."""
+        ...
+
+    @property
+    def budgets(self) -> BudgetRecord:
+        """What the model may cost."""
+        ...
+
+    @property
+    def kit(self) -> Digested:
+        """The kit's file."""
+        ...
+
+
+class Built(msgspec.Struct, frozen=True):
+    """A manifest, and the blobs that it names (images and hash lists), by digest."""
+
+    manifest: Manifest
+    blobs: dict[bytes, bytes]
+
+    def sealed(self, signer: Signer) -> tuple[bytes, dict[bytes, bytes]]:
+        """Sign the manifest.
+
+        Returns:
+            The digest of the envelope, by which the bundle is known, and all blobs: the envelope too.
+        """
+        envelope = signer.seal(encode_manifest(self.manifest))
+        digest = sha256(envelope).digest()
+        return digest, {**self.blobs, digest: envelope}
+
+
+def build_bundle(described: Described, models: dict[str, bytes]) -> Built:
+    """Make the manifest and blobs of a bundle.
+
+    Args:
+        described: what its builder says of it.
+        models: the model file of each variant.
+    """
+    blobs: dict[bytes, bytes] = {}
+    classes = [name for name in described.prefer if name != DEFAULT]
+    variants = tuple(
+        _variant(name, described.variants[name], models[name], hardware, blobs)
+        for hardware in (*classes, DEFAULT)
+        for name in described.prefer[hardware]
+    )
+    return Built(
+        Manifest(
+            id=described.id,
+            version=described.version,
+            release=described.release,
+            variants=variants,
+            kit=described.kit.sha256,
+            budgets=Budgets(
+                latency_ms_max=float(described.budgets.latency_ms_p95_max),
+                memory_mib_max=float(described.budgets.memory_mib_max),
+            ),
+            baseline=_references(described, classes),
+        ),
+        blobs,
+    )
+
+
+def whole_mib(kib: int) -> int:
+    """KiB in MiB, rounded up, at least 1."""
+    return max(1, -(-kib // 1024))
+
+
+def _variant(
+    name: str, record: VariantRecord, image: bytes, hardware: str, blobs: dict[bytes, bytes]
+) -> Variant:
+    hashes = build_hash_list(split(image, CHUNK_BYTES_DEFAULT))
+    return Variant(
+        name=name,
+        image=_keep(image, blobs),
+        hashes=_keep(hashes, blobs),
+        chunk_bytes=CHUNK_BYTES_DEFAULT,
+        hardware=("*",) if hardware == DEFAULT else (hardware,),
+        macs=record.macs,
+        memory_mib=whole_mib(record.memory_kib),
+    )
+
+
+def _keep(blob: bytes, blobs: dict[bytes, bytes]) -> BlobRef:
+    digest = sha256(blob).digest()
+    blobs[digest] = blob
+    return BlobRef(digest.hex(), len(blob))
+
+
+def _references(described: Described, classes: list[str]) -> dict[str, list[float]]:
+    """The histograms of the best variant of each class."""
+    best = described.variants[described.prefer[DEFAULT][0]].baseline
+    histograms = _histograms(best, "")
+    for hardware in classes:
+        best = described.variants[described.prefer[hardware][0]].baseline
+        histograms.update(_histograms(best, f"@{hardware}"))
+    return histograms
+
+
+def _histograms(baseline: Baseline, suffix: str) -> dict[str, list[float]]:
+    """The reference histograms by name; a suffix names the hardware class that they are for."""
+    return {
+        f"confidence{suffix}": _counts(baseline.confidence),
+        f"entropy{suffix}": _counts(baseline.entropy),
+        **{f"feature{i}{suffix}": _counts(counts) for i, counts in enumerate(baseline.features)},
+    }
+
+
+def _counts(counts: tuple[int, ...]) -> list[float]:
+    """Counts, not shares: their sum says how large the reference was."""
+    return [float(count) for count in counts]

@@ -1,0 +1,125 @@
+"""A burst of frames on a real device: one on each beat, told when the last beat is over.
+
+Decides when frames are taken and which of them ran. Leaves out taking and running them (models.py).
+
+Rules: a beat that comes while a frame is still in hand is missed, never queued; at its end a burst waits
+for the frame in hand, whose time the camera bounds; a burst that is cut waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from devicesdk.agent.effects import RunModel
+from devicesdk.agent.snapshot import Slot
+from devicesdk.aio.clock import Clock
+from devicesdk.host.models import Frame, Models
+from devicesdk.host.worker import Worker
+
+
+class Bench(msgspec.Struct, frozen=True):
+    """What every burst of a device works with."""
+
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+    worker: Worker
+    models: Models
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """`devicesdk.agent.stimuli.Readings` of frames that ran."""
+
+    made: list[list[int]]
+
+    def rows(self) -> list[list[int]]:
+        """One row a frame."""
+        return self.made
+
+
+class Burst:
+    """Frames being taken.
+
+    Args:
+        bench: clock, worker and models.
+        effect: what was asked.
+        holds: what is in its slot.
+        over: called once, when the burst has run its course.
+    """
+
+    __slots__ = (
+        "_beats", "_bench", "_busy", "_ended", "_holds", "_over", "_rows", "_started_at", "_sum_ns", "_timer", "effect",
+    )  # fmt: skip
+
+    def __init__(
+        self, bench: Bench, effect: RunModel, holds: Slot, over: Callable[[Burst], None]
+    ) -> None:
+        self._bench, self.effect, self._holds, self._over = bench, effect, holds, over
+        self._rows: list[list[int]] = []
+        self._sum_ns = self._beats = 0
+        self._busy = self._ended = False
+        self._started_at = bench.clock.now()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat()
+
+    @property
+    def frames(self) -> int:
+        """How many ran until now."""
+        return len(self._rows)
+
+    @property
+    def readings(self) -> Rows:
+        """Their rows."""
+        return Rows(self._rows)
+
+    @property
+    def latency_us(self) -> int:
+        """Mean latency of one inference."""
+        return self._sum_ns // 1000 // max(1, len(self._rows))
+
+    def cut(self) -> None:
+        """End it now; whatever the frame in hand shows is not looked at."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _beat(self) -> None:
+        """Take a frame if none is in hand, and set the timer for the next beat."""
+        bench, effect = self._bench, self.effect
+        now = bench.clock.now()
+        if now < self._started_at + self._beats * effect.period_ns:
+            self._wait()  # a timer may come a little early, or stand for less than a long wait
+            return
+        if self._beats == effect.frames:
+            self._timer = None
+            if not self._busy:
+                self._finish()
+            return
+        self._beats = min(effect.frames, (now - self._started_at) // effect.period_ns + 1)
+        if not self._busy:
+            self._busy = True
+            take = partial(bench.models.frame, effect.slot, self._holds, now)
+            bench.worker.ask(take, self._took)
+        self._wait()
+
+    def _wait(self) -> None:
+        bench = self._bench
+        instant = self._started_at + self._beats * self.effect.period_ns
+        self._timer = bench.loop.call_later(bench.clock.wait_s(instant), self._beat)
+
+    def _took(self, frame: Frame | None) -> None:
+        self._busy = False
+        if self._ended:
+            return
+        if frame is not None:
+            self._rows.append(frame.row)
+            self._sum_ns += frame.latency_ns
+        if self._timer is None:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._ended = True
+        self._over(self)

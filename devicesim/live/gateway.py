@@ -1,0 +1,210 @@
+"""The real gateway of a live run, as the world sees it: the asyncio runtime over sockets and SQLite.
+
+Decides how the operator's calls and the gateway's faults, which do not wait in the world, become those
+of a runtime, which does; and lets the world's watchers see what the core asks for. Leaves out the
+runtime itself (gateway/runtime).
+
+Rules: an operator's call that was not answered is made again, in order, when the gateway is back; at
+most `CALLS_MAX` wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final
+
+from devicesim.live.pacer import Pacer
+from devicesim.world.trace import GATEWAY, Trace
+from devicesim.world.watch import Watch
+from gateway.core import effects as ask
+from gateway.core.gateway import TABLES, Gateway
+from gateway.core.stimuli import AnyStimulus
+from gateway.ports import Blobs, Storage
+from gateway.runtime.runtime import Runtime
+
+CALLS_MAX: Final = 200_000
+CALLS_AT_ONCE_MAX: Final = 256
+ROWS_PAGE: Final = 1_000
+ANSWER_TIMEOUT_S: Final = 60.0
+
+
+class LiveBlobs:
+    """The runtime's blob store under the name that the world uses."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    def add(self, data: bytes) -> bytes:
+        """Store bytes under their SHA-256."""
+        return self._blobs.put(data)
+
+
+class LiveRows:
+    """The durable rows as they were when somebody last looked."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, str, Any]] = []
+
+    def rows(self) -> Iterator[tuple[str, str, Any]]:
+        """Those rows as (table, key, row)."""
+        return iter(self.taken)
+
+
+class LiveObserver:
+    """Shows the world's watchers what the gateway's core asks for.
+
+    Args:
+        pacer: real time.
+        trace: of the run.
+        watch: who looks.
+    """
+
+    def __init__(self, pacer: Pacer, trace: Trace, watch: Watch) -> None:
+        self._pacer, self._trace, self._watch = pacer, trace, watch
+
+    def persisted(self, effect: ask.Persist, now: int) -> None:
+        """A row is made durable."""
+        self._show(self._watch.persisted, effect, now)
+
+    def published(self, effect: ask.Publish, now: int) -> None:
+        """The gateway publishes."""
+        self._show(self._watch.gateway_published, effect, now)
+
+    def noted(self, effect: ask.Note, now: int) -> None:
+        """The gateway says what it decided."""
+        code = self._trace.vocabulary.number(effect.kind)
+        self._trace.extend((self._pacer.catch_up(), GATEWAY, code, effect.a, effect.b))
+        self._show(self._watch.gateway_noted, effect, now)
+
+    def _show(self, seers: list[Callable[..., None]], effect: object, now: int) -> None:
+        del now
+        if seers:
+            at = self._pacer.catch_up()
+            for seen in seers:
+                seen(effect, at)
+
+
+class LiveGateway:
+    """The gateway process of a live run.
+
+    Args:
+        runtime: the asyncio shell; not started yet.
+        storage: its rows, for closing.
+        blobs: its blobs.
+        tasks: where its calls run.
+    """
+
+    def __init__(
+        self, runtime: Runtime, storage: Storage, blobs: Blobs, tasks: asyncio.TaskGroup
+    ) -> None:
+        self.runtime, self.store, self.blobs = runtime, LiveRows(), LiveBlobs(blobs)
+        self._storage = storage
+        self._tasks = tasks
+        self.crashes = self.inbox_peak = self.commit_ns = 0
+        self.wanted_up = False
+        self.tampering: Callable[[str, bytes], bytes] | None = None
+        self._calls: deque[AnyStimulus] = deque()
+        self._more = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+
+    # -- what the world looks at ----------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """Whether the process runs, or is about to."""
+        return self.wanted_up
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected to the broker."""
+        return self.runtime.connected
+
+    @property
+    def core(self) -> Gateway:
+        """The machine itself."""
+        return self.runtime.core
+
+    def on_the_wire(self) -> int:
+        """Not known from here: the broker's in-flight window."""
+        return 0
+
+    # -- what the world does --------------------------------------------------------------------
+
+    def start(self, now: int) -> None:
+        """Start the process."""
+        del now
+        self.wanted_up = True
+        self._starting = self._tasks.create_task(self._start(self._starting))
+
+    async def _start(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        if self.wanted_up:
+            await self.runtime.start()
+            self._more.set()
+
+    def crash(self, now: int) -> None:
+        """Kill the process: sockets and memory are gone."""
+        del now
+        if self.wanted_up:
+            self.wanted_up = False
+            self.crashes += 1
+            self.runtime.crash()
+
+    def tamper(self, change: Callable[[str, bytes], bytes] | None) -> None:
+        """Change chunks when they reach a device."""
+        self.tampering = change
+
+    def stimulate(self, stimulus: AnyStimulus, now: int) -> None:
+        """What the operator asks for; lost where the process is down, as every call would be."""
+        del now
+        if self.wanted_up and len(self._calls) < CALLS_MAX:
+            self._calls.append(stimulus)
+            self._more.set()
+
+    async def serve_calls(self) -> None:
+        """Make the operator's calls, one batch after the other; runs for the whole run."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            if not self.runtime.running:
+                continue  # `start` sets it again
+            calls = list(islice(self._calls, CALLS_AT_ONCE_MAX))
+            answers = [self.runtime.submit(call) for call in calls]
+            found = await asyncio.wait_for(
+                asyncio.gather(*answers, return_exceptions=True), ANSWER_TIMEOUT_S
+            )
+            for answer in found:
+                if isinstance(answer, Exception):
+                    break
+                self._calls.popleft()
+            self.inbox_peak = self.runtime.counters.inbox_max
+            if self._calls:
+                self._more.set()
+
+    async def look(self) -> None:
+        """Take the durable rows as they are now, for the checks to read."""
+        taken: list[tuple[str, str, Any]] = []
+        for table in TABLES:
+            after = ""
+            while page := await self.runtime.page(table, after, ROWS_PAGE):
+                taken += [(table, key, row) for key, row in page]
+                after = page[-1][0]
+        self.store.taken = taken
+
+    @property
+    def idle(self) -> bool:
+        """Whether every call was answered."""
+        return not self._calls
+
+    async def close(self) -> None:
+        """End the process in good order: what was decided is said and saved."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting], timeout=ANSWER_TIMEOUT_S)
+        if self.wanted_up:
+            await self.runtime.stop()
+        self.runtime.close()
+        self._storage.close()

@@ -1,0 +1,137 @@
+"""Signing keys as files: made once, never overwritten, read by whoever may hold them.
+
+Decides the files of a key folder. Leaves out certificates for the broker (certificates.py) and what a
+signature covers (devicesdk/bundle/trust.py).
+
+    targets.key   signs manifests. Must stay offline: whoever holds it can put any model on any device
+    director.key  signs each device's want; the gateway holds it
+    flags.key     signs flag snapshots and kill lists; the gateway's control part holds it
+    trust.json    public keys by role, for devices: {"targets": ["<64 hex digits>"], ...}
+
+Rules: a key file is 64 hex digits and a line end, readable by its owner alone; a role is a list of
+public keys in the trust file, so that a new key can be trusted before the old one goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25519Signer
+
+ROLES: Final = (ROLE_TARGETS, ROLE_DIRECTOR, ROLE_FLAGS)
+OFFLINE_ROLES: Final = (ROLE_TARGETS,)
+"""Roles whose key no gateway may hold."""
+TRUST_FILE: Final = "trust.json"
+SEED_BYTES: Final = 32
+OWNER_ONLY: Final = 0o600
+EVERYBODY_READS: Final = 0o644
+
+
+class KeyFileError(RuntimeError):
+    """A key file is missing, exists already, or is not one."""
+
+
+def key_file(folder: Path, role: str) -> Path:
+    """Where the private key of `role` lies."""
+    return folder / f"{role}.key"
+
+
+def init_keys(folder: Path) -> tuple[Path, ...]:
+    """Make a key for each of `ROLES` and the trust file that names them.
+
+    Returns:
+        The files written.
+
+    Raises:
+        KeyFileError: one of them exists; nothing was written.
+    """
+    trust = folder / TRUST_FILE
+    files = [key_file(folder, role) for role in ROLES]
+    refuse_existing(*files, trust)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    public = {}
+    for role, file in zip(ROLES, files, strict=True):
+        key = Ed25519PrivateKey.generate()
+        write_new(file, key.private_bytes_raw().hex().encode() + b"\n", OWNER_ONLY)
+        public[role] = [key.public_key().public_bytes_raw().hex()]
+    write_new(trust, json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
+    return (*files, trust)
+
+
+def read_signer(folder: Path, role: str) -> Ed25519Signer:
+    """The private key of `role`, ready to sign.
+
+    Raises:
+        KeyFileError: missing, or not a key.
+    """
+    file = key_file(folder, role)
+    try:
+        seed = bytes.fromhex(file.read_text().strip())
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"expected the {role} key in {file}, found no such file: "
+            f"make keys with `fleetdrill keys init {folder}`"
+        ) from None
+    except ValueError:
+        seed = b""
+    if len(seed) != SEED_BYTES:
+        raise KeyFileError(f"expected {2 * SEED_BYTES} hex digits in {file}, found something else")
+    return Ed25519Signer(role, seed)
+
+
+def read_trust(file: Path) -> dict[str, tuple[bytes, ...]]:
+    """The public keys by role that a trust file names, as `Ed25519Verifier` takes them.
+
+    Raises:
+        KeyFileError: missing, or not a trust file.
+    """
+    try:
+        roles = json.loads(file.read_bytes())
+        keys = {
+            str(role): tuple(bytes.fromhex(word) for word in words) for role, words in roles.items()
+        }
+    except FileNotFoundError:
+        raise KeyFileError(
+            f"expected public keys in {file}, found no such file: copy {TRUST_FILE} there from the "
+            f"folder that `fleetdrill keys init` made"
+        ) from None
+    except (ValueError, TypeError, AttributeError):
+        keys = {"": (b"",)}
+    if any(len(key) != SEED_BYTES for words in keys.values() for key in words):
+        raise KeyFileError(
+            f'expected {file} to be like {{"{ROLE_TARGETS}": ["<{2 * SEED_BYTES} hex digits>"]}}, '
+            f"found something else"
+        )
+    return keys
+
+
+def refuse_existing(*files: Path) -> None:
+    """Raise `KeyFileError` if one of `files` exists: keys are never overwritten."""
+    for file in files:
+        if file.exists():
+            raise KeyFileError(
+                f"expected no {file} yet, found one: keys are never overwritten; move it away if you "
+                f"mean to replace it"
+            )
+
+
+def write_new(file: Path, content: bytes, mode: int) -> None:
+    """Write a file that must not exist, with `mode` from its first byte on.
+
+    Raises:
+        KeyFileError: it exists.
+    """
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        refuse_existing(file)
+        raise
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())

@@ -1,0 +1,47 @@
+"""Brings a database to the schema that this program knows.
+
+Decides that an older schema is migrated, and a newer one refused. Leaves out the steps themselves
+(migrations/versions, run by Alembic) and the bytes of rows, which need no migration: fields are only
+ever added to them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from gateway.ports import StorageError
+
+FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+def migrate(connection: Connection) -> None:
+    """Run what is missing, in the caller's transaction.
+
+    Raises:
+        StorageError: the schema is newer than this program, or of another one.
+    """
+    config = Config(stdout=io.StringIO())
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = ScriptDirectory.from_config(config)
+    newest = known.get_current_head()
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == newest:
+        return
+    names = {script.revision for script in known.walk_revisions()}
+    if found is not None and found not in names:
+        raise StorageError(
+            f"expected a database schema up to {newest}, found {found}: a newer fleetdrill wrote it; "
+            "start that version, or restore a backup that is older than the upgrade"
+        )
+    with contextlib.redirect_stdout(io.StringIO()):
+        command.upgrade(config, "head")

@@ -1,0 +1,179 @@
+"""What the runtime needs of the world outside, as protocols: storage, blobs, observers, counters.
+
+Decides the calls and what each promises. Leaves out every library; adapters (gateway/adapters) keep
+these promises, and tests may bring others that do.
+
+Rules: rows are immutable values of `gateway.core.gateway.TABLES`; what `commit` returned for is
+there after a crash at any later instant, what it did not return for is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import msgspec
+
+from gateway.core import effects as ask
+
+
+class StorageError(RuntimeError):
+    """The durable state cannot be read or written; says what was found and what to do."""
+
+
+class BlobError(RuntimeError):
+    """A blob is missing or is not what its name says."""
+
+
+class Storage(Protocol):
+    """Tables of rows by key. Used by one thread at a time; its calls may wait for a disk."""
+
+    def put(self, table: str, key: str, row: Any) -> None:
+        """Put a row into the open batch; None deletes. The last word on a key counts."""
+        ...
+
+    def commit(self) -> int:
+        """Make the open batch durable, whole; returns how many rows it had.
+
+        Raises:
+            StorageError: it could not be made durable; the batch is still open.
+        """
+        ...
+
+    def forget(self) -> int:
+        """Throw the open batch away, as a crash does; returns how many rows it had."""
+        ...
+
+    def rows(self) -> Iterator[tuple[str, str, Any]]:
+        """All durable rows as (table, key, row), by table and key.
+
+        Raises:
+            StorageError: a row cannot be decoded; names its table and key.
+        """
+        ...
+
+    def page(self, table: str, after: str, limit: int) -> list[tuple[str, Any]]:
+        """Up to `limit` durable rows of a table whose keys sort after `after`, in order."""
+        ...
+
+    def close(self) -> None:
+        """Release the files; nothing else may be called afterwards."""
+        ...
+
+
+class Blobs(Protocol):
+    """Content by its SHA-256 (32 bytes)."""
+
+    def put(self, data: bytes) -> bytes:
+        """Store bytes durably; returns their digest."""
+        ...
+
+    def size_bytes(self, digest: bytes) -> int:
+        """Size of a blob.
+
+        Raises:
+            BlobError: there is none.
+        """
+        ...
+
+    def read(self, digest: bytes, offset: int, size: int) -> bytes:
+        """The bytes from `offset`, at most `size` of them; verified before the first read.
+
+        Raises:
+            BlobError: missing, or its bytes do not hash to its name.
+        """
+        ...
+
+    def ready(self, digest: bytes) -> bool:
+        """Whether `read` answers without hashing much first."""
+        ...
+
+    def verify(self, digest: bytes) -> None:
+        """Hash the whole blob if that was not done yet; for another thread than the loop's.
+
+        Raises:
+            BlobError: missing, or its bytes do not hash to its name.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close all open files; reading opens them again."""
+        ...
+
+
+class Observer(Protocol):
+    """Sees what the core asked for, when the runtime performs it; decides nothing."""
+
+    def persisted(self, effect: ask.Persist, now: int) -> None:
+        """A row is about to enter the open batch."""
+        ...
+
+    def published(self, effect: ask.Publish, now: int) -> None:
+        """A publish is about to be sent; its rows are durable."""
+        ...
+
+    def noted(self, effect: ask.Note, now: int) -> None:
+        """The core noted something."""
+        ...
+
+
+class Unobserved:
+    """The observer that looks at nothing."""
+
+    __slots__ = ()
+
+    def persisted(self, effect: ask.Persist, now: int) -> None:
+        """Nothing."""
+
+    def published(self, effect: ask.Publish, now: int) -> None:
+        """Nothing."""
+
+    def noted(self, effect: ask.Note, now: int) -> None:
+        """Nothing."""
+
+
+class Counters(msgspec.Struct):
+    """What the runtime counted since it was made; plain integers that others may read at any time.
+
+    Those that end in ``_now`` go up and down, all others only up.
+    """
+
+    messages_in: dict[str, int] = {}
+    """By kind; ``?`` for topics that are not ours."""
+    messages_out: dict[str, int] = {}
+    """Publishes by kind; data frames under ``dat``."""
+    bytes_in: int = 0
+    """Payload bytes."""
+    bytes_out: int = 0
+    publishes_refused: int = 0
+    """PUBACKs with an error."""
+    turns: int = 0
+    """Batches handled."""
+    commits: int = 0
+    rows: int = 0
+    commit_us_sum: int = 0
+    """Real microseconds that commits took, the wait for the storage thread included."""
+    commit_us_max: int = 0
+    rounds: int = 0
+    """Rounds of chunks sent."""
+    rounds_dropped: int = 0
+    """Rounds not sent: too many waited, waited too long, or the blob could not be read."""
+    rounds_waiting_now: int = 0
+    connects: int = 0
+    """Successful connects of both connections."""
+    disconnects: int = 0
+    connect_failures: int = 0
+    inbox_now: int = 0
+    inbox_max: int = 0
+    """The longest the inbox has been."""
+    inbox_dropped: int = 0
+    """QoS 0 messages that found the inbox full."""
+    outbox_rows_now: int = 0
+    """Retained payloads that the broker has not taken yet."""
+    unacked_in_now: int = 0
+    """Messages received and not acknowledged to the broker yet."""
+    unacked_out_now: int = 0
+    """Publishes that the broker has not acknowledged yet."""
+    connected_now: int = 0
+    """1 while both connections are up and subscribed."""
+    starts: int = 0

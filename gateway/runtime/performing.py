@@ -1,0 +1,107 @@
+"""What the core asked for, done: publishes, rounds, notes.
+
+Decides which connection carries what, and what happens when one does not take it. Leaves out rows (made
+durable before this, by the runtime) and chunks (rounds.py).
+
+Rules: retained state (want, flags, kill) goes over the control connection and everything else over the
+data connection, so a thousand rounds never stand before a kill; while a connection is away nothing is
+sent: the outbox keeps what must not be lost and `BrokerUp` says it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from math import ceil
+from typing import Final
+
+from devicesdk.aio.clock import WAIT_S_MAX, Clock
+from devicesdk.aio.port import PortFullError
+from devicesdk.wire.topics import FLAGS, KILL, WANT
+from gateway.core import effects as ask
+from gateway.ports import Counters, Observer
+from gateway.runtime.life import Life
+from gateway.runtime.logs import LOGGER, say
+from gateway.runtime.plane import Plane
+
+CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL})
+_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.")
+"""Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
+
+
+class Performer:
+    """Performs effects in one life.
+
+    Args:
+        life: whose connections are used.
+        observer: sees each effect first, and may end the life.
+        clock: for expiries.
+        counters: where messages are counted.
+    """
+
+    __slots__ = ("_clock", "_counters", "_life", "_observer")
+
+    def __init__(self, life: Life, observer: Observer, clock: Clock, counters: Counters) -> None:
+        self._life, self._observer = life, observer
+        self._clock, self._counters = clock, counters
+
+    def perform(self, effects: list[ask.AnyEffect], now: int) -> None:
+        """Everything but rows, in order; stops when the observer ended this life."""
+        life = self._life
+        for effect in effects:
+            if life.over:
+                return
+            kind = type(effect)
+            if kind is ask.Publish:
+                assert isinstance(effect, ask.Publish)
+                self._publish(effect, now)
+            elif kind is ask.SendRound:
+                assert isinstance(effect, ask.SendRound)
+                life.rounds.send(effect)
+            elif kind is ask.Note:
+                assert isinstance(effect, ask.Note)
+                self._note(effect, now)
+
+    def _publish(self, effect: ask.Publish, now: int) -> None:
+        self._observer.published(effect, now)
+        life = self._life
+        plane = life.control if effect.kind in CONTROL_KINDS else life.data
+        if life.over or not plane.up:
+            return
+        if effect.token:
+            life.unacked_out[effect.token] = plane
+        try:
+            plane.port.publish(
+                effect.topic,
+                effect.payload,
+                qos=1 if effect.token else 0,
+                retain=effect.retain,
+                token=effect.token,
+                expiry_s=self._expiry_s(effect.expiry_ns),
+            )
+        except (PortFullError, ValueError) as error:
+            self._refused(plane, effect, error)
+            return
+        counters = self._counters
+        out = counters.messages_out
+        out[effect.kind] = out.get(effect.kind, 0) + 1
+        counters.bytes_out += len(effect.payload)
+        counters.unacked_out_now = len(life.unacked_out)
+
+    def _refused(self, plane: Plane, effect: ask.Publish, error: Exception) -> None:
+        self._life.unacked_out.pop(effect.token, None)
+        say(logging.ERROR, "publish not taken", plane=plane.name, topic=effect.topic, error=error)
+        if isinstance(error, PortFullError) and effect.token:
+            plane.give_up("it takes no more")  # and what the outbox holds is said again
+
+    def _expiry_s(self, expiry_ns: int) -> int:
+        """Real seconds, whole ones, as brokers count: at least 1, at most `WAIT_S_MAX`."""
+        if not expiry_ns:
+            return 0
+        clock = self._clock
+        return max(1, min(int(WAIT_S_MAX), ceil(clock.wait_s(clock.now() + expiry_ns))))
+
+    def _note(self, effect: ask.Note, now: int) -> None:
+        level = logging.INFO if effect.kind.startswith(_TOLD_KINDS) else logging.DEBUG
+        if LOGGER.isEnabledFor(level):
+            say(level, effect.kind, subject=effect.subject, a=effect.a, b=effect.b)
+        self._observer.noted(effect, now)

@@ -1,0 +1,195 @@
+"""A gateway as a process: everything it needs, found or made, in a state folder.
+
+Decides the folder's layout and the order of beginnings and ends. Leaves out all work.
+
+    gateway.db     rows (SQLite), unless another database is named
+    blobs/         what devices fetch
+    keys/          director.key and flags.key; trust.json names the targets keys too
+    broker/        of a broker that we start
+    gateway.sock   the operator's door
+
+Rules: SIGTERM and SIGINT end it gracefully, a second one at once; whatever else ends it ends it with
+an error, and starting it again restores what was durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from devicesdk.aio.aiomqtt_port import AiomqttPort
+from devicesdk.aio.clock import Clock
+from devicesdk.aio.lean import LeanPort
+from devicesdk.aio.port import Endpoint
+from devicesdk.bundle.trust import (
+    ROLE_DIRECTOR,
+    ROLE_FLAGS,
+    ROLE_TARGETS,
+    Ed25519Signer,
+    Ed25519Verifier,
+)
+from devicesdk.wire.topics import Topics
+from gateway.adapters.blobs import FileBlobs
+from gateway.adapters.brokers.acl import CONTROL, DATA, MONITOR
+from gateway.adapters.brokers.drops import DropWatch
+from gateway.adapters.brokers.find import open_broker
+from gateway.adapters.brokers.running import RunningBroker
+from gateway.adapters.keys import (
+    EVERYBODY_READS,
+    OWNER_ONLY,
+    TRUST_FILE,
+    key_file,
+    read_signer,
+    read_trust,
+    write_new,
+)
+from gateway.adapters.metrics import MetricsServer
+from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.config import BrokerSection, Config
+from gateway.core.gateway import Gateway
+from gateway.runtime.door import DOOR_FILE, Door
+from gateway.runtime.life import Ports
+from gateway.runtime.logs import say
+from gateway.runtime.runtime import Runtime
+from gateway.runtime.verbs import Operator
+
+BLOBS_FOLDER: Final = "blobs"
+KEYS_FOLDER: Final = "keys"
+SEED_BYTES: Final = 32
+
+
+async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> None:
+    """Run a gateway until somebody asks for its end.
+
+    Args:
+        config: its configuration.
+        state: its folder, which exists.
+        clock: real time.
+        entropy: at least 72 unguessable bytes: keys, where there are none yet, and jitter.
+
+    Raises:
+        Exception: what ended it, if nobody asked for the end.
+    """
+    async with AsyncExitStack() as stack:
+        storage = SqlStorage(config.gateway.database or sqlite_url(state / "gateway.db"))
+        stack.callback(storage.close)
+        blobs = FileBlobs(state / BLOBS_FOLDER)
+        stack.callback(blobs.close)
+        keys = Path(config.gateway.keys) if config.gateway.keys else state / KEYS_FOLDER
+        director, flags = online_signers(keys, entropy)
+        certificates = Path(config.broker.certificates) if config.broker.certificates else None
+        broker = await open_broker(config.broker.url, state / "broker", certificates=certificates)
+        stack.push_async_callback(broker.stop)
+        for lack in broker.lacks:
+            say(logging.WARNING, "broker lacks", broker=broker.name, what=lack)
+        runtime = Runtime(
+            lambda: Gateway(config.core(), director, flags),
+            storage,
+            blobs,
+            clock,
+            _ports(config, broker),
+            Topics(config.gateway.root),
+            limits=config.runtime,
+            seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
+        )
+        stack.callback(runtime.close)
+        if config.metrics.port:
+            _tell_metrics(config, runtime, broker, stack)
+        operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
+        door = Door(operator, state / DOOR_FILE)
+        await _run(runtime, door, broker.name)
+
+
+async def _run(runtime: Runtime, door: Door, broker: str) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _ask, asked, runtime)
+    await runtime.start()
+    await door.open()
+    say(logging.INFO, "ready", broker=broker, door=door.path)
+    end = loop.create_task(runtime.wait())
+    wish = loop.create_task(asked.wait())
+    try:
+        await asyncio.wait((end, wish), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await door.close()
+        await runtime.stop()
+        wish.cancel()
+        await asyncio.wait((wish, end))
+    end.result()
+
+
+def _ask(asked: asyncio.Event, runtime: Runtime) -> None:
+    """A signal: the first asks, the second does not wait."""
+    if asked.is_set():
+        say(logging.WARNING, "stopping at once")
+        runtime.crash()
+    asked.set()
+
+
+def online_signers(keys: Path, entropy: bytes) -> tuple[Ed25519Signer, Ed25519Signer]:
+    """The director's and the flags' signer; made when the folder has neither them nor a trust file.
+
+    Raises:
+        KeyFileError: one is missing that should be there, or is not a key.
+    """
+    director, flags = key_file(keys, ROLE_DIRECTOR), key_file(keys, ROLE_FLAGS)
+    trust = keys / TRUST_FILE
+    if not (director.exists() or flags.exists() or trust.exists()):
+        keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+        public: dict[str, list[str]] = {ROLE_TARGETS: []}
+        for place, role in enumerate((ROLE_DIRECTOR, ROLE_FLAGS)):
+            seed = entropy[place * SEED_BYTES : (place + 1) * SEED_BYTES]
+            write_new(key_file(keys, role), seed.hex().encode() + b"\n", OWNER_ONLY)
+            public[role] = [Ed25519Signer(role, seed).public.hex()]
+        write_new(trust, json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
+        say(logging.WARNING, "made signing keys", folder=keys, hint="devices must trust them: give "
+            "them trust.json; no targets key is trusted yet, so no bundle can be published")  # fmt: skip
+    return read_signer(keys, ROLE_DIRECTOR), read_signer(keys, ROLE_FLAGS)
+
+
+def _tell_metrics(
+    config: Config, runtime: Runtime, broker: RunningBroker, stack: AsyncExitStack
+) -> None:
+    """Answer Prometheus, with the broker's own count of drops where it may be read."""
+    endpoint = broker.endpoint_for(MONITOR)
+    if config.broker.username:
+        endpoint = _named(endpoint, config.broker)
+    drops = DropWatch(lambda ears: LeanPort(endpoint, ears), f"{config.broker.client_id}-monitor")
+    drops.open()
+    stack.callback(drops.close)
+    metrics = MetricsServer(
+        runtime.counters,
+        host=config.metrics.host,
+        port=config.metrics.port,
+        dropped=lambda: drops.dropped,
+    )
+    stack.callback(metrics.close)
+    say(logging.INFO, "metrics", url=metrics.url)
+
+
+def _ports(config: Config, broker: RunningBroker) -> Ports:
+    said = config.broker
+    control, data = broker.endpoint_for(CONTROL), broker.endpoint_for(DATA)
+    if said.username:
+        control, data = _named(control, said), _named(data, said)
+    return Ports(
+        lambda ears: AiomqttPort(control, ears),
+        lambda ears: LeanPort(data, ears),
+        client_id=said.client_id,
+        keepalive_s=said.keepalive_s,
+        session_expiry_s=said.session_expiry_s,
+        receive_maximum=said.receive_maximum,
+    )
+
+
+def _named(endpoint: Endpoint, said: BrokerSection) -> Endpoint:
+    return replace(endpoint, username=said.username, password=said.password or None)

@@ -1,0 +1,82 @@
+import asyncio
+import threading
+
+import pytest
+
+from devicesdk.agent.effects import RunModel
+from devicesdk.agent.snapshot import Slot
+from devicesdk.aio.clock import RealClock
+from devicesdk.host.burst import Bench, Burst
+from devicesdk.host.models import Frame
+from devicesdk.host.worker import Worker
+from devicesdk.wire.timebase import MS
+
+
+class Gallery:
+    """Models whose frames come when they are let."""
+
+    def __init__(self, *, let=True, frames=True):
+        self.go, self.frames, self.taken = threading.Event(), frames, 0
+        if let:
+            self.go.set()
+
+    def frame(self, slot, holds, now):
+        self.go.wait(5)
+        self.taken += 1
+        return Frame([500] * 12, 2000 * self.taken) if self.frames else None
+
+
+@pytest.fixture
+async def stage():
+    loop = asyncio.get_running_loop()
+    workers = []
+
+    def begin(gallery, frames, period_ns):
+        over = loop.create_future()
+        worker = Worker(over.set_exception, loop)
+        workers.append((worker, gallery))
+        bench = Bench(RealClock(), loop, worker, gallery)
+        burst = Burst(bench, RunModel(1, "a", frames, period_ns), Slot(), over.set_result)
+        return burst, asyncio.wait_for(over, 5)
+
+    yield begin
+    for worker, gallery in workers:
+        gallery.go.set()
+        worker.close()
+
+
+async def test_a_burst_takes_its_frames_and_says_so_when_its_last_beat_is_over(stage):
+    burst, over = stage(Gallery(), 4, 20 * MS)
+    began = burst._started_at
+    assert await over is burst
+    assert burst._bench.clock.now() - began >= 80 * MS, "a burst ended before its time"
+    assert 1 <= burst.frames <= 4
+    assert len(burst.readings.rows()) == burst.frames
+    assert burst.latency_us == sum(range(2, 2 * burst.frames + 1, 2)) // burst.frames
+
+
+async def test_beats_that_come_while_a_frame_is_in_hand_are_missed_and_the_end_waits_for_it(stage):
+    gallery = Gallery(let=False)
+    burst, over = stage(gallery, 5, 10 * MS)
+    await asyncio.sleep(0.15)
+    assert burst.frames == 0
+    gallery.go.set()
+    await over
+    assert (burst.frames, gallery.taken) == (1, 1)
+
+
+async def test_a_cut_waits_for_nothing_and_what_comes_later_is_not_looked_at(stage):
+    gallery = Gallery(let=False)
+    burst, over = stage(gallery, 2, 10 * MS)
+    burst.cut()
+    assert burst.frames == 0
+    gallery.go.set()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(over, 0.1)
+    assert burst.frames == 0
+
+
+async def test_frames_that_could_not_be_taken_did_not_run(stage):
+    burst, over = stage(Gallery(frames=False), 3, 5 * MS)
+    await over
+    assert (burst.frames, burst.latency_us, burst.readings.rows()) == (0, 0, [])

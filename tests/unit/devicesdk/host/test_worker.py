@@ -1,0 +1,54 @@
+import asyncio
+import threading
+
+import pytest
+
+from devicesdk.host.worker import JOBS_MAX, Worker
+
+
+class Answers(list):
+    def __init__(self, enough):
+        super().__init__()
+        self.enough, self.done = enough, asyncio.Event()
+
+    def __call__(self, answer):
+        self.append(answer)
+        if len(self) == self.enough:
+            self.done.set()
+
+    async def wait(self):
+        await asyncio.wait_for(self.done.wait(), 5)
+        return list(self)
+
+
+async def test_jobs_run_in_order_elsewhere_and_answers_come_here():
+    here, answers, errors = threading.get_ident(), Answers(3), []
+    worker = Worker(errors.append, asyncio.get_running_loop())
+    for number in range(3):
+        worker.ask(lambda n=number: (n, threading.get_ident()), answers)
+    found = await answers.wait()
+    assert [number for number, _ in found] == [0, 1, 2]
+    assert len({ident for _, ident in found} | {here}) == 2, "one thread, and not the loop's"
+    assert (worker.jobs, errors) == (0, [])
+    worker.close()
+
+
+async def test_a_job_that_raises_is_told_to_whoever_ends_the_host():
+    errors = Answers(1)
+    worker = Worker(errors, asyncio.get_running_loop())
+    worker.ask(lambda: 1 // 0, lambda _: pytest.fail("there is no answer"))
+    assert isinstance((await errors.wait())[0], ZeroDivisionError)
+    worker.close()
+
+
+async def test_after_close_nothing_is_told_and_too_many_jobs_are_refused():
+    go, heard = threading.Event(), []
+    worker = Worker(heard.append, asyncio.get_running_loop())
+    for _ in range(JOBS_MAX):
+        worker.ask(lambda: go.wait(5), heard.append)
+    with pytest.raises(RuntimeError, match="at most"):
+        worker.ask(lambda: None, heard.append)
+    go.set()
+    worker.close()
+    await asyncio.sleep(0.05)
+    assert heard == []

@@ -1,0 +1,212 @@
+"""The proxy: real sockets, real bytes, the faults of a link."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from devicesdk.aio.clock import RealClock
+from devicesdk.aio.port import Endpoint
+from devicesdk.wire.timebase import MS
+from devicesim.live.pacer import Pacer
+from devicesim.live.wire import HELD_BYTES_MAX, Proxy, loopback
+from devicesim.world.kernel import Kernel
+
+PATIENCE_S = 5.0
+
+
+class Road:
+    """A path of fixed delay that a test makes black: a `Road`."""
+
+    def __init__(self) -> None:
+        self.black = False
+        self.delay = MS
+
+    def delay_ns(self, nbytes: int, now: int, downlink: bool) -> int:
+        return self.delay
+
+    def handshake_ns(self, now: int) -> int:
+        return self.delay
+
+
+class Echo:
+    """A server that sends back what it reads, and remembers who is connected."""
+
+    def __init__(self) -> None:
+        self.open: list[asyncio.StreamWriter] = []
+        self.ended = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.append(writer)
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        except ConnectionError:
+            pass
+        self.ended += 1
+        writer.close()
+
+
+class Bench:
+    def __init__(self, proxy, wire, road, echo, endpoint, pacer) -> None:
+        self.proxy, self.wire, self.road, self.echo = proxy, wire, road, echo
+        self.endpoint, self.pacer = endpoint, pacer
+
+    async def dial(self):
+        at = self.endpoint
+        return await asyncio.open_connection(at.host, at.port, local_addr=at.source)
+
+    async def until(self, holds) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # noqa: ASYNC110 - what is looked at belongs to sockets
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def bench():
+    loop = asyncio.get_running_loop()
+    echo = Echo()
+    server = await asyncio.start_server(echo.serve, "127.0.0.1", 0)
+    kernel, road = Kernel(), Road()
+    pacer = Pacer(kernel, RealClock(), loop)
+    proxy = Proxy(Endpoint(port=server.sockets[0].getsockname()[1]), loop)
+    await proxy.open()
+    endpoint, wire = proxy.endpoint(7, pacer, kernel, road)
+    pacer.start()
+    try:
+        yield Bench(proxy, wire, road, echo, endpoint, pacer)
+    finally:
+        pacer.stop()
+        await proxy.close()
+        for writer in echo.open:
+            writer.transport.abort()
+        server.close()
+
+
+async def read(reader: asyncio.StreamReader, nbytes: int) -> bytes:
+    return await asyncio.wait_for(reader.readexactly(nbytes), PATIENCE_S)
+
+
+async def test_bytes_go_both_ways_in_order():
+    async with bench() as b:
+        reader, writer = await b.dial()
+        said = bytes(range(256)) * 1000
+        for start in range(0, len(said), 1000):
+            writer.write(said[start : start + 1000])
+        assert await read(reader, len(said)) == said
+        writer.close()
+
+
+async def test_nothing_passes_a_black_path_and_all_of_it_comes_when_it_clears():
+    async with bench() as b:
+        reader, writer = await b.dial()
+        writer.write(b"before")
+        assert await read(reader, 6) == b"before"
+        b.road.black = True
+        writer.write(b"during-1 ")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.2)
+        writer.write(b"during-2 ")
+        b.road.black = False
+        b.pacer.tell(b.wire.clear)
+        writer.write(b"after")
+        assert await read(reader, 23) == b"during-1 during-2 after", "TCP keeps the order"
+
+
+async def test_a_connection_that_was_dialled_into_the_dark_waits():
+    async with bench() as b:
+        b.road.black = True
+        reader, writer = await b.dial()
+        writer.write(b"hello")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.2)
+        assert not b.echo.open, "a SYN does not cross a black path"
+        b.road.black = False
+        b.pacer.tell(b.wire.clear)
+        assert await read(reader, 5) == b"hello"
+
+
+async def test_a_stranded_broker_end_stays_open_in_silence_until_the_run_ends():
+    async with bench() as b:
+        _, writer = await b.dial()
+        await b.until(lambda: b.echo.open)
+        b.wire.strand()
+        writer.transport.abort()
+        await asyncio.sleep(0.2)
+        assert b.echo.ended == 0, "after a power cut nobody tells the broker"
+        b.wire.close()
+        await b.until(lambda: b.echo.ended == 1)
+
+
+async def test_a_device_that_gives_up_in_the_dark_leaves_a_half_open_connection():
+    async with bench() as b:
+        _, writer = await b.dial()
+        await b.until(lambda: b.echo.open)
+        b.road.black = True
+        writer.close()
+        await asyncio.sleep(0.2)
+        assert b.echo.ended == 0, "a FIN does not cross a black path"
+
+
+async def test_a_close_on_a_clear_path_is_heard_at_the_other_end():
+    async with bench() as b:
+        reader, writer = await b.dial()
+        writer.write(b"words")
+        await read(reader, 5)
+        writer.close()
+        await b.until(lambda: b.echo.ended == 1)
+        reader2, _ = await b.dial()
+        await b.until(lambda: len(b.echo.open) == 2)
+        b.echo.open[1].close()
+        assert await asyncio.wait_for(reader2.read(), PATIENCE_S) == b""
+
+
+async def test_a_reset_ends_both():
+    async with bench() as b:
+        reader, _ = await b.dial()
+        await b.until(lambda: b.echo.open)
+        b.wire.reset()
+        await b.until(lambda: b.echo.ended == 1)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await read(reader, 1)
+
+
+async def test_a_broker_that_does_not_listen_ends_the_attempt():
+    async with bench() as b:
+        b.proxy._broker = Endpoint(port=1)
+        reader, writer = await b.dial()
+        writer.write(b"x")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await read(reader, 1)
+
+
+async def test_what_waits_is_bounded_and_nothing_of_it_is_lost():
+    async with bench() as b:
+        reader, writer = await b.dial()
+        writer.write(b"?")
+        await read(reader, 1)
+        b.road.black = True
+        said = bytes(3 * HELD_BYTES_MAX)
+        writer.write(said)
+        await asyncio.sleep(0.3)
+        held = sum(len(data) for _, data in b.wire._held)
+        assert held <= HELD_BYTES_MAX + 2 * 262_144, f"expected reading to stop, found {held} bytes"
+        b.road.black = False
+        b.pacer.tell(b.wire.clear)
+        assert await read(reader, len(said)) == said
+
+
+async def test_a_stranger_is_shown_the_door():
+    async with bench() as b:
+        reader, _ = await asyncio.open_connection("127.0.0.1", b.endpoint.port)
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        assert b.proxy.strangers == 1
+
+
+def test_each_device_has_an_address_of_its_own():
+    seen = {loopback(index) for index in range(200_000)}
+    assert len(seen) == 200_000
+    assert all(address.startswith("127.") for address in seen)
+    assert "127.0.0.1" not in seen
