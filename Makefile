@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker node load demo live test lint bench campaign scenarios clean
+.PHONY: help setup broker node load demo live soak chaos test lint bench campaign scenarios clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,6 +42,12 @@ demo: setup ## rehearse a day of an outage on 2,000 devices; ends in a verdict a
 
 live: setup broker ## six hours of the same day in six minutes, against a real broker
 	$(BIN)/fleetdrill run scenarios/first-light.yaml --set clock.mode=real --set clock.speed=60 --set scale=0.1 --until 6h
+
+soak: setup broker ## half an hour of 1,000 devices, the broker killed every five minutes
+	$(BIN)/fleetdrill soak scenarios/soak.yaml --devices 1000 --for 30m --restart-broker-every 5m
+
+chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each
+	$(BIN)/pytest tests/chaos -m slow
 
 lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

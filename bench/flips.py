@@ -37,7 +37,7 @@ SCENARIO = f"""
 scenario: flips
 clock: {{mode: real, duration: 24h}}
 telemetry: {{window: 12h, frames: 1}}
-fleet: [{{group: kiosk, count: {DEVICES}, profile: rpi4-kiosk, link: ethernet}}]
+fleet: [{{group: kiosk, count: {DEVICES}, profile: rpi4-kiosk, link: cable}}]
 bundles: [{{id: gauge, version: 1.0.0, path: models/gauge/1.0.0}}]
 """
 DEFINITION = '{{"state":"ENABLED","variants":{{"on":true,"off":false}},"defaultVariant":"{}"}}'

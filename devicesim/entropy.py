@@ -61,11 +61,11 @@ class Entropy:
 class Stream:
     """One named sequence of draws; cheap to hold, refilled by the block when it runs out."""
 
-    __slots__ = ("_block", "_entropy", "_index", "_key", "_position")
+    __slots__ = ("_block", "_entropy", "_index", "_key", "_key_64", "_position")
 
     def __init__(self, entropy: Entropy, key: int) -> None:
         self._entropy = entropy
-        self._key = key
+        self._key, self._key_64 = key, key & _MASK_64
         self._index = 0
         self._position = BLOCK_DRAWS
         self._block: array[float] | None = None
@@ -87,7 +87,7 @@ class Stream:
         SplitMix64 (Steele, Lea, Flood 2014) at a counter: 0.6 us, no state, no block; the sequence
         of the other draws is untouched.
         """
-        mixed = (self._key + index * _GOLDEN) & _MASK_64
+        mixed = (self._key_64 + index * _GOLDEN) & _MASK_64
         mixed = ((mixed ^ (mixed >> 30)) * _MIX_1) & _MASK_64
         mixed = ((mixed ^ (mixed >> 27)) * _MIX_2) & _MASK_64
         return mixed ^ (mixed >> 31)

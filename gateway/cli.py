@@ -72,14 +72,15 @@ def _serve(state: Path, file: Path | None, broker: str | None, json_logs: bool) 
 
     from devicesdk.aio.clock import RealClock
     from gateway.config import load_config
-    from gateway.runtime.logs import to_stream
+    from gateway.runtime.logs import to_stream, whole_process
     from gateway.runtime.serve import serve
 
     text = file.read_text() if file is not None else ""
     config = load_config(text, os.environ, str(file or ""))
     if broker is not None:
         config = replace(config, broker=replace(config.broker, url=broker))
-    to_stream(as_json=json_logs or config.log.json, level=config.log.level)
+    handler = to_stream(as_json=json_logs or config.log.json, level=config.log.level)
+    whole_process(handler, config.log.level)
     os.umask(0o077)  # what is in the folder is nobody else's business
     state.mkdir(parents=True, exist_ok=True)
     entropy = os.urandom(ENTROPY_BYTES)  # noqa: TID251 - here entropy enters

@@ -46,6 +46,9 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     window, and chunk requests queue behind them."""
     group_commit_s: Seconds = 1.0
     """Or after this long."""
+    held_acks_s: Seconds = 0.02
+    """Or after this long when messages that came after it are dealt with: acknowledgements keep the order of
+    arrival."""
     inbox_messages_max: Positive = 16_384
     """QoS 0 messages past this are dropped and counted. QoS 1 messages are bounded by
     `receive_maximum`: a port cannot be told to stop reading, but the broker stops at that many

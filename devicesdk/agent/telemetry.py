@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-import msgpack
 import msgspec
 
 from devicesdk.agent.stimuli import FramesRan
@@ -28,7 +27,7 @@ from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS
 
 SKETCH_READINGS_MIN: Final = 8
-_PACK: Final[Any] = msgpack.Packer().pack
+_PACK: Final = msgspec.msgpack.Encoder().encode
 
 Rows: TypeAlias = Sequence[Sequence[int]]
 
@@ -149,5 +148,4 @@ def encode_window(
         if len(counts.readings) <= K_DEVICE:
             body[_KLL] = kll_bytes(counts.readings)
         body[_HLL] = hll_bytes(counts.hashes)
-    packed: bytes = _PACK(body)
-    return packed, len(rows) - len(counts.readings)
+    return _PACK(body), len(rows) - len(counts.readings)

@@ -1,23 +1,25 @@
 """What aiomqtt 2.5 does not pass on, taken from the paho-mqtt client under it.
 
 Decides where we listen in: aiomqtt tells neither session present, the CONNACK's properties, the
-reason codes of PUBACK and DISCONNECT, nor when something was last read. paho does; its callbacks are
-chained behind aiomqtt's own. Leaves out what follows from it (aiomqtt_session.py).
+reason codes of PUBACK and DISCONNECT, why a socket broke, nor when something was last read. paho does; its
+callbacks are chained behind aiomqtt's own. Leaves out what follows from it (aiomqtt_session.py).
 
 Rules: `Client._client` is the one private name that is touched, here alone. Messages are always
 acknowledged by us, after they were handled: paho by itself does so before aiomqtt even queued them.
+paho's log goes nowhere: what it says of a broken socket is in the reason that the listener hears.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from typing import Any, Final, Protocol
 
 import aiomqtt
 from paho.mqtt.client import Client as Paho
 from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessageInfo
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -28,6 +30,9 @@ PACKET_BYTES_STANDARD: Final = 268_435_460
 MALFORMED: Final = 0x81
 PENDING_CALLS_WARNED: Final = 1_000_000
 """aiomqtt warns in the log from so many on; our own bounds are what counts."""
+_MUTE: Final = logging.getLogger("fleetdrill.paho")
+_MUTE.addHandler(logging.NullHandler())
+_MUTE.propagate = False
 
 
 class Told(Protocol):
@@ -56,6 +61,7 @@ class Hooks:
     def __init__(self, endpoint: Endpoint, dial: Dial, told: Told) -> None:
         self._told, self._dial = told, dial
         self._tokens: dict[int, int] = {}
+        self._trouble = ""
         self.token: int | None = None
         """Set just before a QoS 1 message is handed to aiomqtt: paho's id for it becomes known here."""
         self.client = _make_client(endpoint, dial)
@@ -84,9 +90,7 @@ class Hooks:
             c: Paho, u: Any, flags: DisconnectFlags, code: ReasonCode, props: Properties | None
         ) -> None:
             lost(c, u, flags, code, props)
-            from_broker = flags.is_disconnect_packet_from_server
-            said = f"broker says: {str(code).lower()}" if from_broker else "closed by the broker"
-            self._told.on_lost(said)
+            self._told.on_lost(self._why_lost(flags, code))
 
         def on_publish(c: Paho, u: Any, mid: int, code: ReasonCode, props: Properties) -> None:
             published(c, u, mid, code, props)
@@ -110,8 +114,19 @@ class Hooks:
             return info
 
         paho.on_connect, paho.on_disconnect, paho.on_publish = on_connect, on_disconnect, on_publish
+        paho.on_log = self._note_trouble
         paho.loop_read = loop_read  # type: ignore[method-assign] # on this one object
         paho.publish = publish_noting_id  # type: ignore[method-assign] # the same
+
+    def _note_trouble(self, c: Paho, u: Any, level: int, text: str) -> None:  # noqa: ARG002 - paho's
+        """What paho logs of a broken socket is all that it tells."""
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._trouble = text
+
+    def _why_lost(self, flags: DisconnectFlags, code: ReasonCode) -> str:
+        if flags.is_disconnect_packet_from_server:
+            return f"broker says: {str(code).lower()}"
+        return f"lost: {self._trouble}" if self._trouble else "closed by the broker"
 
     @property
     def closed(self) -> bool:
@@ -175,6 +190,7 @@ def _make_client(endpoint: Endpoint, dial: Dial) -> aiomqtt.Client:
         # Without it every second PUBACK waits 40 ms for the other side's delayed TCP ACK.
         socket_options=() if endpoint.unix else ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         tls_context=endpoint.tls,
+        logger=_MUTE,
     )
     client.pending_calls_threshold = PENDING_CALLS_WARNED
     return client

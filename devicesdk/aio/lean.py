@@ -11,10 +11,8 @@ still does.
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 
-from devicesdk.aio.lean_connection import Connection
+from devicesdk.aio.lean_connection import Connection, trouble_in_words
 from devicesdk.aio.lean_packets import connect_packet
 from devicesdk.aio.port import REASON_NORMAL, Dial, Endpoint, Listener
 
@@ -128,16 +126,6 @@ class LeanPort:
                 )
         except Exception as error:  # noqa: BLE001 - whatever it was: it is told, and the host decides
             connection.opening = None
-            connection.fail(_in_words(error))
+            connection.fail(f"cannot connect: {trouble_in_words(error)}")
         else:
             connection.opening = None
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):  # an OSError whose errno is OpenSSL's
-        return f"cannot connect: {(error.reason or str(error)).lower().replace('_', ' ')}"
-    if not isinstance(error, OSError):
-        return f"cannot connect: {type(error).__name__}: {error}"
-    if error.errno is not None and error.errno > 0:
-        return f"cannot connect: {os.strerror(error.errno).lower()}"
-    return f"cannot connect: {error.strerror or error}"

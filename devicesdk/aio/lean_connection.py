@@ -16,6 +16,8 @@ but the end itself. What is read is bounded by `Dial.packet_bytes_max`, what is 
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from typing import Final, Protocol, cast
 
 from mqtt5 import (
@@ -59,6 +61,17 @@ FLUSH_BYTES: Final = 64 * 1024
 """So much is not held back until the end of the turn: it would leave the processor's caches."""
 GATHER_BYTES: Final = 2_048
 """Packets that are larger on average go out one by one (uvloop: writev), smaller ones are joined."""
+
+
+def trouble_in_words(error: Exception) -> str:
+    """What went wrong with a socket, for people: the system's or OpenSSL's own words."""
+    if isinstance(error, ssl.SSLError):  # an OSError whose errno is OpenSSL's
+        return (error.reason or str(error)).lower().replace("_", " ")
+    if not isinstance(error, OSError):
+        return f"{type(error).__name__}: {error}"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return str(error.strerror or error)
 
 
 class Owner(Protocol):
@@ -251,7 +264,8 @@ class Connection(asyncio.Protocol):
         if self._over:
             self._finish()
         else:
-            self.fail("closed by the broker" if exc is None else f"lost: {exc}")
+            reason = "closed by the broker" if exc is None else f"lost: {trouble_in_words(exc)}"
+            self.fail(reason)
 
     # ---- reading ----
 

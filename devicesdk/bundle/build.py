@@ -88,17 +88,20 @@ class Built(msgspec.Struct, frozen=True):
         return digest, {**self.blobs, digest: envelope}
 
 
-def build_bundle(described: Described, models: dict[str, bytes]) -> Built:
+def build_bundle(
+    described: Described, models: dict[str, bytes], chunk_bytes: int = CHUNK_BYTES_DEFAULT
+) -> Built:
     """Make the manifest and blobs of a bundle.
 
     Args:
         described: what its builder says of it.
         models: the model file of each variant.
+        chunk_bytes: what devices fetch at a time; a power of two.
     """
     blobs: dict[bytes, bytes] = {}
     classes = [name for name in described.prefer if name != DEFAULT]
     variants = tuple(
-        _variant(name, described.variants[name], models[name], hardware, blobs)
+        _variant(name, described.variants[name], models[name], hardware, blobs, chunk_bytes)
         for hardware in (*classes, DEFAULT)
         for name in described.prefer[hardware]
     )
@@ -125,14 +128,19 @@ def whole_mib(kib: int) -> int:
 
 
 def _variant(
-    name: str, record: VariantRecord, image: bytes, hardware: str, blobs: dict[bytes, bytes]
+    name: str,
+    record: VariantRecord,
+    image: bytes,
+    hardware: str,
+    blobs: dict[bytes, bytes],
+    chunk_bytes: int,
 ) -> Variant:
-    hashes = build_hash_list(split(image, CHUNK_BYTES_DEFAULT))
+    hashes = build_hash_list(split(image, chunk_bytes))
     return Variant(
         name=name,
         image=_keep(image, blobs),
         hashes=_keep(hashes, blobs),
-        chunk_bytes=CHUNK_BYTES_DEFAULT,
+        chunk_bytes=chunk_bytes,
         hardware=("*",) if hardware == DEFAULT else (hardware,),
         macs=record.macs,
         memory_mib=whole_mib(record.memory_kib),

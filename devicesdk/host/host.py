@@ -27,9 +27,11 @@ from devicesdk.agent import stimuli as hear
 from devicesdk.agent.agent import Agent, Identity
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.job import MANIFEST_FILE
+from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import STATE_FILE
 from devicesdk.agent.snapshot import Slot, decode_state
 from devicesdk.aio.clock import Clock
+from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import (
     REASON_WITH_WILL,
     REFUSED_FROM,
@@ -58,6 +60,21 @@ from devicesdk.wire.topics import Topics
 
 SENSORS_PERIOD_S: Final = 5.0
 FAREWELL_S: Final = 0.1
+_SUSPECT: Final = frozenset(
+    {
+        NoteKind.GARBAGE,
+        NoteKind.IGNORED,
+        NoteKind.RETAINED_VERB,
+        NoteKind.WANT_OLD,
+        NoteKind.WANT_NOT_MINE,
+        NoteKind.KILL_OLD,
+        NoteKind.FLAGS_OLD,
+        NoteKind.FLAGS_NOT_OURS,
+        NoteKind.CHUNK_BAD,
+    }
+)
+"""Notes that anybody who may publish to this device can cause at will: of each and each topic the first,
+the 10th, the 100th ... in a minute are logged (``count``)."""
 _log = logging.getLogger("fleetdrill.device")
 
 
@@ -84,7 +101,7 @@ class Host:
     """
 
     __slots__ = (
-        "_agent", "_alarm_at", "_bearer_up", "_bench", "_burst", "_kit", "_over", "_performing", "_port", "_queue",
+        "_agent", "_alarm_at", "_bearer_up", "_bench", "_brake", "_burst", "_heard", "_kit", "_over", "_performing", "_port", "_queue",
         "_sense_timer", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "boot_id",
     )  # fmt: skip
 
@@ -103,6 +120,8 @@ class Host:
         self._timer: asyncio.TimerHandle | None = None
         self._sense_timer: asyncio.TimerHandle | None = None
         self._alarm_at: int | None = None
+        self._brake = LogBrake()
+        self._heard = ""
         self._told = kit.sensors.conditions()
         self._bearer_up = kit.sensors.carrier()
         self.boot_id = 0
@@ -187,6 +206,7 @@ class Host:
 
     def _step(self, stimulus: hear.AnyStimulus) -> None:
         assert self._agent is not None, "a stimulus before the boot"
+        self._heard = stimulus.kind if isinstance(stimulus, hear.Arrived) else ""
         for effect in self._agent.handle(stimulus, self._kit.clock.now()):
             try:
                 _PERFORM[type(effect)](self, effect)
@@ -268,7 +288,8 @@ class Host:
         try:
             kind, _ = self._topics.parse(message.topic)
         except BadTopic as error:
-            _log.warning("message=ignored why=%s", error)
+            if count := self._brake.tells("topic", "", self._kit.clock.now()):
+                _log.warning("message=ignored count=%d why=%s", count, error)
             return
         self.stimulate(hear.Arrived(kind, message.payload, message.retain))
 
@@ -389,7 +410,12 @@ class Host:
         _log.warning("act=%s value=%d", effect.action, effect.value)
 
     def _note(self, effect: ask.Note) -> None:
-        _log.info("note=%s a=%d b=%d", effect.kind, effect.a, effect.b)
+        said = f"note={effect.kind} a={effect.a} b={effect.b}"
+        if effect.kind not in _SUSPECT:
+            _log.info(said)
+        elif count := self._brake.tells(effect.kind, self._heard, self._kit.clock.now()):
+            level = logging.WARNING if effect.kind == NoteKind.GARBAGE else logging.INFO
+            _log.log(level, "%s on=%s count=%d", said, self._heard or "-", count)
 
 
 _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {

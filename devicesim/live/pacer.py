@@ -67,13 +67,16 @@ class Pacer:
 
     def tell(self, action: Callable[..., None], *arguments: object) -> None:
         """Call ``action(now, *arguments)`` at the present instant, after what was due before."""
+        kernel = self._kernel
         if self._running:  # an effect of an event came back at once: it is that event's instant
-            action(self._kernel.now, *arguments)
+            action(kernel.now, *arguments)
             return
-        self.catch_up()
-        if self.until is None or self._kernel.now < self.until:
-            action(self._kernel.now, *arguments)
-        self._arm()
+        now = self.catch_up()
+        if self.until is None or now < self.until:
+            action(now, *arguments)
+        queue = kernel.queue
+        if self._handle is None or (queue and queue[0][0] < self._handle_at):
+            self._arm()
 
     def catch_up(self) -> int:
         """Execute a slice of what is due; returns the instant that was reached."""
@@ -81,11 +84,19 @@ class Pacer:
         if self._running:
             return kernel.now
         now = max(self._clock.now(), kernel.now)
-        if self.until is not None:
-            now = min(now, self.until)
-        queue, left = kernel.queue, SLICE_EVENTS_MAX
-        if queue and queue[0][0] < now:
-            self.lag_ns_max = max(self.lag_ns_max, now - queue[0][0])
+        if self.until is not None and now > self.until:
+            now = self.until
+        queue = kernel.queue
+        if queue and queue[0][0] <= now:
+            self._execute(now)
+        else:
+            kernel.run(now)
+        return kernel.now
+
+    def _execute(self, now: int) -> None:
+        kernel, left = self._kernel, SLICE_EVENTS_MAX
+        queue = kernel.queue
+        self.lag_ns_max = max(self.lag_ns_max, now - queue[0][0])
         self._running = True
         try:
             while left and queue and queue[0][0] <= now:
@@ -95,7 +106,6 @@ class Pacer:
                 kernel.run(now)
         finally:
             self._running = False
-        return kernel.now
 
     def _tick(self) -> None:
         self._handle = None

@@ -132,6 +132,7 @@ class LivePath(Path):
 
     __slots__ = (
         "_device",
+        "_down",
         "_pacer",
         "_port",
         "_speed",
@@ -156,6 +157,7 @@ class LivePath(Path):
         no_broker = cast("BrokerHost", None)  # only a virtual connection asks for it
         super().__init__(shop.kernel, shop.ledger, no_broker, parts.link, parts.luck, host)
         self.kernel, self.ledger, self._topics = shop.kernel, shop.ledger, shop.topics
+        self._down = shop.ledger.leg(DOWN)
         self._device, self._pacer, self._speed = parts.identity.device, pacer, speed
         self._tampering = tampering
         self._port: MqttPort = cast("MqttPort", None)
@@ -304,8 +306,9 @@ class LivePath(Path):
         if tamper is not None:
             head = payload[:FRAME_HEADER_BYTES]
             payload = head + tamper(self._device, payload[FRAME_HEADER_BYTES:])
-        self.ledger.opened(DOWN, kind)
-        self.ledger.delivered(DOWN, kind)
+        down = self._down
+        down.opened[kind] += 1
+        down.delivered[kind] += 1
         self.station.on_message(
             now, Message(inbound.topic, payload, inbound.qos, inbound.retain, None, kind)
         )

@@ -31,6 +31,7 @@ from devicesim.report.wording import (
     spaced,
     tally,
     tally_by_kind,
+    venue_sentence,
     verdict_detail,
     verdict_line,
 )  # fmt: skip
@@ -59,6 +60,7 @@ def context(record: RunRecord) -> dict[str, Any]:
         "passed": record.verdict == "passed",
         "verdict": verdict_line(record),
         "detail": verdict_detail(record),
+        "venue": venue_sentence(record.venue),
         "broke": first_failure(record.checks),
         "headline": headline(record),
         "checks": checks(record, clock),

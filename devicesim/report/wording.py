@@ -109,6 +109,12 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def venue_sentence(venue: Venue) -> str:
+    """`venue_line` as a sentence."""
+    line = venue_line(venue)
+    return f"{line[0].upper()}{line[1:]}." if line else ""
+
+
 def venue_line(venue: Venue) -> str:
     """Where a run took place; nothing of virtual time, which is the rule."""
     if venue.mode == "virtual":

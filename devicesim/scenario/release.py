@@ -11,8 +11,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from devicesdk.wire import limits
 from devicesdk.wire.timebase import HOUR, MINUTE
 from devicesim.scenario.errors import Refusal, show
 from devicesim.scenario.fields import (
@@ -24,6 +32,7 @@ from devicesim.scenario.fields import (
     PositiveDuration,
     PositiveShare,
     Share,
+    Size,
     Target,
 )
 from devicesim.scenario.selector import EVERYBODY
@@ -79,6 +88,23 @@ class Bundle(Model):
         description="Directory of the bundle, from the working directory.",
         examples=["models/gauge/1.0.0"],
     )
+    chunk_bytes: Size = Field(
+        default=limits.CHUNK_BYTES_DEFAULT,
+        alias="chunk",
+        description="What devices fetch at a time: a power of two from 256B to 128KiB.",
+        examples=["4KiB"],
+    )
+
+    @field_validator("chunk_bytes")
+    @classmethod
+    def _is_a_chunk(cls, value: int) -> int:
+        fits = limits.CHUNK_BYTES_MIN <= value <= limits.CHUNK_BYTES_MAX
+        if not fits or value & (value - 1):
+            advice = "write `chunk: 4KiB` for a microcontroller, 16KiB otherwise"
+            raise Refusal(
+                "a power of two from 256B to 128KiB", found=f"{value} bytes", advice=advice
+            )
+        return value
 
     @property
     def reference(self) -> str:

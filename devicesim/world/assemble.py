@@ -149,7 +149,9 @@ def assemble(
     )  # fmt: skip
     pool, shelf = InferencePool(), ModelShelf()
     bundles = {
-        name: install(source, keys.targets, gateway.blobs, pool, shelf)
+        name: install(
+            source, keys.targets, gateway.blobs, pool, shelf, scenario.bundle(name).chunk_bytes
+        )
         for name, source in stock.sources.items()
     }
     shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)

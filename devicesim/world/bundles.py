@@ -13,6 +13,7 @@ from devicesdk.bundle.build import build_bundle, whole_mib
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.bundle.trust import Signer
 from devicesdk.inference.source import BundleSource
+from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
 from devicesim.world.device_parts import Model, ModelShelf
 from devicesim.world.inference import InferencePool
 from devicesim.world.places import BlobPlace
@@ -34,10 +35,15 @@ class InstalledBundle(msgspec.Struct, frozen=True):
 
 
 def install(
-    source: BundleSource, signer: Signer, blobs: BlobPlace, pool: InferencePool, shelf: ModelShelf
+    source: BundleSource,
+    signer: Signer,
+    blobs: BlobPlace,
+    pool: InferencePool,
+    shelf: ModelShelf,
+    chunk_bytes: int = CHUNK_BYTES_DEFAULT,
 ) -> InstalledBundle:
     """Sign a bundle, store its blobs, and make its models runnable on devices."""
-    built = build_bundle(source.spec, source.models)
+    built = build_bundle(source.spec, source.models, chunk_bytes)
     manifest = built.manifest
     digest, everything = built.sealed(signer)
     for blob in everything.values():

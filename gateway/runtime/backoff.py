@@ -15,7 +15,8 @@ from typing import Final
 from devicesdk.wire.timebase import MINUTE, SECOND
 
 BASE_NS: Final = SECOND
-CAP_NS: Final = 2 * MINUTE
+CAP_NS: Final = 15 * SECOND
+"""Short: a gateway is one client and no herd, and while it is away no kill reaches anybody."""
 STABLE_NS: Final = MINUTE
 
 

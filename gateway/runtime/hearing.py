@@ -3,13 +3,19 @@
 Decides when the broker counts as up (both connections are), which messages are ours, and what becomes
 of those that had arrived when their connection ended (the broker delivers them again). Leaves out what
 the core makes of a stimulus, and publishing.
+
+Rule: what cannot be a message (a topic that is not ours, a payload that is larger than any message may
+be) is told, counted as kind ``?`` and acknowledged here; it takes no room in the inbox.
 """
 
 from __future__ import annotations
 
 import logging
 
+from devicesdk.aio.clock import Clock
+from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import REFUSED_FROM, Inbound
+from devicesdk.wire import limits as wire
 from devicesdk.wire.errors import BadTopic
 from devicesdk.wire.topics import Topics
 from gateway.config import RuntimeLimits
@@ -28,15 +34,17 @@ class Hearing:
         topics: the tenant's.
         counters: where messages are counted.
         limits: bounds.
+        clock: for telling a flood of nonsense by a few lines.
     """
 
-    __slots__ = ("_counters", "_life", "_limits", "_topics")
+    __slots__ = ("_brake", "_clock", "_counters", "_life", "_limits", "_topics")
 
     def __init__(
-        self, life: Life, topics: Topics, counters: Counters, limits: RuntimeLimits
+        self, life: Life, topics: Topics, counters: Counters, limits: RuntimeLimits, clock: Clock
     ) -> None:
         self._life, self._topics = life, topics
         self._counters, self._limits = counters, limits
+        self._clock, self._brake = clock, LogBrake()
 
     def plane_up(self, plane: Plane) -> None:  # noqa: ARG002 - what counts is that both are
         """A connection is up; the core hears it when both are."""
@@ -69,13 +77,15 @@ class Hearing:
         try:
             kind, device = self._topics.parse(message.topic)
         except BadTopic:
-            self._count("?")
-            if message.packet_id:  # nothing follows from it
-                life.data.port.acknowledge(message.packet_id)
+            self._refuse("topic refused", message)
+            return
+        if len(message.payload) > wire.MESSAGE_BYTES_MAX:
+            self._refuse("payload too large", message)
             return
         self._count(kind)
         if message.packet_id:
-            counters.unacked_in_now += 1
+            life.acks.arrived(message.packet_id, life.data.epoch)
+            counters.unacked_in_now = len(life.acks)
         elif len(life.inbox) >= self._limits.inbox_messages_max:
             counters.inbox_dropped += 1
             return
@@ -96,6 +106,19 @@ class Hearing:
                 return
         life.hear(hear.PubAcked(token))  # a verb on the data connection may be lost
 
+    def _refuse(self, event: str, message: Inbound) -> None:
+        """Tell who sent it (the topic says so) and acknowledge it: nothing follows from it."""
+        self._count("?")
+        count = self._brake.tells(event, message.topic, self._clock.now())
+        if count:
+            say(logging.WARNING, event, topic=message.topic, bytes=len(message.payload),
+                bytes_max=wire.MESSAGE_BYTES_MAX, count=count)  # fmt: skip
+        if message.packet_id:
+            acks, data = self._life.acks, self._life.data
+            acks.arrived(message.packet_id, data.epoch)
+            acks.settle((message.packet_id,), data.port.acknowledge)
+            self._counters.unacked_in_now = len(acks)
+
     def _count(self, kind: str) -> None:
         counts = self._counters.messages_in
         counts[kind] = counts.get(kind, 0) + 1
@@ -104,6 +127,7 @@ class Hearing:
         """The broker delivers again what was not acknowledged on the connection that ended."""
         life = self._life
         life.rounds.clear()
+        life.acks.clear()
         kept = [item for item in life.inbox if not item[1]]
         life.inbox.clear()
         life.inbox.extend(kept)

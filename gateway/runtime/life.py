@@ -17,6 +17,7 @@ from devicesdk.aio.port import Dial
 from gateway.core import effects as ask
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
+from gateway.runtime.acks import Acks
 from gateway.runtime.plane import MakePort, Plane
 from gateway.runtime.rounds import Rounds
 
@@ -65,6 +66,7 @@ class Life:
     __slots__ = (
         "_loop",
         "_timers",
+        "acks",
         "answers",
         "closing",
         "control",
@@ -87,6 +89,7 @@ class Life:
         self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
         self.inbox: deque[tuple[hear.AnyStimulus, int, Answer | None]] = deque()
         """Stimulus, packet id to acknowledge or 0, who asked."""
+        self.acks = Acks()
         self.answers: list[tuple[Answer, Notes]] = []
         """What this turn's commit will answer."""
         self.looks: deque[tuple[Callable[[Gateway], Any], asyncio.Future[Any]]] = deque()

@@ -29,7 +29,8 @@ class KeyValueFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows with its line ends escaped."""
-        words = [_instant(record), record.levelname, record.getMessage()]
+        said = record.getMessage().replace("\n", "\\n")  # other libraries say more than an event
+        words = [_instant(record), record.levelname, said]
         words += [f"{key}={_quoted(value)}" for key, value in _fields(self, record).items()]
         return " ".join(words)
 
@@ -44,13 +45,27 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(head | fields)
 
 
-def to_stream(*, as_json: bool, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Let the gateway's logger write to a stream (standard error by default), and nowhere else."""
+def to_stream(
+    *, as_json: bool, level: str = "INFO", stream: TextIO | None = None
+) -> logging.Handler:
+    """Let the gateway's logger write to a stream (standard error by default), and nowhere else.
+
+    Returns:
+        What writes, for `whole_process`.
+    """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if as_json else KeyValueFormatter())
     LOGGER.handlers[:] = [handler]
     LOGGER.propagate = False
     LOGGER.setLevel(level)
+    return handler
+
+
+def whole_process(handler: logging.Handler, level: str = "INFO") -> None:
+    """Let everybody else in this process write by the same handler: our adapters from `level` on, other
+    libraries from WARNING on. Without it their lines have no form, and break a log of JSON lines."""
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("gateway").setLevel(level)
 
 
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:

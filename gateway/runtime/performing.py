@@ -15,9 +15,14 @@ from math import ceil
 from typing import Final
 
 from devicesdk.aio.clock import WAIT_S_MAX, Clock
+from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import PortFullError
+from devicesdk.wire.errors import Nack
 from devicesdk.wire.topics import FLAGS, KILL, WANT
 from gateway.core import effects as ask
+from gateway.core import notes
+from gateway.core.collect import notes as collect_notes
+from gateway.core.transfers import notes as transfers_notes
 from gateway.ports import Counters, Observer
 from gateway.runtime.life import Life
 from gateway.runtime.logs import LOGGER, say
@@ -26,6 +31,21 @@ from gateway.runtime.plane import Plane
 CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL})
 _TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.")
 """Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
+_SUSPECT_KINDS: Final = frozenset(
+    {notes.BAD_MESSAGE, notes.FULL, collect_notes.MALFORMED, collect_notes.FULL}
+    | {
+        transfers_notes.REFUSED[code]
+        for code in (
+            Nack.INVALID_REQUEST,
+            Nack.UNAUTHORIZED,
+            Nack.RESOURCE_NOT_FOUND,
+            Nack.OFFSET_OUT_OF_BOUNDS,
+            Nack.BLOCK_COUNT_LIMIT_EXCEEDED,
+        )
+    }
+)
+"""Notes of what no device in order says: logged as WARNING with the device as subject, the first, the
+10th, the 100th ... of each device in a minute (`count`)."""
 
 
 class Performer:
@@ -38,11 +58,12 @@ class Performer:
         counters: where messages are counted.
     """
 
-    __slots__ = ("_clock", "_counters", "_life", "_observer")
+    __slots__ = ("_brake", "_clock", "_counters", "_life", "_observer")
 
     def __init__(self, life: Life, observer: Observer, clock: Clock, counters: Counters) -> None:
         self._life, self._observer = life, observer
         self._clock, self._counters = clock, counters
+        self._brake = LogBrake()
 
     def perform(self, effects: list[ask.AnyEffect], now: int) -> None:
         """Everything but rows, in order; stops when the observer ended this life."""
@@ -101,7 +122,13 @@ class Performer:
         return max(1, min(int(WAIT_S_MAX), ceil(clock.wait_s(clock.now() + expiry_ns))))
 
     def _note(self, effect: ask.Note, now: int) -> None:
-        level = logging.INFO if effect.kind.startswith(_TOLD_KINDS) else logging.DEBUG
-        if LOGGER.isEnabledFor(level):
-            say(level, effect.kind, subject=effect.subject, a=effect.a, b=effect.b)
+        if effect.kind in _SUSPECT_KINDS:
+            count = self._brake.tells(effect.kind, effect.subject, now)
+            if count:
+                say(logging.WARNING, effect.kind, subject=effect.subject, a=effect.a, b=effect.b,
+                    count=count)  # fmt: skip
+        else:
+            level = logging.INFO if effect.kind.startswith(_TOLD_KINDS) else logging.DEBUG
+            if LOGGER.isEnabledFor(level):
+                say(level, effect.kind, subject=effect.subject, a=effect.a, b=effect.b)
         self._observer.noted(effect, now)

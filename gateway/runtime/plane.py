@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -55,6 +56,8 @@ class Plane:
         backoff: its delays.
         counters: where connects are counted.
         suback_s_max: patience, real seconds.
+        passing: filters to subscribe with QoS 0: what a broker should not keep for us while we are
+            away, because whoever said it says it again.
     """
 
     def __init__(
@@ -68,10 +71,14 @@ class Plane:
         backoff: Backoff,
         counters: Counters,
         suback_s_max: float,
+        passing: tuple[str, ...] = (),
     ) -> None:
-        self.name, self._dial, self._filters, self._ears = name, dial, filters, ears
+        self.name, self._dial, self._ears = name, dial, ears
         self._clock, self._backoff, self._counters = clock, backoff, counters
         self._suback_s_max = suback_s_max
+        self._wishes = tuple(wish for wish in ((filters, 1), (passing, 0)) if wish[0])
+        self._asked: deque[tuple[str, ...]] = deque()
+        """Filters of the SUBSCRIBEs that were not answered yet; answers come in order."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._open = False
@@ -111,12 +118,14 @@ class Plane:
         self._since_ns = self._clock.now()
         self._counters.connects += 1
         self.session_present = granted.session_present
-        if not self._filters or (self._subscribed and granted.session_present):
+        if not self._wishes or (self._subscribed and granted.session_present):
             self._is_up()
             return
         self._subscribed = False
         self._arm(self._suback_s_max, lambda: self.give_up("no SUBACK in time"))
-        self.port.subscribe(self._filters, 1)
+        self._asked = deque(filters for filters, _ in self._wishes)
+        for filters, qos in self._wishes:
+            self.port.subscribe(filters, qos)
 
     def on_connect_failed(self, reason: str) -> None:
         """Listener: try again later."""
@@ -129,18 +138,22 @@ class Plane:
 
     def on_suback(self, codes: tuple[int, ...]) -> None:
         """Listener: every filter must have been granted."""
+        if not self._asked:
+            return
+        asked = self._asked.popleft()
         refused = [
             f"{name} ({code:#04x})"
-            for name, code in zip(self._filters, codes, strict=False)
+            for name, code in zip(asked, codes, strict=False)
             if code >= REFUSED_FROM
         ]
-        if refused or len(codes) != len(self._filters):
+        if refused or len(codes) != len(asked):
             say(logging.ERROR, "subscription refused", plane=self.name, filters=" ".join(refused),
                 hint="the broker's ACL must let the gateway read them")  # fmt: skip
             self.give_up("subscription refused")
             return
-        self._subscribed = True
-        self._is_up()
+        if not self._asked:
+            self._subscribed = True
+            self._is_up()
 
     def on_puback(self, token: int, code: int) -> None:
         """Listener: an acknowledgement, or a refusal."""
@@ -164,6 +177,7 @@ class Plane:
 
     def _lost(self, reason: str) -> None:
         was_up, self.up = self.up, False
+        self._asked.clear()
         self._counters.disconnects += 1
         self._backoff.ended(self._clock.now() - self._since_ns)
         self._retry("disconnected", reason)

@@ -7,9 +7,10 @@ process is set up (serve.py).
 Theory of operation. Whatever happens lands in the inbox. A *turn* takes what is there, at most
 `batch_messages_max`, hands it to the core, makes all rows that the core asked for durable in one commit
 on the storage thread, and only then publishes, sends rounds, acknowledges the turn's messages to the
-broker and answers operators. While a commit runs the loop goes on reading sockets, so the next turn
+broker (in the order in which they came: acks.py) and answers operators. While a commit runs the loop goes on reading sockets, so the next turn
 is as large as the disk is slow: a group commit without a timer. Telemetry alone waits for a timer or
-a count, because nobody waits for its acknowledgement; `checkpoint` makes it durable.
+a count, because nobody waits for its acknowledgement, unless others do that came after it; `checkpoint`
+makes it durable.
 
 Rules: nothing outward happens before the rows it depends on are durable; a message is acknowledged
 after the commit of what follows from it, on the connection it came by or never; questions are
@@ -27,7 +28,7 @@ from typing import Any, Final, TypeVar
 
 from devicesdk.aio.clock import Clock
 from devicesdk.wire.errors import ProtocolError
-from devicesdk.wire.topics import TEL, UPLINK_KINDS, Topics
+from devicesdk.wire.topics import GET, TEL, UPLINK_KINDS, Topics
 from gateway.config import RuntimeLimits
 from gateway.core import effects as ask
 from gateway.core import rows
@@ -166,15 +167,18 @@ class Runtime:
 
     def _new_life(self) -> Life:
         life, limits, ports = Life(), self._limits, self._ports
-        ears = Hearing(life, self.topics, self.counters, limits)
-        everything = tuple(self.topics.every_device(kind) for kind in UPLINK_KINDS)
+        ears = Hearing(life, self.topics, self.counters, limits, self._clock)
+        kept = tuple(self.topics.every_device(kind) for kind in UPLINK_KINDS if kind != GET)
+        # Kept for a gateway that is away, chunk requests would be answered when their devices have
+        # long asked again: the same bytes twice.
+        passing = (self.topics.every_device(GET),)
         life.control = Plane(
             "control", ports.control, ports.control_dial(), (), ears, self._clock,
             Backoff(self._seed, "control"), self.counters, limits.suback_s_max,
         )  # fmt: skip
         life.data = Plane(
-            "data", ports.data, ports.data_dial(), everything, ears, self._clock,
-            Backoff(self._seed, "data"), self.counters, limits.suback_s_max,
+            "data", ports.data, ports.data_dial(), kept, ears, self._clock,
+            Backoff(self._seed, "data"), self.counters, limits.suback_s_max, passing,
         )  # fmt: skip
         life.rounds = Rounds(
             life.data, self._blobs, self.topics, self.counters, limits, self._hasher
@@ -380,14 +384,10 @@ class Runtime:
 
     def _acknowledge(self, life: Life, acks: list[int], epoch: int) -> None:
         """Acknowledge to the broker, unless the connection of these packet ids is gone."""
-        data, done = life.data, 0
-        if data.epoch != epoch or not data.up:
-            return
-        for packet_id in acks:
-            if packet_id:
-                data.port.acknowledge(packet_id)
-                done += 1
-        self.counters.unacked_in_now -= done
+        data = life.data
+        if data.epoch == epoch:  # up or not yet: messages may come ahead of the SUBACK
+            life.acks.settle(acks, data.port.acknowledge)
+            self.counters.unacked_in_now = len(life.acks)
 
     def _answer(self, life: Life) -> None:
         """Answer those whose mutation is durable, and those who only look."""
@@ -412,6 +412,8 @@ class Runtime:
             life.arm("deadline", due[0], self._clock.wait_s(due[0]), life.wake.set)
         if not life.group:
             life.disarm("group")
+        elif life.acks.held:
+            life.arm("group", 1, self._limits.held_acks_s, lambda: self._group_is_due(life))
         elif not life.armed("group"):
             life.arm("group", 0, self._limits.group_commit_s, lambda: self._group_is_due(life))
 

@@ -87,8 +87,6 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         certificates = Path(config.broker.certificates) if config.broker.certificates else None
         broker = await open_broker(config.broker.url, state / "broker", certificates=certificates)
         stack.push_async_callback(broker.stop)
-        for lack in broker.lacks:
-            say(logging.WARNING, "broker lacks", broker=broker.name, what=lack)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags),
             storage,

@@ -15,10 +15,13 @@ QUEUE_MAX, INFLIGHT_MAX, PACKET_BYTES_MAX = 3, 20, 2_000
 Logs = dict[str, list[str]]
 
 
-def spell(topic: str, payload: bytes, qos: int, retain: bool, dup: bool) -> str:
+def spell(
+    topic: str, payload: bytes, qos: int, retain: bool, dup: bool, expires: bool = False
+) -> str:
     text = payload.decode()
     text = text if len(text) <= 20 else f"{len(text)} bytes"
-    return f"{topic}={text} q{qos}" + (" retain" if retain else "") + (" dup" if dup else "")
+    flags = (" retain" if retain else "") + (" dup" if dup else "")
+    return f"{topic}={text} q{qos}" + flags + (" expires" if expires else "")
 
 
 class MemoryClient:
@@ -34,7 +37,8 @@ class MemoryClient:
 
     def deliver(self, now: int, packet_id: int, message: Message, dup: bool) -> None:
         qos = 1 if packet_id else 0
-        self.log.append(spell(message.topic, message.payload, qos, message.retain, dup))
+        expires = message.expires_at_ns is not None
+        self.log.append(spell(message.topic, message.payload, qos, message.retain, dup, expires))
         if packet_id:
             self.unacked.append(packet_id)
 
@@ -46,13 +50,13 @@ class MemoryClient:
 class MemoryStage:
     """The verbs on the in-memory broker; time is a number."""
 
-    def __init__(self) -> None:
+    def __init__(self, queue_max: int = QUEUE_MAX) -> None:
         self.logs: Logs = {}
         self.clients: dict[str, MemoryClient] = {}
         self.now = 0
         self.ledger = Ledger()
         limits = BrokerLimits(
-            queue_messages_max=QUEUE_MAX,
+            queue_messages_max=queue_max,
             inflight_max=INFLIGHT_MAX,
             packet_bytes_max=PACKET_BYTES_MAX,
         )
@@ -120,8 +124,9 @@ class MemoryStage:
 
     def ack(self, name: str, count: int = 1) -> None:
         client = self.clients[name]
-        for _ in range(count):
-            self.broker.puback(self.now, name, client.unacked.pop(0))
+        given, client.unacked = client.unacked[:count], client.unacked[count:]
+        for packet_id in given:
+            self.broker.puback(self.now, name, packet_id)
         self.settle()
 
     def drop(self, name: str) -> None:
@@ -129,9 +134,10 @@ class MemoryStage:
         self.broker.connection_lost(self.now, name, ReasonCode.UNSPECIFIED_ERROR)
         self.settle()
 
-    def disconnect(self, name: str, send_will: bool = False) -> None:
+    def disconnect(self, name: str, send_will: bool = False, expiry_s: int | None = None) -> None:
         self.clients.pop(name).open = False
-        self.broker.disconnect(self.now, name, send_will=send_will)
+        expiry_ns = None if expiry_s is None else expiry_s * SECOND
+        self.broker.disconnect(self.now, name, send_will=send_will, session_expiry_ns=expiry_ns)
         self.settle()
 
     def until(self, name: str, lines: int) -> None:

@@ -1,4 +1,4 @@
-"""The contract's verbs on a real mosquitto, through paho-mqtt.
+"""The contract's verbs on a real mosquitto, through one of two MQTT libraries.
 
 Nothing runs behind a script's back: clients are read by hand, and a verb returns when every client
 has read whatever the broker wrote to it (`MosquittoStage.settle`).
@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import paho.mqtt.client as paho
+import mqtt5
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.contract.memory_stage import INFLIGHT_MAX, PACKET_BYTES_MAX, QUEUE_MAX, Logs, spell
+from tests.contract.memory_stage import INFLIGHT_MAX, PACKET_BYTES_MAX, QUEUE_MAX, Logs
+from tests.contract.paho_client import PahoClient
+from tests.contract.socket_client import SocketClient, Wish
 
 PATIENCE_S = 10.0
 CONFIG = """\
@@ -68,88 +67,81 @@ class Mosquitto:
         binary = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
         if binary is None:
             pytest.fail("expected the broker mosquitto, found none: apt-get install mosquitto")
-        self.process = subprocess.Popen([binary, "-c", self.config], stderr=subprocess.PIPE)
-        said = []
-        for line in self.process.stderr:
-            said.append(line.decode())
-            if "running" in said[-1]:
-                return
-        pytest.fail(f"expected mosquitto to start, found that it ended and said: {said}")
+        with (self.folder / "mosquitto.log").open("ab") as log:
+            self.process = subprocess.Popen([binary, "-c", self.config], stderr=log)
+        self.await_answer()
+
+    def await_answer(self) -> None:
+        """Wait for a first CONNACK: a mosquitto that says it runs may still ignore SIGTERM."""
+        hello = mqtt5.ConnectPacket("first", clean_start=True).write()
+        give_up = time.monotonic() + PATIENCE_S  # noqa: TID251 - a real broker has a real clock
+        while time.monotonic() < give_up and self.process.poll() is None:  # noqa: TID251
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as line:
+                    line.sendall(hello)
+                    if line.recv(1):
+                        return
+            except ConnectionRefusedError:
+                time.sleep(0.002)  # noqa: TID251
+        said = (self.folder / "mosquitto.log").read_text()
+        self.process.kill()
+        pytest.fail(f"expected mosquitto to start and answer, found that it said: {said}")
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE_S)
-        self.process.stderr.close()
 
     def restart(self, lose_sessions: bool) -> None:
-        self.stop()
+        """Crash, with what is on disk up to date or gone; an orderly stop would publish wills."""
+        if not lose_sessions:
+            self.save()
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
         if lose_sessions:
-            (self.folder / "mosquitto.db").unlink()
+            self.database.unlink(missing_ok=True)
         self.start()
 
+    @property
+    def database(self) -> Path:
+        return self.folder / "mosquitto.db"
 
-class SocketClient:
-    """One paho client, read by hand so that nothing runs behind the script's back."""
+    def save(self) -> None:
+        """Have the state written now: a new file takes the place of the old one."""
+        before = self.version()
+        self.process.send_signal(signal.SIGUSR1)
+        give_up = time.monotonic() + PATIENCE_S  # noqa: TID251 - a real broker has a real clock
+        while self.version() == before:
+            assert time.monotonic() < give_up, "mosquitto did not save its state"  # noqa: TID251
+            time.sleep(0.001)  # noqa: TID251
 
-    def __init__(self, stage: MosquittoStage, name: str, log: list[str], auto_ack: bool) -> None:
-        self.stage, self.name, self.log, self.auto_ack = stage, name, log, auto_ack
-        self.unacked: list[int] = []
-        self.answers = 0
-        self.fences = 0
-        self.awaits_puback = False
-        self.open = True
-        mqtt = self.mqtt = paho.Client(
-            paho.CallbackAPIVersion.VERSION2,
-            client_id=stage.prefix + name,
-            protocol=paho.MQTTv5,
-            manual_ack=True,
-            reconnect_on_failure=False,
-        )
-        mqtt.on_connect = self.on_connect
-        mqtt.on_disconnect = self.on_disconnect
-        mqtt.on_message = self.on_message
-        mqtt.on_subscribe = lambda *a: self.answer("suback " + ",".join(hex(c.value) for c in a[3]))
-        mqtt.on_unsubscribe = lambda *a: self.on_unsubscribe(a[3])
-        mqtt.on_publish = lambda *a: self.on_puback(a[3])
-
-    def answer(self, line: str) -> None:
-        self.log.append(line)
-        self.answers += 1
-
-    def on_connect(self, _c, _u, flags, code, _p) -> None:
-        state = "" if code.value else (" present" if flags.session_present else " new")
-        self.answer(f"connack {code.value:#x}{state}".replace("0x0", "0"))
-
-    def on_disconnect(self, _c, _u, flags, code, _p) -> None:
-        if self.open:
-            said = f"{code.value:#x}" if flags.is_disconnect_packet_from_server else "eof"
-            self.log.append(f"closed {said}")
-            self.open = False
-
-    def on_unsubscribe(self, codes) -> None:
-        if self.fences:
-            self.fences -= 1
-        else:
-            self.answer("unsuback " + ",".join(hex(code.value) for code in codes))
-
-    def on_puback(self, code) -> None:
-        if self.awaits_puback:  # paho calls this also when a QoS 0 message has left
-            self.answer(f"puback {code.value:#x}")
-
-    def on_message(self, _c, _u, message) -> None:
-        topic = message.topic.removeprefix(self.stage.prefix)
-        self.log.append(spell(topic, message.payload, message.qos, message.retain, message.dup))
-        if message.qos and self.auto_ack:
-            self.mqtt.ack(message.mid, message.qos)
-        elif message.qos:
-            self.unacked.append(message.mid)
+    def version(self) -> tuple[int, int] | None:
+        try:
+            found = self.database.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
 
 class MosquittoStage:
-    """The verbs on mosquitto; names and topics carry the script's prefix."""
+    """The verbs on mosquitto.
 
-    def __init__(self, server: Mosquitto, prefix: str) -> None:
-        self.server, self.prefix = server, prefix + "/"
+    Args:
+        server: the broker.
+        title: comes before each client identifier, so that scripts may share a broker.
+        library: the MQTT client.
+        at_root: leave topics as the script names them, for a script that is alone on the broker;
+            else they carry the title too, as their first level or, after $, in it.
+    """
+
+    def __init__(
+        self,
+        server: Mosquitto,
+        title: str,
+        library: type[SocketClient] = PahoClient,
+        at_root: bool = False,
+    ) -> None:
+        self.server, self.title, self.library = server, title, library
+        self.prefix, self.dollar = ("", "$") if at_root else (f"{title}/", f"${title}-")
         self.logs: Logs = {}
         self.clients: dict[str, SocketClient] = {}
 
@@ -164,17 +156,11 @@ class MosquittoStage:
         auto_ack: bool = True,
     ) -> None:
         old = self.clients.get(name)
-        client = SocketClient(self, name, self.logs.setdefault(name, []), auto_ack)
-        wishes = Properties(PacketTypes.CONNECT)
-        wishes.SessionExpiryInterval = int(expiry_s)
-        wishes.ReceiveMaximum = receive_max
-        if packet_max is not None:
-            wishes.MaximumPacketSize = packet_max
+        log = self.logs.setdefault(name, [])
+        client = self.library(f"{self.title}/{name}", self.bare, log, auto_ack)
         if will is not None:
-            after = Properties(PacketTypes.WILLMESSAGE)
-            after.WillDelayInterval = will[4]
-            client.mqtt.will_set(self.prefix + will[0], *will[1:4], properties=after)
-        client.mqtt.connect("127.0.0.1", self.server.port, clean_start=clean, properties=wishes)
+            will = (self.scope(will[0]), *will[1:])
+        client.start(self.server.port, Wish(clean, int(expiry_s), receive_max, packet_max, will))
         if old is not None:
             self.pump(lambda: not old.open, "the old connection to end")
         self.clients[name] = client
@@ -182,12 +168,13 @@ class MosquittoStage:
 
     def subscribe(self, name: str, *filters: tuple[str, int]) -> None:
         client = self.clients[name]
-        wishes = [(self.scope(f), paho.SubscribeOptions(qos=qos)) for f, qos in filters]
-        self.ask(client, lambda: client.mqtt.subscribe(wishes))
+        wishes = [(self.scope(topic_filter), qos) for topic_filter, qos in filters]
+        self.ask(client, lambda: client.subscribe(wishes))
 
     def unsubscribe(self, name: str, *filters: str) -> None:
         client = self.clients[name]
-        self.ask(client, lambda: client.mqtt.unsubscribe([self.scope(f) for f in filters]))
+        wishes = [self.scope(topic_filter) for topic_filter in filters]
+        self.ask(client, lambda: client.unsubscribe(wishes))
 
     def publish(
         self,
@@ -199,15 +186,9 @@ class MosquittoStage:
         expiry_s: int | None = None,
     ) -> None:
         client = self.clients[name]
-        after = Properties(PacketTypes.PUBLISH)
-        if expiry_s is not None:
-            after.MessageExpiryInterval = expiry_s
-        topic = self.prefix + topic
-
-        client.awaits_puback = bool(qos)
 
         def send() -> None:
-            client.mqtt.publish(topic, text, qos, retain, properties=after)
+            client.publish(self.scope(topic), text, qos, retain, expiry_s)
 
         if qos:
             self.ask(client, send)
@@ -217,27 +198,28 @@ class MosquittoStage:
 
     def ack(self, name: str, count: int = 1) -> None:
         client = self.clients[name]
-        for _ in range(count):
-            client.mqtt.ack(client.unacked.pop(0), 1)
+        given, client.unacked = client.unacked[:count], client.unacked[count:]
+        for packet_id in given:
+            client.send_puback(packet_id)
         self.settle()
 
     def drop(self, name: str) -> None:
         client = self.clients.pop(name)
         client.open = False
-        with client.mqtt.socket().dup() as line:
+        with client.line().dup() as line:
             line.shutdown(socket.SHUT_WR)
             self.await_end(line)
-        client.mqtt.loop_read()
+        client.read()
 
-    def disconnect(self, name: str, send_will: bool = False) -> None:
+    def disconnect(self, name: str, send_will: bool = False, expiry_s: int | None = None) -> None:
         client = self.clients.pop(name)
-        code = ReasonCode(PacketTypes.DISCONNECT, identifier=4 if send_will else 0)
         client.open = False
-        with (
-            client.mqtt.socket().dup() as line
-        ):  # paho closes its own without waiting for the broker
-            client.mqtt.disconnect(reasoncode=code)
+        # paho closes its own socket without waiting for the broker.
+        with client.line().dup() as line:
+            client.send_disconnect(4 if send_will else 0, expiry_s)
             self.await_end(line)
+        if client.line() is not None:
+            client.read()
 
     def await_end(self, line: socket.socket) -> None:
         """Wait until the broker closed its side, so that what follows comes after the will."""
@@ -266,7 +248,7 @@ class MosquittoStage:
             for client in self.clients.values():
                 if client.open:
                     client.fences += 1
-                    client.mqtt.unsubscribe(self.prefix + "fence/without/subscription")
+                    client.send_fence()
             self.pump(
                 lambda: not any(c.open and c.fences for c in self.clients.values()), "the fences"
             )
@@ -276,7 +258,9 @@ class MosquittoStage:
         if not client.answers:
             before = 0
         send()
-        self.pump(lambda: client.answers > before or not client.open, f"{client.name}'s answer")
+        self.pump(
+            lambda: client.answers > before or not client.open, f"the answer to {client.client_id}"
+        )
         self.settle()
 
     def pump(self, done: Callable[[], bool], what: str) -> None:
@@ -287,21 +271,33 @@ class MosquittoStage:
             self.turn(0.1)
 
     def turn(self, patience_s: float) -> None:
-        clients = {c.mqtt.socket(): c for c in self.clients.values() if c.mqtt.socket()}
-        wanting = [sock for sock, client in clients.items() if client.mqtt.want_write()]
+        clients = {c.line(): c for c in self.clients.values() if c.line() is not None}
+        wanting = [line for line, client in clients.items() if client.wants_write()]
         readable, writable, _ = select.select(list(clients), wanting, [], patience_s)
-        for sock in writable:
-            clients[sock].mqtt.loop_write()
-        for sock in readable:
-            clients[sock].mqtt.loop_read()
+        for line in writable:
+            clients[line].write()
+        for line in readable:
+            clients[line].read()
 
     def scope(self, name: str) -> str:
-        if not name.startswith("$share/"):
-            return self.prefix + name
-        _, group, rest = name.split("/", 2)
-        return f"$share/{self.prefix[:-1]}-{group}/{self.prefix}{rest}"
+        if name.startswith("$share/"):
+            _, group, rest = name.split("/", 2)
+            return f"$share/{self.title}-{group}/{self.scope(rest)}"
+        return self.dollar + name[1:] if name.startswith("$") else self.prefix + name
+
+    def bare(self, topic: str) -> str:
+        if topic.startswith(self.dollar):
+            return "$" + topic.removeprefix(self.dollar)
+        return topic.removeprefix(self.prefix)
 
     def close(self) -> None:
         for name in list(self.clients):
             if self.clients[name].open:
                 self.disconnect(name)
+
+    def abandon(self) -> None:
+        """Close every socket without a word, whatever state it is in."""
+        for client in self.clients.values():
+            if client.line() is not None:
+                client.line().close()
+        self.clients.clear()

@@ -261,8 +261,10 @@ class Relay:
         self._thawed.clear()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            await self._thawed.wait()
+        data = b"first"
+        while data:
+            data = await reader.read(65_536)
+            await self._thawed.wait()  # a frozen path does not tell of an end either
             writer.write(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

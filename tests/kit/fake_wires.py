@@ -52,7 +52,7 @@ class Wire:
             self.ears.on_connected(Granted(session_present=self.session_present))
 
     def subscribe(self, filters: tuple[str, ...], qos: int = 1) -> None:
-        self.log.append(("subscribe", self.name, filters))
+        self.log.append(("subscribe", self.name, filters, qos))
         codes = self.subacks.pop(0) if self.subacks else (qos,) * len(filters)
         if codes is not None:
             self.loop.call_soon(self.ears.on_suback, codes)

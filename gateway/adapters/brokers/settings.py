@@ -25,7 +25,8 @@ PACKET_BYTES_MAX: Final = 262_144
 """Twice the largest chunk (128 KiB), so that no protocol message comes near."""
 SESSION_EXPIRY: Final = "14d"
 AUTOSAVE_CHANGES: Final = 100
-"""Changes between saves: with 100 no acknowledged message was lost to ``kill -9``."""
+"""Changes between saves, and what ``kill -9`` may cost of acknowledged ones: mosquitto acknowledges
+before it saves. The gateway says again what it must not lose. With 1 every change writes everything."""
 
 
 class ServerTls(msgspec.Struct, frozen=True, kw_only=True):

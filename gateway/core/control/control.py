@@ -235,9 +235,11 @@ class Control:
     def _broker_up(self, session_present: bool, out: Batch) -> None:  # noqa: FBT001 - the stimulus' only fact
         twins = self._twins.by_name
         open_wants = [name for name, twin in twins.items() if twin.wants_open()]
+        # A broker may come back with an older state, our session in it: it saves less often than it
+        # acknowledges. Kill list and flags are few and said again each time (before `up`, which puts
+        # kills first); a want that is missing shows in its device's report.
+        self._flags.republish(out)
         if not session_present:
-            # The broker may have lost what it retained, too. Before `up`, which puts kills first.
-            self._flags.republish(out)
             self._republish = deque(open_wants)
         self._up = True
         self._outbox.up(out)

@@ -136,6 +136,13 @@ class Offers:
         """Publish a want again as it is: the broker may have lost it."""
         self._publish(twin, out)
 
+    def missed(self, twin: Twin, out: Batch) -> None:
+        """The device reports that it has not seen its newest want. One that the broker took may be on
+        its way, or lost by a broker that came back with an older state: say it once more."""
+        topic = self._topics.device(twin.name, topics.WANT)
+        if twin.wants_open() and not self._outbox.holds(topic):
+            self._publish(twin, out)
+
     def grant(self, twin: Twin, out: Batch) -> None:
         """Let a device fetch what its newest want may need."""
         desired = twin.desired

@@ -58,6 +58,10 @@ class Outbox:
         """How many retained payloads the broker has not taken yet."""
         return len(self._rows)
 
+    def holds(self, topic: str) -> bool:
+        """Whether the broker has not taken what `topic` shall hold."""
+        return topic in self._rows
+
     @property
     def in_flight(self) -> int:
         """How many publishes are unacknowledged."""

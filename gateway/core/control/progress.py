@@ -65,6 +65,8 @@ class Progress:
             self._offers.reissue(twin, out)
         elif reported.generation == desired.generation:
             self._read(twin, reported.state, reported.reason, out, fresh=True)
+        else:
+            self._offers.missed(twin, out)
 
     def event(self, twin: Twin, event: Event, out: Batch) -> None:
         """Take in one event of a device: a transition of its update, or an alarm."""

@@ -6,7 +6,7 @@ import pytest
 
 from devicesdk.agent.agent import Agent, BrokenAgent
 from devicesdk.agent.config import AgentConfig
-from devicesdk.agent.effects import Activate, Connect, Disconnect, Publish, Save
+from devicesdk.agent.effects import Activate, Connect, Disconnect, Publish, RunModel, Save
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.stimuli import (
     Arrived,
@@ -33,6 +33,7 @@ from tests_kit.agent_rig import (
     acknowledge,
     connect,
     fetch,
+    frames_ran,
     identity_of,
     kill_of,
     sent,
@@ -80,6 +81,20 @@ def test_the_deadline_names_its_reason():
     assert chart.machine.deadline()[1] in ("download", "work")
     chart = connect(agents.boot())
     assert chart.machine.deadline()[1] in ("outbox", "work")
+
+
+def test_a_host_that_knows_of_the_acknowledgement_needs_no_timer_for_a_window():
+    chart = Agents(OLD).online()
+    acknowledge(chart)
+    while not any(isinstance(effect, RunModel) for effect in chart.left):
+        chart >> DUE
+    chart >> frames_ran(chart.found(Asks(RunModel)).burst)
+    due, why = chart.machine.deadline()
+    assert why == "outbox"
+    assert chart.machine.deadline(acked_by=due + 1) == (due, "outbox"), "it comes too late"
+    assert chart.machine.deadline(acked_by=due) is None
+    acknowledge(chart)
+    assert chart.machine.deadline() is None
 
 
 def test_nothing_to_do_means_no_deadline():

@@ -45,6 +45,33 @@ def test_a_window_goes_out_at_once():
     outbox.validate()
 
 
+def test_it_is_content_while_one_window_flies_and_nothing_waits_for_its_place():
+    outbox, shared = _outbox()
+    assert not outbox.content, "nothing is in flight"
+    outbox.window(b"w1", 0)
+    assert outbox.content
+    outbox.window(b"w2", 0)
+    assert not outbox.content, "two are in flight"
+    outbox.window(b"w3", 0)
+    first, second = _published(shared)
+    outbox.acked(first.token, 1)
+    outbox.acked(second.token, 1)
+    assert outbox.content
+    shared.online = False
+    outbox.window(b"w4", 2)
+    assert not outbox.content, "one waits"
+
+
+def test_it_is_not_content_while_state_or_an_event_flies_for_they_are_acted_upon():
+    outbox, _ = _outbox()
+    outbox.retained("have", b"state", 0)
+    assert not outbox.content
+    outbox, _ = _outbox()
+    outbox.event("alarm")
+    outbox.flush(0)
+    assert not outbox.content
+
+
 def test_no_more_than_the_bound_is_in_flight_and_acks_let_the_next_go():
     outbox, shared = _outbox()
     for number in range(4):

@@ -1,6 +1,7 @@
 import pytest
 
 from devicesdk.wire import limits
+from devicesdk.wire import topics as topics_module
 from devicesdk.wire.errors import BadTopic
 from devicesdk.wire.topics import DEVICE_KINDS, Topics, check_device_id
 
@@ -11,6 +12,16 @@ def test_every_topic_parses_back_to_its_kind_and_device():
         assert topics.parse(topics.device("kiosk-0001", kind)) == (kind, "kiosk-0001")
     assert topics.parse(topics.kill) == ("kill", "")
     assert topics.parse(topics.flags("eu")) == ("flags", "eu")
+
+
+def test_what_was_parsed_is_remembered_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(topics_module, "PARSED_TOPICS_MAX", 3)
+    topics = Topics("fd/acme")
+    for turn in range(2):
+        for number in range(8):
+            topic = topics.device(f"d{number}", "tel")
+            assert topics.parse(topic) == ("tel", f"d{number}"), f"in turn {turn}"
+    assert len(topics._parsed) <= 3
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 
 import pytest
@@ -161,6 +162,20 @@ async def test_a_close_on_a_clear_path_is_heard_at_the_other_end():
         await b.until(lambda: len(b.echo.open) == 2)
         b.echo.open[1].close()
         assert await asyncio.wait_for(reader2.read(), PATIENCE_S) == b""
+
+
+async def test_what_a_device_says_to_a_dead_broker_does_not_hide_its_death():
+    """A message that is on its way when the broker dies is held for nobody: the device must be told."""
+    async with bench() as b:
+        reader, writer = await b.dial()
+        writer.write(b"hello")
+        assert await read(reader, 5) == b"hello"
+        b.road.delay = 50 * MS
+        writer.write(b"said to nobody")
+        b.echo.open[0].transport.abort()
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        writer.close()
 
 
 async def test_a_reset_ends_both():

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from devicesim.report.figures import Clock
-from devicesim.report.record import CheckRow
+from devicesim.report.figures import Clock, duration
+from devicesim.report.record import CheckRow, Venue
 from devicesim.report.wording import (
     cause_sentence,
     check_count,
     check_story,
     tally,
     tally_by_kind,
+    venue_line,
+    venue_sentence,
     verdict_detail,
     verdict_line,
 )
@@ -77,3 +79,15 @@ def test_each_cause_of_the_ledger_is_explained() -> None:
     for cause in DropCause:
         assert cause_sentence(cause.value) == cause.sentence
     assert cause_sentence("gremlins") == ""
+
+
+def test_a_live_run_says_where_and_how_fast_and_what_it_was_given():
+    assert venue_line(Venue()) == "" == venue_sentence(Venue())
+    live = Venue("real", 60.0, "mosquitto 2.0.11", ["nothing"], 30.0, 12.0)
+    line = venue_line(live)
+    for part in (
+        "60 times the wall clock", f"{duration(12.0)} behind", f"{duration(30.0)} more",
+        "mosquitto 2.0.11", "it lacks nothing",
+    ):  # fmt: skip
+        assert part in line
+    assert venue_sentence(live) == "R" + line[1:] + "."

@@ -6,7 +6,7 @@ import pytest
 
 from devicesdk.wire import codec
 from devicesdk.wire.errors import Nack
-from devicesdk.wire.messages import Control, ControlVerb, Get
+from devicesdk.wire.messages import Control, ControlVerb, Get, Telemetry
 from devicesdk.wire.messages import UpdateState as S
 from gateway.core import internal
 from gateway.core.effects import Persist, Publish, SendRound
@@ -79,6 +79,18 @@ def test_the_nearest_deadline_of_all_machines():
     assert due[1].startswith("transfers")
     chart.now = due[0]
     chart >> DeadlineReached() >> BrokerDown("gone")
+
+
+def test_telemetry_leaves_the_deadlines_of_the_other_machines_as_they_were():
+    chart = Chart.with_fleet(1)
+    chart >> CreateRollout(plan(waves=(1.0,))) >> get()
+    for seq in range(1, 4):
+        window = Telemetry(boot_id=1, seq=seq, bundle=digest_of("gauge@1.0.0")[:8], frames=1)
+        chart >> Arrived("tel", "d000", codec.encode(window))
+        remembered = chart.machine.deadline()
+        chart.machine._due_known = False
+        assert chart.machine.deadline() == remembered, f"after window {seq}"
+    assert chart.machine.collect.overview().counters.received == 3
 
 
 def test_tables_are_told_apart_by_machine():

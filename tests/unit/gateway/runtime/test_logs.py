@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 
 import pytest
 
@@ -49,3 +50,24 @@ def test_a_traceback_stays_on_the_line(stream):
         logs.LOGGER.critical("failed", exc_info=True)
     (line,) = stream.getvalue().splitlines()
     assert "KeyError: 'lost'" in line
+
+
+def test_what_others_in_the_process_say_has_the_same_form_on_one_line(stream):
+    handler = logs.to_stream(as_json=False, stream=stream)
+    root, adapters = logging.getLogger(), logging.getLogger("gateway")
+    before = adapters.level
+    logs.whole_process(handler)
+    try:
+        logging.getLogger("gateway.adapters.brokers.find").info("broker: %s", "x")
+        logging.getLogger("asyncio").error("Task exception was never retrieved\nfuture: y")
+        logging.getLogger("sqlalchemy.engine").info("SELECT 1")
+        logs.say(20, "connected", plane="data")
+    finally:
+        root.removeHandler(handler)
+        adapters.setLevel(before)
+    said = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()]
+    assert said == [
+        "INFO broker: x",
+        "ERROR Task exception was never retrieved\\nfuture: y",
+        "INFO connected plane=data",
+    ]

@@ -121,6 +121,28 @@ async def test_telemetry_is_committed_and_acknowledged_by_the_group(stage):
     assert not stage.runtime.counters.unacked_in_now
 
 
+async def test_acknowledgements_keep_the_order_of_arrival_and_telemetry_hurries_for_others():
+    stage = Stage(limits=RuntimeLimits(group_commit_s=60.0))
+    await stage.up()
+    stage.clear()
+    stage.wires.data.deliver(TEL, codec.encode(telemetry(seq=1)))
+    stage.have(1)
+    stage.wires.data.deliver("fd/main/d/not an id/have", b"")
+    await until(lambda: len(stage.words("ack")) == 3, "three acknowledgements")
+    assert stage.words("ack") == [("ack", 1), ("ack", 2), ("ack", 3)]
+    assert not stage.runtime.counters.unacked_in_now
+    stage.runtime.close()
+
+
+async def test_what_comes_ahead_of_the_suback_is_acknowledged(stage):
+    stage.wires.data.subacks = [None, None]
+    stage.clear()
+    stage.wires.data.lose()
+    await until(lambda: stage.words("subscribe"), "the next connection")
+    stage.have(1)
+    await until(lambda: stage.words("ack") == [("ack", 1)], "the acknowledgement")
+
+
 async def test_a_packet_id_of_a_lost_connection_is_not_acknowledged_on_the_next(stage):
     stage.storage.gate.clear()
     stage.have(1)
@@ -345,7 +367,7 @@ async def test_stop_waits_for_acknowledgements_but_not_for_ever():
 async def test_the_core_hears_of_the_broker_when_both_connections_are_up_and_subscribed():
     stage = Stage()
     await stage.runtime.start()
-    stage.wires.data.subacks = [None]
+    stage.wires.data.subacks = [None, None]
     await stage.runtime.submit(hear.Kill("gauge"))
     assert not stage.runtime.connected
     assert stage.words("publish") == []
@@ -367,24 +389,23 @@ async def test_one_connection_alone_is_not_the_broker():
     stage.runtime.close()
 
 
-async def test_only_a_lost_session_makes_the_broker_forget_what_it_held(stage):
+async def test_the_kill_list_is_said_again_after_every_loss(stage):
+    """A broker that came back may hold an older one, and our session all the same."""
     await stage.runtime.submit(hear.Kill("gauge"))
-    await until(lambda: not stage.runtime.counters.outbox_rows_now, "an empty outbox")
-    stage.clear()
-    stage.wires.control.lose()
-    await until(lambda: stage.runtime.connected, "both connections")
-    await stage.quiet()
-    assert stage.words("publish") == [], "the data connection kept its session all the time"
-    stage.wires.data.lose()
-    await until(lambda: ("publish", "control", NAMES.kill) in stage.wires.log, "the kill again")
+    for wire in (stage.wires.control, stage.wires.data):
+        await until(lambda: not stage.runtime.counters.outbox_rows_now, "an empty outbox")
+        stage.clear()
+        stage.wires.data.session_present = True
+        wire.lose()
+        await until(lambda: ("publish", "control", NAMES.kill) in stage.wires.log, "the kill again")
 
 
 async def test_a_refused_subscription_is_tried_again_and_nothing_counts_as_up_before():
     stage = Stage()
     await stage.runtime.start()
-    stage.wires.data.subacks = [(1, 1, 0x87, 1, 1), (1, 1)]
-    await until(lambda: stage.runtime.connected, "the third attempt")
-    assert len(stage.words("subscribe")) == 3
+    stage.wires.data.subacks = [(1, 1, 0x87, 1), (0,), (1, 1), (0,), (1, 1, 1, 1), (0x87,)]
+    await until(lambda: stage.runtime.connected, "the fourth attempt")
+    assert len(stage.words("subscribe")) == 4 * 2
     stage.runtime.close()
 
 
@@ -392,11 +413,18 @@ async def test_a_session_that_was_kept_is_not_subscribed_again_by_the_same_proce
     stage.wires.data.session_present = True
     stage.wires.data.lose()
     await until(lambda: stage.runtime.connected, "both connections")
-    assert len(stage.words("subscribe")) == 1
+    assert len(stage.words("subscribe")) == 2
     stage.wires.data.session_present = False
     stage.wires.data.lose()
     await until(lambda: stage.runtime.connected, "both connections")
-    assert len(stage.words("subscribe")) == 2
+    assert len(stage.words("subscribe")) == 2 * 2
+
+
+async def test_chunk_requests_pass_with_qos_0_so_that_no_broker_keeps_them(stage):
+    """One kept for a gateway that is away is answered when its device has long asked again."""
+    asked = [(filters, qos) for _, _, filters, qos in stage.words("subscribe")]
+    assert ((NAMES.every_device(topics.GET),), 0) in asked
+    assert all(qos == 1 for filters, qos in asked if NAMES.every_device(topics.GET) not in filters)
 
 
 async def test_connects_that_fail_are_tried_again(stage):

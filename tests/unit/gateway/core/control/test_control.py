@@ -172,6 +172,26 @@ def test_a_short_gap_asks_only_those_with_an_open_want():
     assert "wave timeout" in chart.machine.deadline()[1], "nobody can be asked without a broker"
 
 
+def test_a_broker_with_an_older_state_hears_the_kill_list_and_the_flags_again():
+    """Our session is there, what the broker took later is not: it acknowledges before it saves."""
+    chart = acked(field(1) >> Kill("gauge"))
+    assert topics(chart) == []
+    chart >> BrokerDown("killed") >> BrokerUp(session_present=True)
+    assert "k" in topics(chart)
+
+
+def test_a_want_that_its_device_has_not_seen_is_said_again_when_the_broker_had_taken_it():
+    chart = field(2) >> CreateRollout(plan(waves=(1.0,)))
+    chart.have("d0", running=digest_of("gauge@1.0.0"))
+    assert topics(chart) == [], "the first publish is under way"
+    acked(chart >> BrokerDown("killed") >> BrokerUp(session_present=True))
+    chart.have("d0", running=digest_of("gauge@1.0.0"))
+    assert topics(chart) == ["d/d0/want"]
+    acked(chart).commit("d0")
+    chart.have("d0", running=digest_of("gauge@1.1.0"))
+    assert topics(chart) == [], "that want has ended"
+
+
 def test_a_silent_device_with_an_open_want_is_asked():
     chart = field(2) >> CreateRollout(plan(waves=(1.0,)))
     for device in ("d0", "d1"):
