@@ -16,6 +16,7 @@ from typing import Any
 
 import uvloop
 
+from bench.live.drivers import load_average, raise_descriptor_limit
 from devicesdk.agent.notes import NoteKind
 from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Dial
@@ -26,7 +27,7 @@ from devicesim.scenario import load
 from devicesim.stock import stock_for
 from devicesim.world.assemble import assemble
 from devicesim.world.watch import Watcher
-from devicesim.world.world import World
+from devicesim.world.world import World, quiet_collector
 from gateway.core import stimuli as hear
 
 DEVICES = 5_000
@@ -40,6 +41,8 @@ telemetry: {{window: 12h, frames: 1}}
 fleet: [{{group: kiosk, count: {DEVICES}, profile: rpi4-kiosk, link: cable}}]
 bundles: [{{id: gauge, version: 1.0.0, path: models/gauge/1.0.0}}]
 """
+Measured = tuple[list[float], float]
+"""Seconds of each until the last device, and CPU seconds of the process for all, answers included."""
 DEFINITION = '{{"state":"ENABLED","variants":{{"on":true,"off":false}},"defaultVariant":"{}"}}'
 
 
@@ -127,6 +130,11 @@ class Bare:
         await until(lambda: self.subscribed == DEVICES)
         self.speaker = next(iter(self.ports.values()))
 
+    def close(self) -> None:
+        """Hang up."""
+        for port in self.ports.values():
+            port.abort()
+
     async def broadcast(self, payload: bytes) -> float:
         """Seconds until the last receiver has it."""
         self.left = DEVICES
@@ -147,9 +155,9 @@ def percentile(took: list[float], share: float) -> float:
     return sorted(took)[min(len(took) - 1, int(share * len(took)))] * 1000
 
 
-async def flips(world: World, stage: LiveStage, crowd: Crowd, kind: NoteKind) -> list[float]:
-    """Command each flip when the one before has been obeyed; seconds until the last device."""
-    runtime, took = stage.live_gateway.runtime, []
+async def flips(world: World, stage: LiveStage, crowd: Crowd, kind: NoteKind) -> Measured:
+    """Command each flip when the one before has been obeyed and the answers are in."""
+    runtime, took, before = stage.live_gateway.runtime, [], time.process_time()
     crowd.newest = 0
     for i in range(FLIPS):
         if kind == NoteKind.KILL_OBEYED:
@@ -166,7 +174,7 @@ async def flips(world: World, stage: LiveStage, crowd: Crowd, kind: NoteKind) ->
         await settled(stage)
         show(f"{kind.value} {i + 1} of {FLIPS}: {took[-1] * 1000:.0f} ms")
     assert len(world.hosts) == DEVICES == crowd.online
-    return took
+    return took, time.process_time() - before
 
 
 async def settled(stage: LiveStage) -> None:
@@ -202,27 +210,34 @@ async def run() -> None:
                 await until(lambda: crowd.online == DEVICES)
                 print(f"{DEVICES:,} agents online after {time.perf_counter() - begun:.1f} s")
                 await settled(stage)
-                flags = await flips(world, stage, crowd, NoteKind.FLAGS_TAKEN)
-                kills = await flips(world, stage, crowd, NoteKind.KILL_OBEYED)
+                with quiet_collector():
+                    flags = await flips(world, stage, crowd, NoteKind.FLAGS_TAKEN)
+                    kills = await flips(world, stage, crowd, NoteKind.KILL_OBEYED)
                 bare = Bare(stage)
                 await bare.connect()
-                floor = [await bare.broadcast(bytes(300)) for _ in range(FLIPS)]
+                before = time.process_time()
+                took = [await bare.broadcast(bytes(300)) for _ in range(FLIPS)]
+                floor = took, time.process_time() - before
+                bare.close()
                 stage.pacer.stop()
     table(flags, kills, floor)
 
 
-def table(flags: list[float], kills: list[float], floor: list[float]) -> None:
+def table(flags: Measured, kills: Measured, floor: Measured) -> None:
     print(
         f"\ncommand to the last of {DEVICES:,} devices, {FLIPS} times     p50 ms   p99 ms   x bare"
+        f"   CPU us a device   (load {load_average()})"
     )
-    base = percentile(floor, 0.5)
-    for name, took in (("bare broadcast, lean receivers", floor), ("flag", flags), ("kill", kills)):
-        p50, p99 = percentile(took, 0.5), percentile(took, 0.99)
-        print(f"  {name:<46} {p50:9.0f} {p99:8.0f} {p50 / base:8.1f}")
+    base = percentile(floor[0], 0.5)
+    rows = (("bare broadcast, lean receivers", floor), ("flag", flags), ("kill", kills))
+    for name, (took, cpu_s) in rows:
+        p50, p99, each = percentile(took, 0.5), percentile(took, 0.99), cpu_s / FLIPS / DEVICES
+        print(f"  {name:<46} {p50:9.0f} {p99:8.0f} {p50 / base:8.1f} {each * 1e6:17.0f}")
 
 
 def report() -> None:
     """Print the table."""
+    raise_descriptor_limit()
     uvloop.run(run())
 
 

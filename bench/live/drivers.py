@@ -9,6 +9,7 @@ which all processes of a machine share.
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import shutil
 import signal
@@ -150,3 +151,24 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def transfer(port: int, command: list[str], devices: int, chunks: int, chunk_bytes: int) -> float:
+    """Seconds until one publisher has given each device its chunks, QoS 0."""
+    messages, topic = devices * chunks, "fd/bench/d/%d/dat"
+    with (
+        Load(command, "recv", port, devices, topic, 0, messages) as receivers,
+        Load(command, "send", port, devices, topic, 0, chunk_bytes, messages) as sender,
+    ):
+        receivers.hear("ready")
+        sender.hear("ready")
+        sender.go()
+        begun, _ = sender.hear("done")
+        _, last_at, received = receivers.hear("done")
+    assert received == messages, f"expected {messages} chunks, found {received}"
+    return last_at - begun
+
+
+def load_average() -> str:
+    """How busy the machine is, for whoever reads the figures."""
+    return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

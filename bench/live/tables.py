@@ -1,6 +1,6 @@
-"""The tables: connections, goodput of an update, a flag to everyone, ingest of telemetry.
+"""The tables: connections, goodput of chunks, a flag to everyone, ingest of telemetry.
 
-Each runs the lean endpoint and mosquitto's C clients in turn, on the same broker, and prints a ratio;
+Those of update.py have the real gateway and real agents; each here runs the lean endpoint and mosquitto's C clients in turn, on the same broker, and prints a ratio;
 each asserts that every message arrived. Machines are noisy: trust the ratios.
 """
 
@@ -8,7 +8,17 @@ from __future__ import annotations
 
 import statistics
 
-from bench.live.drivers import LEAN, PAHO, Load, build_c, mosquitto, raise_descriptor_limit
+from bench.live import update
+from bench.live.drivers import (
+    LEAN,
+    PAHO,
+    Load,
+    build_c,
+    load_average,
+    mosquitto,
+    raise_descriptor_limit,
+    transfer,
+)
 
 CONNECTIONS = 5_000
 KB_MAX = 12.0
@@ -41,33 +51,18 @@ def connections(port: int, kinds: dict[str, list[str]], count: int = CONNECTIONS
 
 def goodput(port: int, kinds: dict[str, list[str]]) -> None:
     """An update of 1 MiB in chunks of 16 KiB, QoS 0, from one publisher to each of 200 devices."""
-    messages = DEVICES * CHUNKS
-    size = messages * CHUNK_BYTES
+    size = DEVICES * CHUNKS * CHUNK_BYTES
     print(f"goodput, {CHUNKS} x {CHUNK_BYTES} bytes to each of {DEVICES}, one publisher, QoS 0")
     best: dict[str, float] = {}
     rates: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, command in kinds.items():
-            rates[name].append(size / _transfer(port, command, messages) / 1e6)
+            took = transfer(port, command, DEVICES, CHUNKS, CHUNK_BYTES)
+            rates[name].append(size / took / 1e6)
     for name, each in rates.items():
         best[name] = statistics.median(each)
         print(f"  {name:6}{best[name]:10.0f} MB/s {best[name] * 1e6 / CHUNK_BYTES:10,.0f} chunks/s")
     _ratio(best, GOODPUT_RATIO_MIN)
-
-
-def _transfer(port: int, command: list[str], messages: int) -> float:
-    topic = "fd/bench/d/%d/dat"
-    with (
-        Load(command, "recv", port, DEVICES, topic, 0, messages) as receivers,
-        Load(command, "send", port, DEVICES, topic, 0, CHUNK_BYTES, messages) as sender,
-    ):
-        receivers.hear("ready")
-        sender.hear("ready")
-        sender.go()
-        begun, _ = sender.hear("done")
-        _, last_at, received = receivers.hear("done")
-    assert received == messages, f"expected {messages} chunks, found {received}"
-    return last_at - begun
 
 
 def flag(port: int, kinds: dict[str, list[str]], count: int = CONNECTIONS) -> None:
@@ -140,12 +135,15 @@ def _ratio(rates: dict[str, float], at_least: float) -> None:
 
 def report() -> None:
     """Every table, in one run."""
+    print(f"a real mosquitto; load {load_average()}")
     limit = raise_descriptor_limit()
     native = build_c()
     kinds = {"lean": LEAN} | ({"C": native} if native else {})
     count = min(CONNECTIONS, limit - 200, *((limit // 3 - 100,) if native else ()))
     with mosquitto() as port:
         connections(port, {"lean": LEAN, "paho": PAHO} | kinds, count)
+    update.connections(count)
+    update.goodput(native)
     with mosquitto() as port:
         goodput(port, kinds)
         flag(port, kinds, count)

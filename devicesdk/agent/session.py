@@ -9,7 +9,8 @@ report.py) and the connection itself (the host's).
 Rules: each wait has a timer of its own; every SUBACK code is checked, one refusal ends the attempt
 (a device that cannot hear its kill list is not online); the kill list's filter comes first; the
 first connect of a boot always subscribes, because nobody knows what the session's subscriptions of
-the last boot were; each connect carries a will with a session number of its own.
+the last boot were; so does the first after a connect without an answer, whose CONNECT may have begun
+a new session behind our back; each connect carries a will with a session number of its own.
 """
 
 from __future__ import annotations
@@ -111,12 +112,15 @@ class Session:
     def connect_failed(self, now: int) -> None:
         """No connection came of the connect."""
         if self.phase is Phase.CONNECTING:
+            self._subscribed = False
             self._retreat(now)
 
     def lost(self, now: int) -> bool:
         """The connection is gone; True when the device was online until now."""
         if self.phase not in (Phase.SUBSCRIBING, Phase.ONLINE, Phase.CONNECTING):
             return False
+        if self.phase is Phase.CONNECTING:
+            self._subscribed = False
         was_online = self._shared.online
         if was_online:
             self._backoff.session_ended(now - self._online_since)

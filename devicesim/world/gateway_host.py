@@ -18,7 +18,7 @@ from typing import Any, Final
 from devicesdk.wire import codec
 from devicesdk.wire.errors import BadTopic
 from devicesdk.wire.timebase import DAY, MS, NEVER, SECOND
-from devicesdk.wire.topics import TEL, UPLINK_KINDS, Topics
+from devicesdk.wire.topics import GET, TEL, UPLINK_KINDS, Topics
 from devicesim.world.broker.packets import Connack, Connect, Message, ReasonCode
 from devicesim.world.broker_host import BrokerHost
 from devicesim.world.kernel import Kernel
@@ -131,7 +131,7 @@ class GatewayHost:
         )
         connack = self.broker.connect(now, request, self)
         self.connected = True
-        filters = [(self.topics.every_device(kind), 1) for kind in UPLINK_KINDS]
+        filters = [(self.topics.every_device(kind), int(kind != GET)) for kind in UPLINK_KINDS]
         self.broker.core.subscribe(now, CLIENT_ID, filters)
         self.stimulate(hear.BrokerUp(connack.session_present), now)
 

@@ -45,6 +45,8 @@ STATE: Final = frozenset({topics.HAVE, topics.LINK, topics.WANT, topics.KILL, to
 """A newer one says all that an older one said."""
 QUESTIONS: Final = frozenset({topics.GET})
 """Asked again under another number when no answer comes."""
+PASSING: Final = frozenset({topics.GET})
+"""The gateway hears them with QoS 0: a broker keeps none for a gateway that is away, nor over a crash."""
 VOLATILE: Final = frozenset({topics.TEL, topics.HAVE, topics.LINK, topics.GET})
 """Kept in RAM by the device until they are acknowledged."""
 UNNUMBERED: Final = frozenset({topics.CTL})
@@ -241,6 +243,8 @@ class Books:
         if ends.forgot_at >= entry.acked_at:
             return Cause.BROKER_FORGOT
         since = ends.gateway_since if KINDS[kind] == UP else ends.device_since[index]
+        if kind in PASSING and (since is None or since >= entry.said_at):
+            return Cause.QOS0
         back_at = now if since is None else since
         if entry.expires_at and min(now, back_at) > entry.expires_at:
             return Cause.EXPIRED

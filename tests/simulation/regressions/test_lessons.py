@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import MINUTE
 from devicesim.world.watch import Watcher
 from tests_kit import worlds
@@ -49,3 +50,34 @@ def test_a_device_whose_flash_is_full_says_so_and_stays_what_it_was():
     assert worlds.broken(drill) == []
     factory = {host.parts.identity.factory_manifest for host in drill.world.hosts}
     assert {host.manifest for host in drill.world.hosts} == factory
+
+
+def test_a_session_that_began_behind_the_devices_back_does_not_leave_it_deaf():
+    """Found against mosquitto: the broker lost its sessions while the carrier was dark; the first CONNECT
+    after it began a new one, its CONNACK came after the device had given up, and the next one said
+    "session present". The device believed in its subscriptions of before, and heard nothing ever again."""
+    storm = (
+        "timeline:\n"
+        "  - {at: 20m, do: partition, how: blackhole, target: all}\n"
+        "  - {at: 25m, for: 10s, do: broker.restart, lose_sessions: true}\n"
+        "  - {at: 35m, do: heal, target: all}\n"
+        "  - {at: 35m1s, for: 90s, do: latency, add: 6200ms, target: all}\n"
+        "flags: [{at: 5m, set: {dial: {percent: 100}}}, {at: 45m, kill: dial}]\n"
+    )
+
+    class Obeyed(Watcher):
+        def __init__(self):
+            self.devices = set()
+
+        def noted(self, host, effect, now):
+            if effect.kind == NoteKind.KILL_OBEYED:
+                self.devices.add(host.index)
+
+    drill = worlds.make_drill(
+        worlds.scenario_text(storm, count=40, duration="60m", link="ethernet")
+    )
+    obeyed = Obeyed()
+    drill.world.watch.add(obeyed)
+    drill.world.run()
+    deaf = [host.device for host in drill.world.hosts if host.index not in obeyed.devices]
+    assert deaf == [], f"{len(deaf)} of 40 devices never heard of the kill"

@@ -199,3 +199,28 @@ def test_validate_tells_what_is_wrong():
     shared.online = False
     with pytest.raises(AssertionError, match="online and phase disagree"):
         session.validate()
+
+
+@pytest.mark.parametrize("ending", ["connect_failed", "lost", "timeout"])
+def test_a_session_that_an_unanswered_connect_may_have_begun_is_subscribed_again(ending):
+    """The broker lost the session, took a CONNECT whose CONNACK came too late, and says "present"."""
+    session, shared = _online()
+    session.lost(10 * SECOND)
+    session.due(session.at)
+    if ending == "timeout":
+        session.due(session.at)
+    else:
+        getattr(session, ending)(session.at - SECOND)
+    session.due(session.at)
+    shared.out.clear()
+    assert not session.connected(session.at - SECOND, session_present=True)
+    assert len(_asked(shared, Subscribe)) == 1, "nobody knows whose session this is"
+
+
+def test_a_session_that_was_kept_is_not_subscribed_again():
+    session, shared = _online()
+    session.lost(10 * SECOND)
+    session.due(session.at)
+    shared.out.clear()
+    assert session.connected(session.at - SECOND, session_present=True)
+    assert not _asked(shared, Subscribe)

@@ -177,6 +177,18 @@ def test_qos_0_may_be_lost_and_says_so() -> None:
     assert found.tallies["dat"].causes == {"qos 0": 1}
 
 
+def test_a_request_passes_a_gateway_that_was_away_but_not_one_that_was_there() -> None:
+    found = books()
+    found.said(0, "get", (65537, 2), 10 * SECOND, qos=1)
+    found.acked(0, "get", (65537, 2), 10 * SECOND)
+    settled(found, 60 * SECOND, reachable(gateway_since=13 * SECOND))
+    assert (found.unexplained, found.tallies["get"].causes) == (0, {"qos 0": 1})
+    found.said(1, "get", (65537, 2), 70 * SECOND, qos=1)
+    found.acked(1, "get", (65537, 2), 70 * SECOND)
+    settled(found, 90 * SECOND, reachable(gateway_since=13 * SECOND))
+    assert found.unexplained == 1, "the gateway was there all the time"
+
+
 def test_a_verb_may_expire_only_while_its_device_is_away() -> None:
     found = books()
     found.said(0, "ctl", (0, 0, 2), 0, qos=1, expiry_ns=20 * SECOND)
