@@ -11,6 +11,7 @@ paho's log goes nowhere: what it says of a broken socket is in the reason that t
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -115,8 +116,38 @@ class Hooks:
 
         paho.on_connect, paho.on_disconnect, paho.on_publish = on_connect, on_disconnect, on_publish
         paho.on_log = self._note_trouble
+        self._write_when_open(paho)
         paho.loop_read = loop_read  # type: ignore[method-assign] # on this one object
         paho.publish = publish_noting_id  # type: ignore[method-assign] # the same
+
+    def _write_when_open(self, paho: Paho) -> None:
+        """Watch a socket for writing only while it is open and wanted: aiomqtt asks the loop one turn later,
+        when a broker that was killed has long closed it, and the loop complains in nobody's log."""
+        loop, told = asyncio.get_running_loop(), self._told
+        unwatch: Any = paho.on_socket_unregister_write
+        wanted: set[object] = set()
+
+        def write() -> None:
+            try:
+                paho.loop_write()
+            except Exception as error:  # noqa: BLE001 - as aiomqtt does: the connection is over
+                told.on_lost(f"lost: {error}")
+
+        def watch(line: Any) -> None:
+            if line in wanted and line.fileno() >= 0:
+                loop.add_writer(line.fileno(), write)
+
+        def on_register(c: Paho, u: Any, line: Any) -> None:
+            del c, u
+            wanted.add(line)
+            loop.call_soon_threadsafe(watch, line)
+
+        def on_unregister(c: Paho, u: Any, line: Any) -> None:
+            wanted.discard(line)
+            unwatch(c, u, line)
+
+        paho.on_socket_register_write = on_register
+        paho.on_socket_unregister_write = on_unregister
 
     def _note_trouble(self, c: Paho, u: Any, level: int, text: str) -> None:  # noqa: ARG002 - paho's
         """What paho logs of a broken socket is all that it tells."""
