@@ -83,6 +83,9 @@ class BrokerSection(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str = "auto"
     """``auto`` finds or starts one; else such as ``mqtts://broker.example:8883``."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """Where a broker that we start listens; 0: a free port, kept in the state folder from then on, so that
+    devices find it again."""
     certificates: str = ""
     """For ``mqtts://``: folder with ``ca.crt`` and a client certificate for each of the gateway's
     users (``fleetdrill keys init --tls``); empty trusts the system's authorities."""

@@ -60,6 +60,8 @@ from gateway.runtime.logs import say
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import Operator
 
+PORT_FILE: Final = "broker.port"
+"""Port of the broker that we started."""
 BLOBS_FOLDER: Final = "blobs"
 KEYS_FOLDER: Final = "keys"
 SEED_BYTES: Final = 32
@@ -85,8 +87,14 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         keys = Path(config.gateway.keys) if config.gateway.keys else state / KEYS_FOLDER
         director, flags = online_signers(keys, entropy)
         certificates = Path(config.broker.certificates) if config.broker.certificates else None
-        broker = await open_broker(config.broker.url, state / "broker", certificates=certificates)
+        broker = await open_broker(
+            config.broker.url,
+            state / "broker",
+            port=config.broker.port or kept_port(state),
+            certificates=certificates,
+        )
         stack.push_async_callback(broker.stop)
+        keep_port(state, broker)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags),
             storage,
@@ -103,6 +111,20 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
         door = Door(operator, state / DOOR_FILE)
         await _run(runtime, door, broker.name)
+
+
+def kept_port(state: Path) -> int:
+    """The port on which the broker of this state folder listened last; 0 when there was none."""
+    try:
+        return int((state / PORT_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def keep_port(state: Path, broker: RunningBroker) -> None:
+    """Remember where our own broker listens: devices are told an address once."""
+    if broker.ours:
+        (state / PORT_FILE).write_text(f"{broker.endpoint.port}\n")
 
 
 async def _run(runtime: Runtime, door: Door, broker: str) -> None:

@@ -86,8 +86,11 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     site.ask("rollout", "create", "r1", "--bundle", "gauge@1.1.0", "--waves", "50,100")
     site.ask("flag", "set", "all", "x", FLAG)
     site.ask("kill", "gauge")
+    port = (site.state / "broker.port").read_text()
     site.end(signal.SIGKILL)
-    site.serve("--broker", "mosquitto")
+    said = site.serve("--broker", "mosquitto")
+    assert (site.state / "broker.port").read_text() == port, "devices would not find it again"
+    assert any(f":{port.strip()}" in line for line in said), said
     fleet = site.ask("fleet", "show")["fleet"]
     assert (fleet["kill_version"], fleet["flags_revs"], fleet["enrolled"]) == (1, {"all": 1}, 1)
     (view,) = site.ask("rollout", "list")
