@@ -1,28 +1,25 @@
 """The contract of `MqttPort`, once, for every adapter: on a real mosquitto, and on rude servers.
 
-The other side is paho-mqtt in a thread of its own. The lean endpoint is played on both event loops.
+The other side is paho-mqtt in a thread of its own. The lean endpoint is played on both event loops. How
+connections end is in test_port_ends.py.
 """
+
+# ruff: noqa: F811 - pytest finds fixtures by the names that are imported
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 
 import mqtt5
 import pytest
-import uvloop
 
-from devicesdk.aio.aiomqtt_port import AiomqttPort
-from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import (
     QUEUE_MESSAGES_MAX,
-    REASON_WITH_WILL,
     REFUSED_FROM,
     Dial,
     Endpoint,
     PortFullError,
-    Will,
 )
 from tests.contract.ports_kit import (  # noqa: F401 - fixtures
     PACKET_BYTES_MAX,
@@ -36,67 +33,20 @@ from tests.contract.ports_kit import (  # noqa: F401 - fixtures
     locked_broker,
     peer_of,
 )
+from tests.contract.ports_players import (  # noqa: F401 - fixtures
+    connect,
+    event_loop_policy,
+    kind,
+    make_port,
+    name,
+    subscribed,
+)
 
 pytestmark = [
     pytest.mark.mosquitto,
     # The hook that replaces this fixture would change every test of the folder.
     pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture"),
 ]
-
-KINDS = {
-    "lean-asyncio": (LeanPort, asyncio.DefaultEventLoopPolicy),
-    "lean-uvloop": (LeanPort, uvloop.EventLoopPolicy),
-    "aiomqtt": (AiomqttPort, asyncio.DefaultEventLoopPolicy),
-}
-
-
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
-
-
-@pytest.fixture
-def event_loop_policy(kind):
-    return KINDS[kind][1]()
-
-
-@pytest.fixture
-async def make_port(kind):
-    made = []
-
-    def make(endpoint):
-        ear = Ear()
-        made.append(KINDS[kind][0](endpoint, ear))
-        return made[-1], ear
-
-    yield make
-    for port in made:
-        port.abort()
-    await asyncio.sleep(0.05 if kind == "aiomqtt" else 0.005)
-
-
-@pytest.fixture
-def name(request):
-    """A prefix for client ids and topics that no other test has."""
-    return request.node.name.translate(str.maketrans("[]", "--"))
-
-
-@pytest.fixture
-def connect(broker, make_port):  # noqa: F811 - the fixture
-    """A connected port and its ear."""
-
-    async def connected(client_id, endpoint=None, **wishes):
-        port, ear = make_port(endpoint or Endpoint(port=broker.port))
-        port.connect(Dial(client_id=client_id, **wishes))
-        await ear.until("connected")
-        return port, ear
-
-    return connected
-
-
-async def subscribed(port, ear, *filters):
-    port.subscribe(filters)
-    return (await ear.until("suback"))[0]
 
 
 # ---- connecting ----
@@ -147,7 +97,7 @@ async def test_a_server_that_never_answers(make_port, name):
 
 async def test_a_wrong_password_is_refused_and_the_right_one_is_not(
     make_port,
-    locked_broker,  # noqa: F811 - the fixture
+    locked_broker,
     name,
 ):
     wrong = Endpoint(port=locked_broker.port, username="dev-1", password="open")
@@ -161,25 +111,25 @@ async def test_a_wrong_password_is_refused_and_the_right_one_is_not(
     await ear.until("connected")
 
 
-async def test_tls_with_a_trusted_certificate(broker, connect, name):  # noqa: F811
+async def test_tls_with_a_trusted_certificate(broker, connect, name):
     port, ear = await connect(name, Endpoint(port=broker.tls_port, tls=broker.trusted()))
     await subscribed(port, ear, f"{name}/#")
     port.publish(f"{name}/a", b"x" * 90_000, qos=1, token=1)
     assert (await ear.until("message"))[0].payload == b"x" * 90_000
 
 
-async def test_tls_with_a_stranger_fails(broker, make_port, name):  # noqa: F811
+async def test_tls_with_a_stranger_fails(broker, make_port, name):
     port, ear = make_port(Endpoint(port=broker.tls_port, tls=ssl.create_default_context()))
     port.connect(Dial(client_id=name))
     assert "certificate" in (await ear.until("connect failed"))[0]
 
 
-async def test_a_unix_socket(broker, connect, name):  # noqa: F811
+async def test_a_unix_socket(broker, connect, name):
     port, ear = await connect(name, Endpoint(unix=broker.unix))
     assert await subscribed(port, ear, f"{name}/#") == (1,)
 
 
-async def test_a_source_address(broker, connect, name):  # noqa: F811
+async def test_a_source_address(broker, connect, name):
     port, ear = await connect(name, Endpoint(port=broker.port, source=("127.0.0.9", 0)))
     assert await subscribed(port, ear, f"{name}/#") == (1,)
 
@@ -190,7 +140,7 @@ async def test_two_connects_at_once_are_an_error(connect, name):
         port.connect(Dial(client_id=name))
 
 
-async def test_a_dial_that_was_given_up_tells_nothing(make_port, broker, name):  # noqa: F811
+async def test_a_dial_that_was_given_up_tells_nothing(make_port, broker, name):
     port, ear = make_port(Endpoint(port=broker.port))
     for _ in range(5):
         port.connect(Dial(client_id=name))
@@ -209,7 +159,7 @@ async def test_subscribe_answers_with_a_code_for_each_filter(connect, name):
     assert await subscribed(port, ear, f"{name}/a", f"{name}/b/#") == (1, 1)
 
 
-async def test_messages_both_ways_with_qos_0_and_1(broker, connect, name):  # noqa: F811
+async def test_messages_both_ways_with_qos_0_and_1(broker, connect, name):
     port, ear = await connect(name)
     async with peer_of(broker, f"{name}-peer") as peer:
         await subscribed(port, ear, f"{name}/down/#")
@@ -229,7 +179,7 @@ async def test_messages_both_ways_with_qos_0_and_1(broker, connect, name):  # no
     assert ear.messages[1].packet_id != 0
 
 
-async def test_retained_state_comes_marked_as_such(broker, connect, name):  # noqa: F811
+async def test_retained_state_comes_marked_as_such(broker, connect, name):
     port, ear = await connect(name)
     port.publish(f"{name}/have", b"state", qos=1, retain=True)
     await ear.until("puback")
@@ -241,7 +191,7 @@ async def test_retained_state_comes_marked_as_such(broker, connect, name):  # no
     assert ear.messages[1].payload == b""
 
 
-async def test_an_expiry_reaches_the_other_side(broker, connect, name):  # noqa: F811
+async def test_an_expiry_reaches_the_other_side(broker, connect, name):
     port, _ = await connect(name)
     async with peer_of(broker, f"{name}-peer") as peer:
         await peer.subscribe(f"{name}/#")
@@ -267,7 +217,7 @@ async def test_a_refused_publish_says_so(connect, name):
     assert await ear.until("puback") == (9, 0x87)
 
 
-async def test_what_was_not_acknowledged_by_hand_comes_again(broker, connect, name, kind):  # noqa: F811
+async def test_what_was_not_acknowledged_by_hand_comes_again(broker, connect, name, kind):
     wishes = {"manual_ack": True, "session_expiry_s": 60}
     port, ear = await connect(name, **wishes)
     async with peer_of(broker, f"{name}-peer") as peer:
@@ -294,7 +244,7 @@ async def test_what_was_not_acknowledged_by_hand_comes_again(broker, connect, na
         assert port.connected, "an acknowledgement of an old connection reached the new one"
 
 
-async def test_without_manual_ack_a_message_comes_once(broker, connect, name):  # noqa: F811
+async def test_without_manual_ack_a_message_comes_once(broker, connect, name):
     port, ear = await connect(name, session_expiry_s=60)
     async with peer_of(broker, f"{name}-peer") as peer:
         await subscribed(port, ear, f"{name}/#")
@@ -311,7 +261,7 @@ async def test_without_manual_ack_a_message_comes_once(broker, connect, name):  
     assert len(ear.messages) == RECEIVE_MAX * 3 + 1
 
 
-async def test_the_listener_may_end_the_connection_inside_a_call(broker, connect, name):  # noqa: F811
+async def test_the_listener_may_end_the_connection_inside_a_call(broker, connect, name):
     port, ear = await connect(name)
     ear.on_next_message = lambda _message: port.abort()
     async with peer_of(broker, f"{name}-peer") as peer:
@@ -324,7 +274,7 @@ async def test_the_listener_may_end_the_connection_inside_a_call(broker, connect
     assert ear.all("disconnected") == []
 
 
-async def test_nothing_is_sent_or_queued_while_not_connected(make_port, broker, name):  # noqa: F811
+async def test_nothing_is_sent_or_queued_while_not_connected(make_port, broker, name):
     port, ear = make_port(Endpoint(port=broker.port))
     port.publish(f"{name}/early", b"x", qos=1)
     port.subscribe((f"{name}/#",))
@@ -433,165 +383,3 @@ async def test_packets_come_in_any_pieces(make_port, name):
             await asyncio.sleep(0.001)
         await ear.until("message", 5)
         assert [m.payload for m in ear.messages] == [bytes([i]) * 40 for i in range(5)]
-
-
-# ---- ends ----
-
-
-async def ended(port, ear):
-    await ear.until("disconnected")
-    await asyncio.sleep(0.01)
-    assert not port.connected
-    assert len(ear.all("disconnected")) == 1
-    return ear.all("disconnected")[0][0]
-
-
-@pytest.mark.parametrize("how", ["abort", "with will", "normal"])
-async def test_the_will_is_published_when_it_should(broker, connect, name, how):  # noqa: F811
-    async with peer_of(broker, f"{name}-peer") as peer:
-        await peer.subscribe(f"{name}/#")
-        port, ear = await connect(name, will=Will(f"{name}/link", b"offline", retain=False))
-        if how == "abort":
-            port.abort()
-        else:
-            port.disconnect(REASON_WITH_WILL if how == "with will" else 0)
-        if how == "normal":
-            await connect(f"{name}-2", will=Will(f"{name}/next", b"offline", retain=False))
-            port, _ = await connect(f"{name}-2")  # its will is the fence: take-over publishes it
-            assert await peer.until(1) == [(f"{name}/next", b"offline")]
-        else:
-            assert await peer.until(1) == [(f"{name}/link", b"offline")]
-        assert [line[0] for line in ear.heard] == ["connected"]
-
-
-async def test_a_goodbye_takes_along_what_was_published_before(broker, connect, name):  # noqa: F811
-    async with peer_of(broker, f"{name}-peer") as peer:
-        await peer.subscribe(f"{name}/#")
-        port, _ = await connect(name)
-        port.publish(f"{name}/last", b"words", qos=0)
-        await asyncio.sleep(0)
-        port.disconnect()
-        assert await peer.until(1) == [(f"{name}/last", b"words")]
-
-
-async def test_a_taken_over_connection_is_told(connect, name):
-    port, ear = await connect(name)
-    _, other = await connect(name)
-    assert await ended(port, ear)
-    assert other.all("disconnected") == []
-    port.connect(Dial(client_id=f"{name}-back"))
-    await ear.until("connected", 2)
-
-
-async def test_a_port_connects_again_inside_the_call_that_told_the_end(connect, name):
-    port, ear = await connect(name)
-    told = ear.on_disconnected
-
-    def again(reason):
-        told(reason)
-        port.connect(Dial(client_id=f"{name}-back"))
-
-    ear.on_disconnected = again
-    await connect(name)
-    await ear.until("connected", 2)
-    assert port.connected
-
-
-async def test_the_brokers_word_is_passed_on(make_port, name):
-    async with FakeBroker(greeting=connack()).open() as server:
-        port, ear = make_port(Endpoint(port=server.port))
-        port.connect(Dial(client_id=name))
-        await ear.until("connected")
-        code = mqtt5.DisconnectReasonCode.SERVER_SHUTTING_DOWN
-        server.say(mqtt5.DisconnectPacket(reason_code=code).write())
-        assert "server shutting down" in await ended(port, ear)
-
-
-@pytest.mark.parametrize(
-    "noise",
-    [
-        b"HTTP/1.1 400 Bad Request\r\n\r\n" * 20,
-        b"\x00\x00",
-        b"\x30\x08\x00\x03\xff\xfe\xfd\x00ab",
-        b"\xff" * 8,
-        mqtt5.AuthPacket(authentication_method="x").write(),
-    ],
-    ids=["http", "reserved", "no-text", "ones", "auth"],
-)
-async def test_noise_instead_of_packets_ends_the_connection(make_port, name, noise):
-    async with FakeBroker(greeting=connack()).open() as server:
-        port, ear = make_port(Endpoint(port=server.port))
-        port.connect(Dial(client_id=name))
-        await ear.until("connected")
-        server.say(noise)
-        assert await ended(port, ear)
-
-
-async def test_noise_instead_of_a_connack_fails_the_dial(make_port, name):
-    async with FakeBroker(greeting=b"SSH-2.0-OpenSSH_9.2\r\n" * 9).open() as server:
-        port, ear = make_port(Endpoint(port=server.port))
-        port.connect(Dial(client_id=name, timeout_s=2.0))
-        await ear.until("connect failed")
-        assert ear.heard[0][1] != "timeout"
-        assert [line[0] for line in ear.heard] == ["connect failed"]
-
-
-async def test_a_server_that_hangs_up_before_the_connack_fails_the_dial(make_port, name):
-    async with FakeBroker(greeting=None).open() as server:
-        port, ear = make_port(Endpoint(port=server.port))
-        port.connect(Dial(client_id=name, timeout_s=4.0))
-        await server.until(mqtt5.ConnectPacket)
-        server._writer.close()
-        (reason,) = await ear.until("connect failed")
-        assert reason != "timeout"
-
-
-# ---- keep-alive ----
-
-
-async def silence_is_found(broker, make_port, name):  # noqa: F811
-    keepalive_s = 1
-    loop = asyncio.get_running_loop()
-    async with Relay(broker.port).open() as relay:
-        port, ear = make_port(Endpoint(port=relay.port))
-        port.connect(Dial(client_id=f"{name}-silent", keepalive_s=keepalive_s))
-        await ear.until("connected")
-        await asyncio.sleep(keepalive_s * 1.6)  # alive by its pings alone
-        assert port.connected, ear.heard
-        relay.freeze()
-        begun = loop.time()
-        with contextlib.suppress(AssertionError):
-            await ear.until("disconnected")
-        took = loop.time() - begun
-    assert ear.all("disconnected") == [("silent",)]
-    assert took <= 1.5 * keepalive_s + 1, f"found after {took} s"
-
-
-async def one_that_only_writes_hears_pings(connect, name):
-    port, ear = await connect(f"{name}-writes", keepalive_s=1)
-    for _ in range(25):
-        port.publish(f"{name}/x", b"x")
-        await asyncio.sleep(0.1)
-    assert port.connected, ear.heard
-
-
-async def one_that_only_reads_pings(broker, connect, name):  # noqa: F811
-    port, ear = await connect(f"{name}-reads", keepalive_s=1)
-    async with peer_of(broker, f"{name}-peer") as peer:
-        await subscribed(port, ear, f"{name}/#")
-        for _ in range(25):
-            peer.mqtt.publish(f"{name}/y", b"y", 0)
-            await asyncio.sleep(0.1)
-    assert port.connected, ear.heard
-
-
-async def test_alive_by_pings_and_dead_after_one_and_a_half_keepalives(
-    broker,  # noqa: F811
-    connect,
-    make_port,
-    name,
-):
-    async with asyncio.TaskGroup() as group:  # side by side: they mostly wait
-        group.create_task(one_that_only_writes_hears_pings(connect, name))
-        group.create_task(one_that_only_reads_pings(broker, connect, name))
-        group.create_task(silence_is_found(broker, make_port, name))
