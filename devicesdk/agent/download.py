@@ -73,6 +73,7 @@ class Download:
         "_last_end",
         "_nacks",
         "_pace",
+        "_patience_ns",
         "_pause_until",
         "_rounds",
         "_shared",
@@ -104,7 +105,7 @@ class Download:
         self._transfers = self._transfer = 0
         self._buffer: bytearray | None = None
         self._durable = self._held = False
-        self._pause_until = self._last_end = 0
+        self._patience_ns = self._pause_until = self._last_end = 0
         self._unsaved_bytes = self._empty = self._whole_failures = 0
         self._chunk_failures: dict[int, int] = {}
         self._nacks: dict[Nack, int] = {}
@@ -283,15 +284,14 @@ class Download:
         self, source: Source, here: ChunkMap, index: int, chunk: memoryview, now: int
     ) -> bool:
         """Use a chunk that was asked for; False when that ended the transfer."""
-        if index in here:
-            self._drop()
-            return True
         good = len(chunk) == here.bytes_of(index)
         if good and source.hashes is not None:
             good = self._shared.digests.match(source.hashes[index], chunk)
         if not good:
             return self._bad_chunk(index)
-        here.add(index)
+        if not here.add(index):  # a late frame was quicker than the one that was asked for again
+            self._drop()
+            return True
         self._empty = 0
         if self._nacks:
             self._nacks.clear()
@@ -371,13 +371,10 @@ class Download:
             self._last_end = now
             clean = one.got == frame.round_count or not one.wanted
             self._pace.round_over(one.bytes, took, clean=clean)
-        self._rounds.alive(one.seq, now + self._patience_ns())
+            self._measure_patience()
+        self._rounds.alive(one.seq, now + self._patience_ns)
         if len(self._rounds) < self._shared.config.rounds_outstanding_max:
             self._ask(now)
-
-    def _patience_ns(self) -> int:
-        assert self.source is not None, "no transfer to be patient with"
-        return self._pace.patience_ns(self.source.chunk_bytes, self._shared.dice)
 
     def _ask(self, now: int) -> None:
         """Send requests until as many are outstanding as may be."""
@@ -394,8 +391,14 @@ class Download:
             if picked is None:
                 return
             one = self._rounds.open(*picked, now)
-            self._rounds.alive(one.seq, now + self._patience_ns())
+            self._measure_patience()
+            self._rounds.alive(one.seq, now + self._patience_ns)
             self._request(source, one)
+
+    def _measure_patience(self) -> None:
+        """Draw anew what a sign of life may take: when something was asked or learnt, not each frame."""
+        assert self.source is not None, "no transfer to be patient with"
+        self._patience_ns = self._pace.patience_ns(self.source.chunk_bytes, self._shared.dice)
 
     def _request(self, source: Source, one: Round) -> None:
         bits, span = one.wanted, one.wanted.bit_length()
@@ -410,8 +413,9 @@ class Download:
             credit=bits.bit_count() * source.chunk_bytes,
             rtt_ms=self._pace.rtt_ms,
         )
-        token = self._shared.token()
-        self._shared.out.append(Publish(topics.GET, codec.encode(get), token, retain=False))
+        # QoS 0: a request that is lost is late, and its own timer sees to that. An acknowledgement
+        # would say nothing more, and a request kept for an absent gateway would be answered stale.
+        self._shared.out.append(Publish(topics.GET, codec.encode(get), 0, retain=False))
 
     def _lost(self, expired: list[Round], now: int) -> None:
         self._pace.timed_out()

@@ -99,10 +99,12 @@ class Rounds:
 
     def alive(self, seq: int, deadline: int) -> None:
         """A frame of request `seq` came: it and those behind it may take until `deadline`."""
+        at = NEVER
         for one in self._open:
             if one.seq >= seq:
                 one.deadline = deadline
-        self._set_timer()
+            at = min(at, one.deadline)
+        self.at = at
 
     def close(self, seq: int) -> None:
         """The request is over; what it did not bring may be asked for again."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 from mqtt5 import (
@@ -74,6 +75,11 @@ def trouble_in_words(error: Exception) -> str:
     return str(error.strerror or error)
 
 
+def _joins(packet: Packet) -> bool:
+    """Whether it may be told together with the QoS 0 messages before it."""
+    return type(packet) is PublishPacket and packet.packet_id is None and packet.topic_alias is None
+
+
 class Owner(Protocol):
     """Who must know that a connection ended by itself, before the listener does."""
 
@@ -96,6 +102,8 @@ class Connection(asyncio.Protocol):
         "_bytes_max",
         "_dial",
         "_epoch",
+        "_hear_all",
+        "_heard",
         "_hello",
         "_listener",
         "_loop",
@@ -125,6 +133,11 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._owner, self._listener, self._loop = owner, listener, loop
         self._dial, self._hello, self._epoch = dial, hello, epoch << 16
+        self._hear_all: Callable[[list[Inbound]], None] | None = getattr(
+            listener, "on_messages", None
+        )
+        self._heard: list[Inbound] = []
+        """QoS 0 messages of the read in hand that the listener has not been told of."""
         self._transport: asyncio.Transport | None = None
         self._reader = Reader(dial.packet_bytes_max)
         self._window: Window | None = None
@@ -252,6 +265,8 @@ class Connection(asyncio.Protocol):
             if self._over:
                 return
             self._handle(packet)
+        if self._heard:
+            self._tell_heard()
         self._reading = False
         if reader.fault is not None:
             self.fail(reader.fault.reason, reader.fault.code)
@@ -269,7 +284,16 @@ class Connection(asyncio.Protocol):
 
     # ---- reading ----
 
+    def _tell_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        if self._hear_all is not None and not self._over:
+            self._hear_all(heard)
+
     def _handle(self, packet: Packet) -> None:
+        if self._heard and not _joins(packet):
+            self._tell_heard()  # in order
+            if self._over:
+                return
         if not self.up:
             if isinstance(packet, ConnAckPacket):
                 self._on_connack(packet)
@@ -314,7 +338,11 @@ class Connection(asyncio.Protocol):
             self.fail("protocol error: a topic alias, none was allowed", TOPIC_ALIAS_INVALID)
             return
         if wire_id is None:
-            self._listener.on_message(Inbound(packet.topic, packet.payload, 0, packet.retain, 0))
+            message = Inbound(packet.topic, packet.payload, 0, packet.retain, 0)
+            if self._hear_all is None:
+                self._listener.on_message(message)
+            else:
+                self._heard.append(message)
             return
         code = self._note(wire_id, int(packet.qos))
         if code:

@@ -91,7 +91,11 @@ class Inbound(msgspec.Struct, frozen=True, gc=False):
 
 
 class Listener(Protocol):
-    """Who hears what comes of the calls; never raises into the port."""
+    """Who hears what comes of the calls; never raises into the port.
+
+    One that has a method ``on_messages(messages: list[Inbound])`` as well hears there what one read of
+    the socket brought, in order, from a port that can tell (the lean one, messages of QoS 0).
+    """
 
     def on_connected(self, granted: Granted) -> None:
         """CONNACK with success."""

@@ -71,10 +71,14 @@ class Pacer:
         if self._running:  # an effect of an event came back at once: it is that event's instant
             action(kernel.now, *arguments)
             return
-        now = self.catch_up()
-        if self.until is None or now < self.until:
+        queue, now, until = kernel.queue, self._clock.now(), self.until
+        if until is None and now >= kernel.now and not (queue and queue[0][0] <= now):
+            kernel.idle_until(now)  # the usual case, without the detours
             action(now, *arguments)
-        queue = kernel.queue
+        else:
+            now = self.catch_up()
+            if until is None or now < until:
+                action(now, *arguments)
         if self._handle is None or (queue and queue[0][0] < self._handle_at):
             self._arm()
 
@@ -90,7 +94,7 @@ class Pacer:
         if queue and queue[0][0] <= now:
             self._execute(now)
         else:
-            kernel.run(now)
+            kernel.idle_until(now)
         return kernel.now
 
     def _execute(self, now: int) -> None:

@@ -293,14 +293,31 @@ class LivePath(Path):
         """A message arrived."""
         self._pacer.tell(self._heard, message)
 
+    def on_messages(self, messages: list[Inbound]) -> None:
+        """What one read brought."""
+        if len(messages) == 1:
+            self._pacer.tell(self._heard, messages[0])
+        else:
+            self._pacer.tell(self._heard_all, messages)
+
     def _heard(self, now: int, inbound: Inbound) -> None:
+        message = self._take(inbound)
+        if message is not None:
+            self.station.on_message(now, message)
+
+    def _heard_all(self, now: int, messages: list[Inbound]) -> None:
+        live = self.live
+        taken = (self._take(inbound) for inbound in messages if self.live is live)
+        self.station.on_messages(now, (message for message in taken if message is not None))
+
+    def _take(self, inbound: Inbound) -> Message | None:
         if self.live is None or not self.live.device_open:
-            return
+            return None
         try:
             kind, _ = self._topics.parse(inbound.topic)
         except BadTopic:
             self.strange += 1
-            return
+            return None
         payload = inbound.payload
         tamper = self._tampering() if kind == DAT else None
         if tamper is not None:
@@ -309,9 +326,7 @@ class LivePath(Path):
         down = self._down
         down.opened[kind] += 1
         down.delivered[kind] += 1
-        self.station.on_message(
-            now, Message(inbound.topic, payload, inbound.qos, inbound.retain, None, kind)
-        )
+        return Message(inbound.topic, payload, inbound.qos, inbound.retain, None, kind)
 
 
 __all__ = ["LiveConnection", "LivePath", "MakePort", "Topics"]

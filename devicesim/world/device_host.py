@@ -11,7 +11,7 @@ the world's truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from devicesdk.agent import effects as ask
@@ -44,6 +44,7 @@ class DeviceHost:
     __slots__ = (
         "_burst",
         "_crossing",
+        "_crowded",
         "_deadline",
         "_performing",
         "_queue",
@@ -85,7 +86,7 @@ class DeviceHost:
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
         self._burst: Burst | None = None
         self._queue: list[hear.AnyStimulus] = []
-        self._performing = self._refused = False
+        self._performing = self._refused = self._crowded = False
         self._deadline = shop.kernel.alarm(self._deadline_comes)
         self._crossing = shop.kernel.alarm(self._body_crosses)
         self.burst_alarm = shop.kernel.alarm(self._burst_ends)
@@ -108,14 +109,9 @@ class DeviceHost:
         parts.clock.boot(now)
         flash = parts.flash
         self.agent = Agent.restore(
-            parts.config,
-            parts.identity,
-            parts.verifier,
-            parts.seed,
-            flash.read("state"),
-            flash.read("map"),
-            self.shop.digests,
-        )
+            parts.config, parts.identity, parts.verifier, parts.seed,
+            flash.read("state"), flash.read("map"), self.shop.digests,
+        )  # fmt: skip
         for seen in self.shop.watch.booted:
             seen(self, now)
         wall = parts.clock.wall_ms(now)
@@ -205,7 +201,8 @@ class DeviceHost:
                 self._step(queue.pop(0), now)
         finally:
             self._performing = False
-        self._rearm(now)
+        if not self._crowded:
+            self._rearm(now)
 
     def _step(self, stimulus: hear.AnyStimulus, now: int) -> None:
         agent, shop = self.agent, self.shop
@@ -292,6 +289,14 @@ class DeviceHost:
             seen(self, message, now)
         self.stimulate(hear.Arrived(message.kind, message.payload, message.retain), now)
 
+    def on_messages(self, now: int, messages: Iterable[Message]) -> None:
+        """Several came at once: the agent hears each, and is asked for its deadline at the end."""
+        self._crowded = True
+        for message in messages:
+            self.on_message(now, message)
+        self._crowded = False
+        self._rearm(now)
+
     def on_bearer(self, now: int, up: bool) -> None:  # noqa: FBT001
         """The carrier came or went; without it the connection cannot be used."""
         if not up and self.online:
@@ -344,27 +349,33 @@ class DeviceHost:
             connection.publish(now, message, effect.token)
 
     def _write(self, effect: ask.Write, now: int) -> None:
-        self._store(
-            effect, now, lambda: self.parts.flash.write(effect.file, effect.offset, effect.data)
-        )
-
-    def _save(self, effect: ask.Save, now: int) -> None:
-        self._store(effect, now, lambda: self.parts.flash.save(effect.file, effect.data))
-
-    def _store(self, effect: ask.Write | ask.Save, now: int, action: Callable[[], None]) -> None:
         for seen in self.shop.watch.stored:
             seen(self, effect, now)
         try:
-            action()
+            self.parts.flash.write(effect.file, effect.offset, effect.data)
         except FlashFullError as error:
-            self.shop.trace.row(now, self.index, "flash full", len(effect.data))
-            self._refused = True
-            self.stimulate(hear.StorageFailed(effect.file, str(error)), now)
+            self._refuse(effect, error, now)
+
+    def _save(self, effect: ask.Save, now: int) -> None:
+        for seen in self.shop.watch.stored:
+            seen(self, effect, now)
+        try:
+            self.parts.flash.save(effect.file, effect.data)
+        except FlashFullError as error:
+            self._refuse(effect, error, now)
         else:
             self.parts.body.flash_write(now, len(effect.data))
 
-    def _sync(self, effect: ask.Sync, now: int) -> None:  # noqa: ARG002 - all effects are called alike
-        self.parts.flash.sync(effect.file)
+    def _refuse(self, effect: ask.Write | ask.Save, error: FlashFullError, now: int) -> None:
+        self.shop.trace.row(now, self.index, "flash full", len(effect.data))
+        self._refused = True
+        self.stimulate(hear.StorageFailed(effect.file, str(error)), now)
+
+    def _sync(self, effect: ask.Sync, now: int) -> None:
+        # Until here the writes were in the cache: it is now that the medium works.
+        written_bytes = self.parts.flash.sync(effect.file)
+        if written_bytes:
+            self.parts.body.flash_write(now, written_bytes)
 
     def _delete(self, effect: ask.Delete, now: int) -> None:
         for seen in self.shop.watch.stored:

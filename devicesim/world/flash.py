@@ -24,13 +24,27 @@ class FlashFullError(Exception):
 
 
 class ChunkPool:
-    """Interned chunk contents and remembered digests of whole images, shared by all devices."""
+    """Interned chunk contents and remembered digests of whole images, shared by all devices.
 
-    __slots__ = ("_chunks", "_digests")
+    A fleet writes the same chunk to the same place: what was last written there is compared (a tenth of
+    the time that it takes to look 16 KiB up in a dict).
+    """
+
+    __slots__ = ("_chunks", "_digests", "_last")
 
     def __init__(self) -> None:
         self._chunks: dict[bytes, tuple[int, bytes]] = {}
         self._digests: dict[tuple[int, ...], bytes] = {}
+        self._last: dict[int, tuple[int, bytes]] = {}
+
+    def intern_at(self, offset: int, data: bytes) -> tuple[int, bytes]:
+        """As `intern`, for content that others are likely to have written at this offset too."""
+        found = self._last.get(offset)
+        if found is None or found[1] != data:
+            found = self.intern(data)
+            if len(self._last) < POOL_CHUNKS_MAX or offset in self._last:
+                self._last[offset] = found
+        return found
 
     def intern(self, data: bytes) -> tuple[int, bytes]:
         """The (number, object) that stands for this content; numbers are never reused."""
@@ -103,17 +117,20 @@ class Flash:
         if offset + len(data) > self.capacity_bytes:
             raise FlashFullError(f"expected room for {offset + len(data)} bytes in {file}")
         self.written_bytes += len(data)
-        self._unsynced.append((file, offset, self._pool.intern(bytes(data))))
+        self._unsynced.append((file, offset, self._pool.intern_at(offset, bytes(data))))
 
-    def sync(self, file: str) -> None:
-        """Make all earlier writes to `file` durable."""
+    def sync(self, file: str) -> int:
+        """Make all earlier writes to `file` durable; returns how many bytes went to the medium."""
         keep: list[tuple[str, int, tuple[int, bytes]]] = []
+        synced_bytes = 0
         for entry in self._unsynced:
             if entry[0] == file:
                 self._synced.setdefault(file, {})[entry[1]] = entry[2]
+                synced_bytes += len(entry[2][1])
             else:
                 keep.append(entry)
         self._unsynced = keep
+        return synced_bytes
 
     def sync_all(self) -> None:
         """Make every earlier write durable: what an orderly shutdown does."""

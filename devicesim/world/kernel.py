@@ -149,6 +149,10 @@ class Kernel:
         while not self._execute(until, every):
             if pulse is not None:
                 pulse(self.now)
+        self.idle_until(until)
+
+    def idle_until(self, until: int) -> None:
+        """Let time pass to `until`, before which nothing is due."""
         self.now = until
         self.env._now = until  # noqa: SLF001 - SimPy has no way to advance an idle clock
 

@@ -17,6 +17,7 @@ certain to come, the station is told so (`acked_by`), and needs no timer for it;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from devicesdk.wire.timebase import MS, NEVER, SECOND
@@ -44,6 +45,7 @@ class Station(Protocol):
     def on_acked(self, now: int, token: int) -> None: ...  # noqa: D102
     def on_doubt(self, now: int) -> None: ...  # noqa: D102
     def on_message(self, now: int, message: Message) -> None: ...  # noqa: D102
+    def on_messages(self, now: int, messages: Iterable[Message]) -> None: ...  # noqa: D102
     def on_bearer(self, now: int, up: bool) -> None: ...  # noqa: D102, FBT001
 
 

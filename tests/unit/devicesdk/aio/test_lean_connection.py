@@ -1,0 +1,129 @@
+"""What one read brings is told in order, together where the listener can take it together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import mqtt5
+import pytest
+
+from devicesdk.aio.lean_connection import Connection
+from devicesdk.aio.port import Dial
+
+
+class Wire(asyncio.Transport):
+    """Writes down what is sent."""
+
+    def __init__(self):
+        super().__init__()
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data):
+        self.sent += data
+
+    def close(self):
+        self.closed = True
+
+    def abort(self):
+        self.closed = True
+
+    def get_write_buffer_size(self):
+        return 0
+
+
+class Single:
+    """Hears one message at a time."""
+
+    def __init__(self):
+        self.heard = []
+        self.on_first = None
+
+    def on_connected(self, granted):
+        self.heard.append("connected")
+
+    def on_disconnected(self, reason):
+        self.heard.append(reason)
+
+    def on_suback(self, codes):
+        self.heard.append(("suback", codes))
+
+    def on_message(self, message):
+        self.heard.append(message.payload)
+        if self.on_first is not None:
+            self.on_first()
+
+    def release(self):
+        """As the owner."""
+
+
+class Crowd(Single):
+    """Hears together what came together."""
+
+    def on_messages(self, messages):
+        self.heard.append([message.payload for message in messages])
+        if self.on_first is not None:
+            self.on_first()
+
+
+def publish(payload, packet_id=None, alias=None):
+    qos = mqtt5.QoS.AT_LEAST_ONCE if packet_id else mqtt5.QoS.AT_MOST_ONCE
+    return mqtt5.PublishPacket(
+        "t", payload, qos=qos, packet_id=packet_id, topic_alias=alias
+    ).write()
+
+
+@pytest.fixture
+def connect():
+    loop = asyncio.new_event_loop()
+
+    def make(listener):
+        connection = Connection(listener, listener, loop, Dial(client_id="d"), b"hello", 0)
+        wire = Wire()
+        connection.connection_made(wire)
+        connection.data_received(mqtt5.ConnAckPacket().write())
+        return connection, wire
+
+    yield make
+    loop.close()
+
+
+READ = publish(b"a") + publish(b"b") + publish(b"c", packet_id=7) + publish(b"d")
+
+
+def test_a_listener_for_one_hears_one_at_a_time(connect):
+    listener = Single()
+    connect(listener)[0].data_received(READ)
+    assert listener.heard == ["connected", b"a", b"b", b"c", b"d"]
+
+
+def test_a_listener_for_many_hears_together_what_is_not_to_be_acknowledged(connect):
+    listener = Crowd()
+    connect(listener)[0].data_received(READ)
+    assert listener.heard == ["connected", [b"a", b"b"], b"c", [b"d"]]
+
+
+def test_the_next_read_is_another_call(connect):
+    listener = Crowd()
+    connection, _ = connect(listener)
+    connection.data_received(READ[:-3])
+    connection.data_received(READ[-3:])
+    assert listener.heard == ["connected", [b"a", b"b"], b"c", [b"d"]]
+
+
+def test_what_came_before_a_fault_is_heard_before_the_end(connect):
+    listener = Crowd()
+    connect(listener)[0].data_received(publish(b"a") + publish(b"b", alias=3) + publish(b"c"))
+    assert listener.heard[:2] == ["connected", [b"a"]]
+    assert "alias" in listener.heard[2]
+    assert len(listener.heard) == 3
+
+
+@pytest.mark.parametrize("ending", ["abort", "disconnect"])
+def test_nothing_is_told_after_the_listener_ended_it_inside_the_call(connect, ending):
+    listener = Crowd()
+    connection, wire = connect(listener)
+    listener.on_first = connection.abort if ending == "abort" else lambda: connection.disconnect(4)
+    connection.data_received(READ)
+    assert listener.heard == ["connected", [b"a", b"b"]]
+    assert wire.closed
