@@ -138,7 +138,8 @@ def _of_directory(folder: Path) -> dict[str, bytes]:
     """A directory's files by the archive's names; simulators' twins are among the variants."""
     spec = decode_spec(_read(folder / BUNDLE_FILE))
     members = {BUNDLE_FILE: _read(folder / BUNDLE_FILE)}
-    members |= {f"variants/{one.file}": _read(folder / one.file) for one in spec.variants.values()}
+    shipped = (*spec.variants.values(), *spec.twins.values())
+    members |= {f"variants/{one.file}": _read(folder / one.file) for one in shipped}
     members[f"kit/{spec.kit.file}"] = _read(folder / spec.kit.file)
     members |= {name: _read(folder / name) for name in _FILES if (folder / name).is_file()}
     return members
