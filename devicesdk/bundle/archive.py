@@ -187,7 +187,7 @@ def _check_members(listed: list[zipfile.ZipInfo], packed_bytes: int) -> None:
 
 def _check_info(info: zipfile.ZipInfo) -> None:
     name, mode = info.filename, info.external_attr >> 16
-    if stat.S_ISLNK(mode) or (mode and not stat.S_ISREG(mode)):
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise BadArchive(
             "symlink",
             f"expected ordinary files, found {name!r} of kind {stat.filemode(mode)!r}: a link could lead "

@@ -20,7 +20,7 @@ from devicesdk.inference import operations
 from devicesdk.inference.engine import Floats
 from devicesdk.inference.kit import KitError
 from devicesdk.inference.onnx import ModelError, open_session
-from devicesdk.inference.tasks import Doubles, Sample, Task, Tensor
+from devicesdk.inference.tasks import Doubles, Sample, Task, Tensor, TensorSpec
 from devicesdk.inference.tensor_kit import check_sample
 
 _ORT_TYPES: Final = {
@@ -116,6 +116,8 @@ def as_sample(frame: Tensor | Sample, task: Task, before: tuple[str, ...]) -> Sa
         sample = frame
         if [*frame] == [""] and len(task.inputs) == 1:
             sample = {task.inputs[0].name: frame[""]}
+        specs = {spec.name: spec for spec in task.inputs}
+        sample = {n: _fitted(t, specs[n]) if n in specs else t for n, t in sample.items()}
     elif len(task.inputs) != 1:
         names = [spec.name for spec in task.inputs]
         raise ValueError(
@@ -123,11 +125,19 @@ def as_sample(frame: Tensor | Sample, task: Task, before: tuple[str, ...]) -> Sa
         )
     else:
         only = task.inputs[0]
-        # The operations' own numbers are float32; the model's type is the last word.
-        made = operations.prepare(frame, before).astype(only.dtype, copy=False)
-        sample = {only.name: np.ascontiguousarray(made)}
+        sample = {only.name: _fitted(operations.prepare(frame, before), only)}
     try:
         check_sample(sample, task)
     except KitError as error:
         raise ValueError(str(error)) from error
     return sample
+
+
+def _fitted(tensor: Tensor, spec: TensorSpec) -> Tensor:
+    """A tensor in the model's type where no kind is lost, without an axis for samples of its own."""
+    if spec.batched and tensor.ndim == len(spec.shape) + 1 and len(tensor) == 1:
+        tensor = tensor[0]
+    if tensor.dtype.name != spec.dtype and np.can_cast(tensor.dtype, spec.dtype, "same_kind"):
+        tensor = tensor.astype(spec.dtype)
+    # `ascontiguousarray` would give a scalar an axis.
+    return tensor if tensor.flags.c_contiguous else tensor.copy()

@@ -19,28 +19,50 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 
 import typer
 
+from devicesdk.packing.options import (
+    After,
+    AsJson,
+    Before,
+    Calibration,
+    Datasets,
+    Key,
+    LabelsFile,
+    LatencyMs,
+    Licence,
+    Limits,
+    Machines,
+    MemoryMib,
+    ModelFile,
+    Name,
+    Origin,
+    Out,
+    Output,
+    PowerMw,
+    Preferences,
+    Release,
+    Samples,
+    SamplesMax,
+    Source,
+    SpanText,
+    Summary,
+    TaskName,
+    Timestamp,
+    Tolerance,
+    Uses,
+    VariantNames,
+    Version,
+)
+
 if TYPE_CHECKING:
     from devicesdk.bundle.trust import Ed25519Signer
     from devicesdk.packing.builder import Labels, Packed
     from devicesdk.packing.checking import Check
+    from devicesdk.packing.study import Said
 
 T = TypeVar("T")
 EXIT_DONE, EXIT_NO, EXIT_INVALID = range(3)
 EXTRA: Final = "bundle"
 TARGETS_KEY: Final = "targets.key"
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Key = Annotated[
-    Path | None, typer.Option(help="targets.key: sign it. Without one it is signed when published.")
-]
-Samples = Annotated[
-    Path, typer.Option(help="Folder of .npy, .npz, .pgm, .ppm, .png; or one .npy/.npz of many.")
-]
-Out = Annotated[Path, typer.Option(help="Folder, or a file that ends in .zip.")]
-Source = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Archive or bundle directory.")]
-Timestamp = Annotated[
-    str, typer.Option(help="UTC time for the bill of materials; SOURCE_DATE_EPOCH by default.")
-]
 
 bundle_app = typer.Typer(
     name="bundle", help="Build, check and publish model bundles.", no_args_is_help=True
@@ -55,45 +77,32 @@ def register(app: typer.Typer) -> None:
 @bundle_app.command("build")
 def build_command(
     *,
-    model: Annotated[Path, typer.Option(help="The ONNX file.")],
+    model: ModelFile,
     samples: Samples,
-    name: Annotated[
-        str, typer.Option("--id", help="Name of the bundle; the file's by default.")
-    ] = "",
-    version: Annotated[str, typer.Option(help="Semantic version.")] = "1.0.0",
-    release: Annotated[int, typer.Option(min=1, help="Rises with every release.")] = 1,
-    task: Annotated[str, typer.Option(help="classify, regress, embed or tensor.")] = "",
-    output: Annotated[str, typer.Option(help="The output that counts; the first by default.")] = "",
-    preprocess: Annotated[
-        str,
-        typer.Option(help='Operations on a picture, such as "luma601 area:32,32 channel div:255".'),
-    ] = "",
-    postprocess: Annotated[
-        str | None, typer.Option(help='Operations on the output, such as "softmax".')
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Names of the classes: lines, or JSON.")
-    ] = None,
-    span: Annotated[str, typer.Option(help="low,high: what 0 and 1000 permille stand for.")] = "",
-    variants: Annotated[
-        str, typer.Option(help="Such as fp32,fp16,int8-rr,int8; whatever can be built by default.")
-    ] = "",
-    prefer: Annotated[
-        list[str] | None, typer.Option(help="HARDWARE=variant,variant, best first; repeatable.")
-    ] = None,
-    calibration: Annotated[Path | None, typer.Option(help="Other samples to calibrate by.")] = None,
-    samples_max: Annotated[int, typer.Option(min=2, help="Use so many, evenly spread.")] = 2000,
-    budget_latency_ms: Annotated[int, typer.Option(min=1, help="95th percentile.")] = 1000,
-    budget_memory_mib: Annotated[int, typer.Option(min=0, help="0: twice what it needs.")] = 0,
-    budget_power_mw: Annotated[int, typer.Option(min=1)] = 5000,
-    tolerance: Annotated[int, typer.Option(min=0, max=1000, help="Of the kit, permille.")] = 20,
-    licence: Annotated[str, typer.Option("--license", help="SPDX identifier, or a name.")] = "",
-    summary: Annotated[str, typer.Option(help="One sentence.")] = "",
-    origin: Annotated[str, typer.Option(help="Where the model is from.")] = "",
-    dataset: Annotated[list[str] | None, typer.Option(help="NAME: what it is; repeatable.")] = None,
-    use: Annotated[list[str] | None, typer.Option(help="What it is for; repeatable.")] = None,
-    limit: Annotated[list[str] | None, typer.Option(help="What it is not for; repeatable.")] = None,
-    machine: Annotated[list[str] | None, typer.Option(help="Such as arm64; repeatable.")] = None,
+    name: Name = "",
+    version: Version = "1.0.0",
+    release: Release = 1,
+    task: TaskName = "",
+    output: Output = "",
+    preprocess: Before = "",
+    postprocess: After = None,
+    labels: LabelsFile = None,
+    span: SpanText = "",
+    variants: VariantNames = "",
+    prefer: Preferences = None,
+    calibration: Calibration = None,
+    samples_max: SamplesMax = 2000,
+    budget_latency_ms: LatencyMs = 1000,
+    budget_memory_mib: MemoryMib = 0,
+    budget_power_mw: PowerMw = 5000,
+    tolerance: Tolerance = 20,
+    licence: Licence = "",
+    summary: Summary = "",
+    origin: Origin = "",
+    dataset: Datasets = None,
+    use: Uses = None,
+    limit: Limits = None,
+    machine: Machines = None,
     key: Key = None,
     timestamp: Timestamp = "",
     out: Out = Path(),
@@ -105,22 +114,19 @@ def build_command(
         from devicesdk.packing import builder, files
         from devicesdk.packing.kits import Bar
         from devicesdk.packing.samples import read_samples
-        from devicesdk.packing.study import Said
 
-        said = Said(
-            kind=_kind(task), output=output, before=tuple(preprocess.split()),
-            after=None if postprocess is None else tuple(postprocess.split()),
-            labels=_class_names(labels), span=_span(span),
-        )  # fmt: skip
         orders = builder.Orders(
-            model=_content(model), samples=read_samples(samples, samples_max), said=said,
+            model=_content(model),
+            samples=read_samples(samples, samples_max),
+            said=_said(task, output, preprocess, postprocess, labels, span),
             labels=builder.Labels(
                 id=name or _name_of(model), version=version, release=release, licence=licence,
                 summary=summary, origin=origin, datasets=tuple(map(_dataset, dataset or ())),
                 uses=tuple(use or ()), limits=tuple(limit or ()), hardware=tuple(machine or ()),
                 timestamp=_timestamp(timestamp),
             ),
-            wanted=_words(variants), prefer=dict(map(_preference, prefer or ())),
+            wanted=_words(variants),
+            prefer=dict(map(_preference, prefer or ())),
             calibration=read_samples(calibration, samples_max) if calibration else (),
             bar=Bar(tolerance=tolerance),
             costs=builder.Costs(budget_latency_ms, budget_memory_mib, budget_power_mw),
@@ -282,6 +288,21 @@ def _labels_of(
         id=spec.id, version=version, release=release or spec.release + 1, licence=spec.licence,
         summary=spec.summary, origin=spec.origin, hardware=spec.hardware, timestamp=timestamp,
     )  # fmt: skip
+
+
+def _said(
+    task: str, output: str, before: str, after: str | None, labels: Path | None, span: str
+) -> Said:
+    from devicesdk.packing.study import Said
+
+    return Said(
+        kind=_kind(task),
+        output=output,
+        before=tuple(before.split()),
+        after=None if after is None else tuple(after.split()),
+        labels=_class_names(labels),
+        span=_span(span),
+    )
 
 
 def _kind(text: str) -> Any:

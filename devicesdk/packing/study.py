@@ -167,7 +167,7 @@ def _fit(
     # An open axis that all samples agree on stays open: the next frame may have another length.
     assert all(seen.values()), "an axis without a length"
     spec = TensorSpec(name=port.name, dtype=port.dtype, shape=shape, batched=batched)  # type: ignore[arg-type]
-    cast = [np.ascontiguousarray(tensor.astype(port.dtype, copy=False)) for tensor in tensors]
+    cast = [np.array(tensor, dtype=port.dtype, order="C") for tensor in tensors]
     return spec, cast
 
 
