@@ -67,7 +67,7 @@ def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, BundleSou
 def _load_bundle(reference: str, path: str, scenario_file: Path) -> BundleSource:
     parents = scenario_file.resolve().parents
     for base in (Path.cwd(), *parents[:3], _HERE.parent):
-        if (base / path).is_dir():
+        if (base / path).exists():
             source = load_source(base / path)
             found = f"{source.spec.id}@{source.spec.version}"
             if found != reference:
@@ -77,7 +77,7 @@ def _load_bundle(reference: str, path: str, scenario_file: Path) -> BundleSource
                 )
             return source
     raise SourceError(
-        f"expected bundle {reference} in {path}, found no such directory from {Path.cwd()} or the "
+        f"expected bundle {reference} in {path}, found no such directory or archive from {Path.cwd()} or the "
         "folders above the scenario; paths are from the working directory"
     )
 
