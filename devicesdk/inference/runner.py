@@ -21,7 +21,7 @@ import numpy as np
 from devicesdk.inference import preprocess
 from devicesdk.inference.beside import Beside, SealError, unseal
 from devicesdk.inference.engine import Engine, Floats, agent_rows
-from devicesdk.inference.kit import Kit, KitError, judge, unpack_kit
+from devicesdk.inference.kit import Kit, KitError, KitOutcome, judge, unpack_kit
 from devicesdk.inference.onnx import ModelError, OnnxEngine
 from devicesdk.inference.preprocess import Bytes
 
@@ -145,6 +145,15 @@ class Runner:
         elif memory_kib > spec.budgets.memory_mib_max * _KIB_A_MIB:
             reason = "memory"
         return Judgement(not reason, reason, outcome.worst_permille, latency_ns // _US)
+
+    def probe(self) -> KitOutcome:
+        """Run the validation kit as a golden probe: outputs alone are judged, not budgets.
+
+        Raises:
+            KitError: the image carries no kit for its variant.
+        """
+        kit, spec = unpack_kit(self.known.kit), self.known.spec
+        return judge(kit, spec.kit.rule, self.known.variant, self._engine.run(kit.images()))
 
     def _run(self, kit: Kit, stopwatch: Stopwatch) -> tuple[Floats, int]:
         images = kit.images()
