@@ -362,8 +362,9 @@ class Agent:
         self._work.go(now)
         if self._update.in_hand:
             self._update.advance(now)
-        busy = self._update.in_hand or self._trial.running
-        self._probe.window_ended(now, ran.conditions, busy=busy)
+        if now >= self._probe.due:
+            busy = self._update.in_hand or self._trial.running
+            self._probe.window_ended(now, ran.conditions, busy=busy)
 
     def _on_file_read(self, read: hear.FileRead, now: int) -> None:
         self._update.file_read(read, now)

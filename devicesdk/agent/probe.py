@@ -26,7 +26,7 @@ from devicesdk.wire.timebase import NEVER
 class Probe:
     """The probes of one boot."""
 
-    __slots__ = ("_asked", "_flags", "_image", "_result", "_shared", "_slots", "due")
+    __slots__ = ("_asked", "_flags", "_image", "_shared", "_slots", "due", "result")
 
     def __init__(self, shared: Shared, slots: Slots, flags: Flags) -> None:
         self._shared, self._slots, self._flags = shared, slots, flags
@@ -35,18 +35,25 @@ class Probe:
         self._image = b""
         self._asked = ""
         """The slot whose answer is awaited."""
-        self._result: Probed | None = None
+        self.result: Probed | None = None
+        """What the next window shall tell, if it is still of what runs; see `take`."""
 
     def booted(self, now: int) -> None:
-        """Draw the phase of this boot's probes; an image on trial is new and is probed first."""
-        config, slots = self._shared.config, self._slots
+        """Draw the phase of this boot's probes."""
+        config = self._shared.config
         if config.probe_period_ns:
             self.due = now + self._shared.dice.below(config.probe_period_ns)
-        if slots.trial is None:
-            self._image = slots.running.manifest
+            self._image = self._slots.running.manifest
+            if self._slots.trial is not None:
+                self.due = now
+
+    def switched(self, now: int) -> None:
+        """Another image runs from now on: probe it as soon as it suits."""
+        if self._shared.config.probe_period_ns and self._slots.running.manifest != self._image:
+            self.due = now
 
     def window_ended(self, now: int, conditions: Conditions, *, busy: bool) -> None:
-        """Ask for a probe if one is due and this is a good moment.
+        """A window ended and `due` has come: ask for a probe if this is a good moment.
 
         Args:
             now: the instant.
@@ -54,10 +61,9 @@ class Probe:
             busy: an update is in hand or on trial.
         """
         config, slots = self._shared.config, self._slots
-        running = slots.running.manifest
-        fresh = running != self._image and config.probe_period_ns > 0
-        if not (fresh or now >= self.due) or self._asked or busy or not slots.active:
+        if self._asked or busy or not slots.active:
             return
+        running = slots.running.manifest
         cool = conditions.chip_c <= config.probe_chip_c_max and not conditions.throttled
         if not (conditions.plugged and cool and self._flags.enabled(config.probe_feature)):
             return
@@ -71,7 +77,7 @@ class Probe:
             return False
         self._asked = ""
         if self._slots.active == ran.slot and self._slots.running.manifest == self._image:
-            self._result = Probed(
+            self.result = Probed(
                 ran.passed,
                 ran.residual_permille,
                 ran.worst_permille,
@@ -82,5 +88,5 @@ class Probe:
 
     def take(self) -> Probed | None:
         """The result for the window that ends now, once; None: no probe ran of what is active."""
-        result, self._result = self._result, None
+        result, self.result = self.result, None
         return result if self._slots.running.manifest == self._image else None

@@ -129,6 +129,7 @@ class Work:
         self.cut()
         active, image = self._slots.active, self._slots.running
         self._shared.out.append(Activate(active, image.manifest, image.variant))
+        self._probe.switched(now)
         self.go(now)
 
     def cut(self) -> None:
@@ -199,7 +200,7 @@ class Work:
             rows,
             sketches=config.sketches,
             count_min=config.count_min,
-            probed=self._probe.take(),
+            probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
         )
         if self._burst_in_trial and self._trial.running:
