@@ -8,6 +8,7 @@ session    connect, subscribe, back off           outbox     events and windows 
 update     want > download > kit > trial > commit  report     `have`
 download   one blob in chunks                      flags      kill list, flag snapshots
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
+probe      golden probes of what is active
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -32,6 +33,7 @@ from devicesdk.agent.flags import Flags
 from devicesdk.agent.install import Install
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.outbox import Outbox
+from devicesdk.agent.probe import Probe
 from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
 from devicesdk.agent.shared import STATE_FILE, Shared
@@ -73,6 +75,7 @@ class Agent:
         "_download",
         "_flags",
         "_outbox",
+        "_probe",
         "_report",
         "_session",
         "_shared",
@@ -108,7 +111,8 @@ class Agent:
         self._flags = Flags(shared, state)
         self._outbox = Outbox(shared, state)
         self._trial = TrialClock(config)
-        self._work = Work(shared, self._slots, self._flags, self._outbox, self._trial)
+        self._probe = Probe(shared, self._slots, self._flags)
+        self._work = Work(shared, self._slots, self._flags, self._outbox, self._trial, self._probe)
         self._books = Books(shared, self._slots, self._outbox, state)
         self._download = Download(shared, saved_map)
         install = Install(shared, self._slots, self._download, self._books)
@@ -243,6 +247,7 @@ class Agent:
             self._shared.note(NoteKind.STATE_LOST)
         self._shared.report_due = True
         self._work.booted(now)
+        self._probe.booted(now)
         self._update.booted(now)
         self._session.booted(now, bearer_up=booted.bearer_up)
 
@@ -357,6 +362,9 @@ class Agent:
         self._work.go(now)
         if self._update.in_hand:
             self._update.advance(now)
+        if now >= self._probe.due:
+            busy = self._update.in_hand or self._trial.running
+            self._probe.window_ended(now, ran.conditions, busy=busy)
 
     def _on_file_read(self, read: hear.FileRead, now: int) -> None:
         self._update.file_read(read, now)
@@ -366,6 +374,11 @@ class Agent:
 
     def _on_kit_ran(self, ran: hear.KitRan, now: int) -> None:
         self._update.kit_ran(ran, now)
+
+    def _on_probe_ran(self, ran: hear.ProbeRan, now: int) -> None:
+        del now
+        if not self._probe.ran(ran):
+            self._ignore()
 
     def _on_storage_failed(self, failed: hear.StorageFailed, now: int) -> None:
         if failed.file == STATE_FILE:
@@ -390,6 +403,7 @@ _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
     hear.FileRead: Agent._on_file_read,  # noqa: SLF001
     hear.FileHashed: Agent._on_file_hashed,  # noqa: SLF001
     hear.KitRan: Agent._on_kit_ran,  # noqa: SLF001
+    hear.ProbeRan: Agent._on_probe_ran,  # noqa: SLF001
     hear.FramesRan: Agent._on_frames,  # noqa: SLF001
     hear.ConditionsChanged: Agent._on_conditions,  # noqa: SLF001
     hear.StorageFailed: Agent._on_storage_failed,  # noqa: SLF001

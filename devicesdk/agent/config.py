@@ -59,6 +59,7 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     event_outbox_max: int = 64
     """Full: the oldest event is dropped and counted."""
     sketches: bool = True
+    """KLL of readings and HLL of feature rows go along with a window."""
     alarm_above_permille: int = 900
     alarm_below_permille: int = 850
     """Hysteresis of the local alarm on the reading."""
@@ -92,3 +93,17 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     inference_feature: str = "gauge"
     """Killed or flagged off, all inference stops; on where no flag says anything. Any other feature
     is off until a flag turns it on."""
+    probe_period_ns: int = 24 * HOUR
+    """A golden probe of the active image runs this often at most, 0: never."""
+    probe_chip_c_max: int = 60
+    """Hotter than this, or on battery, a golden probe waits."""
+    probe_feature: str = "golden-probe"
+    """Killed or flagged off, no probe runs; on where no flag says anything."""
+    count_min: bool = False
+    """A count-min sketch of feature rows goes along, too."""
+    privacy: bool = False
+    """Noise is added to all that inputs can be told from; see devicesdk/agent/privacy.py."""
+    privacy_epsilon_permille: int = 1000
+    """Privacy loss of one window, thousandths of epsilon."""
+    privacy_frames_min: int = 20
+    """A private window with fewer frames carries no histogram of inputs at all."""

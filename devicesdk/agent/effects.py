@@ -103,6 +103,18 @@ class RunKit(Effect, frozen=True, gc=False):
     variant: str
 
 
+class RunProbe(Effect, frozen=True, gc=False):
+    """Run the validation kit of the *active* image again, as a golden probe; answered by `ProbeRan`.
+
+    Nothing is activated, kept back or rolled back by its result.
+    """
+
+    slot: str
+    manifest: bytes
+    """Digest of the manifest."""
+    variant: str
+
+
 class Activate(Effect, frozen=True, gc=False):
     """Run inference from this slot from now on (empty slot: run nothing). Saved state says so already."""
 
@@ -155,6 +167,7 @@ AnyEffect = (
     | ReadFile
     | HashFile
     | RunKit
+    | RunProbe
     | Activate
     | RunModel
     | CutBurst

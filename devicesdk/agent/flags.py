@@ -6,8 +6,8 @@ with the device's id as targeting key, so a percentage is sticky: a device that 
 the share grows.
 
 Rules: nothing is believed before its signature; versions only go up; a killed feature is off whatever
-a flag says; where a flag is missing, is not a boolean or cannot be evaluated, inference goes on and
-any other feature is off (what must stop is killed, what is new waits to be flagged on). Kills and
+a flag says; where a flag is missing, is not a boolean or cannot be evaluated, inference and golden
+probes go on and any other feature is off (what must stop is killed, what is new waits to be flagged on). Kills and
 flags survive a power cut, so a device that boots offline obeys what it last knew.
 """
 
@@ -133,7 +133,7 @@ class Flags:
 
     def _evaluate(self) -> None:
         config, before = self._shared.config, self._values
-        names = dict.fromkeys((*config.features, config.inference_feature))
+        names = dict.fromkeys((*config.features, config.inference_feature, config.probe_feature))
         self._values = {name: self._value(name) for name in names}
         for place, (name, value) in enumerate(self._values.items()):
             if before.get(name, self._default(name)) is not value:
@@ -141,7 +141,8 @@ class Flags:
                 self._shared.note(kind, place)
 
     def _default(self, name: str) -> bool:
-        return name == self._shared.config.inference_feature
+        config = self._shared.config
+        return name in (config.inference_feature, config.probe_feature)
 
     def _value(self, name: str) -> bool:
         default = self._default(name)

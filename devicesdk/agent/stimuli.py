@@ -122,6 +122,21 @@ class KitRan(Stimulus, frozen=True, gc=False):
     latency_us: int
 
 
+class ProbeRan(Stimulus, frozen=True, gc=False):
+    """Answer to `RunProbe`; one that could not be run at all has failed, with everything at its worst."""
+
+    slot: str
+    passed: bool
+    """By the rule that the bundle's kit pins."""
+    residual_permille: int
+    """Mean distance of the readings from the golden readings, permille of full scale."""
+    worst_permille: int
+    """Largest distance of a probability from its golden."""
+    argmax_mismatches: int
+    resembles: str = ""
+    """The kernel class whose goldens were met; empty where none was."""
+
+
 class FramesRan(Stimulus, frozen=True, gc=False):
     """Answer to `RunModel` (at the end of the burst, or at once after `CutBurst`)."""
 
@@ -133,6 +148,10 @@ class FramesRan(Stimulus, frozen=True, gc=False):
     """Mean latency of one inference in this burst."""
     throttled_frames: int
     conditions: Conditions
+    memory_mib: int = 0
+    """Peak memory of what ran the model; 0: not known."""
+    accelerator_permille: int = 0
+    """Share of the frames that an accelerator ran; 0: none, or not known."""
 
 
 class ConditionsChanged(Stimulus, frozen=True, gc=False):
@@ -162,6 +181,7 @@ AnyStimulus = (
     | FileRead
     | FileHashed
     | KitRan
+    | ProbeRan
     | FramesRan
     | ConditionsChanged
     | StorageFailed

@@ -1,13 +1,15 @@
 """One telemetry window: rows of small integers in, the bytes of a `Telemetry` out.
 
 Decides what is counted and how it is spelt. Leaves out when a window ends (work.py) and how it gets
-out (outbox.py). Histograms are exact and first; the KLL of readings and the HLL of feature rows come
-beside them, and the KLL only where it is exact too (n <= k).
+out (outbox.py). Histograms are exact and first; the KLL of readings, the HLL and the count-min of
+feature rows come beside them, and the KLL only where it is exact too (n <= k). What each field costs:
+docs/reference/telemetry-window.md.
 
 Rules: never a raw input: below `SKETCH_READINGS_MIN` readings a sketch is hardly less than the
 readings themselves, and stays at home. All frames are in `frames` and in the latency histogram; a
 frame in error is counted under its error's name, and has no reading, confidence or entropy, while
-its features (computed from pixels, not by the model) count. This is the hot path of a fleet: the map
+its features (computed from pixels, not by the model) count. In privacy mode whatever inputs can be told
+from passes through a `Veil`, or stays at home. This is the hot path of a fleet: the map
 is built by hand, and a test holds it byte for byte against `codec.encode`.
 """
 
@@ -15,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from devicesdk.agent.privacy import Veil
 from devicesdk.agent.stimuli import FramesRan
 from devicesdk.sketches.cardinality import hll_bytes
+from devicesdk.sketches.frequency import count_min_bytes
 from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
 from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
 from devicesdk.wire.messages import Telemetry
@@ -47,6 +51,24 @@ _FRAMES, _SPAN, _THROTTLED = (_KEYS[n] for n in ("frames", "span_ms", "throttled
 _CONFIDENCE, _ENTROPY, _LATENCY = (_KEYS[n] for n in ("confidence", "entropy", "latency"))
 _FEATURES, _ERRORS, _CHIP = (_KEYS[n] for n in ("features", "errors", "chip_c"))
 _BATTERY, _KLL, _HLL = (_KEYS[n] for n in ("battery_percent", "kll", "hll"))
+_RESIDUAL, _FAILED, _WORST = (_KEYS[n] for n in ("probe_residual", "probe_failed", "probe_worst"))
+_FLIPS, _LIKE, _TOP = (_KEYS[n] for n in ("probe_flips", "probe_resembles", "top"))
+_MEMORY, _ACCELERATOR = (_KEYS[n] for n in ("memory_mib", "accelerator_permille"))
+_COUNT_MIN, _PRIVACY = (_KEYS[n] for n in ("count_min", "privacy_permille"))
+
+TOP_READINGS: Final = 5
+READING_CLASSES: Final = 32
+"""A reading's class is the 32nd of full scale that it lies in."""
+
+
+class Probed(NamedTuple):
+    """What a golden probe found, for one window."""
+
+    passed: bool
+    residual_permille: int
+    worst_permille: int
+    argmax_mismatches: int
+    resembles: str
 
 
 @lru_cache(maxsize=1024)
@@ -98,7 +120,7 @@ class Counts:
         self.errors[label] = self.errors.get(label, 0) + 1
 
 
-def encode_window(
+def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     boot_id: int,
     seq: int,
     bundle8: bytes,
@@ -108,6 +130,9 @@ def encode_window(
     rows: Rows,
     *,
     sketches: bool,
+    count_min: bool = False,
+    probed: Probed | None = None,
+    veil: Veil | None = None,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -120,6 +145,9 @@ def encode_window(
         ran: what the host says of the burst.
         rows: its frames; 12 columns each, named above.
         sketches: whether KLL and HLL go along.
+        count_min: whether a count-min sketch goes along.
+        probed: the golden probe that ran since the last window, if one did.
+        veil: privacy mode; None: counts are exact.
 
     Returns:
         The payload, and how many frames were in error.
@@ -132,10 +160,13 @@ def encode_window(
     body[_FRAMES] = frames
     if span_ns >= MS:
         body[_SPAN] = span_ns // MS
-    body[_CONFIDENCE] = pack(counts.confidence)
-    body[_ENTROPY] = pack(counts.entropy)
-    body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
-    body[_FEATURES] = pack(counts.features)
+    if veil is None:
+        body[_CONFIDENCE] = pack(counts.confidence)
+        body[_ENTROPY] = pack(counts.entropy)
+        body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
+        body[_FEATURES] = pack(counts.features)
+    else:
+        _veiled(body, counts, ran, veil)
     if counts.errors:
         body[_ERRORS] = counts.errors
     if ran.throttled_frames:
@@ -144,8 +175,67 @@ def encode_window(
         body[_CHIP] = conditions.chip_c
     if conditions.battery_percent != 100:
         body[_BATTERY] = conditions.battery_percent
-    if sketches and len(counts.readings) >= SKETCH_READINGS_MIN:
+    many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
+    if probed is not None or many:
+        _tell_more(body, counts, probed, many=many, sketches=sketches)
+    if ran.memory_mib:
+        body[_MEMORY] = ran.memory_mib
+    if ran.accelerator_permille:
+        body[_ACCELERATOR] = ran.accelerator_permille
+    if count_min and many:
+        body[_COUNT_MIN] = count_min_bytes(counts.hashes)
+    if veil is not None:
+        body[_PRIVACY] = veil.epsilon_permille
+    return _PACK(body), len(rows) - len(counts.readings)
+
+
+def _tell_more(
+    body: dict[str, Any], counts: Counts, probed: Probed | None, *, many: bool, sketches: bool
+) -> None:
+    """What a short window of a healthy device has not: a probe's result, sketches, top readings."""
+    if probed is not None:
+        body[_RESIDUAL] = probed.residual_permille
+    if sketches and many:
         if len(counts.readings) <= K_DEVICE:
             body[_KLL] = kll_bytes(counts.readings)
         body[_HLL] = hll_bytes(counts.hashes)
-    return _PACK(body), len(rows) - len(counts.readings)
+    if probed is not None and not probed.passed:
+        _tell_failure(body, probed)
+    if many:
+        body[_TOP] = top_readings(counts.readings)
+
+
+def _veiled(body: dict[str, Any], counts: Counts, ran: FramesRan, veil: Veil) -> None:
+    """The histograms of a private window; latency tells of the device, not of its inputs."""
+    enough = ran.frames >= veil.frames_min
+    if enough:
+        body[_CONFIDENCE] = veil.pack(counts.confidence)
+        body[_ENTROPY] = veil.pack(counts.entropy)
+    body[_LATENCY] = _latency(latency_bin(ran.latency_us), ran.frames)
+    if enough:
+        body[_FEATURES] = veil.pack(counts.features)
+    counts.errors = veil.errors(counts.errors, ERROR_LABELS[1:]) if enough else {}
+
+
+def _tell_failure(body: dict[str, Any], probed: Probed) -> None:
+    body[_FAILED] = True
+    if probed.worst_permille:
+        body[_WORST] = probed.worst_permille
+    if probed.argmax_mismatches:
+        body[_FLIPS] = probed.argmax_mismatches
+    if probed.resembles:
+        body[_LIKE] = probed.resembles
+
+
+def top_readings(readings: Sequence[int]) -> bytes:
+    """The most frequent classes of reading, most frequent first: pairs of class and count, varints.
+
+    Args:
+        readings: permille of full scale, 0 .. 1000.
+    """
+    counted = [0] * READING_CLASSES
+    for reading in readings:
+        counted[min(max(reading, 0), 999) * READING_CLASSES // 1000] += 1
+    order = sorted(range(READING_CLASSES), key=lambda one: (-counted[one], one))
+    pairs = [(one, counted[one]) for one in order[:TOP_READINGS] if counted[one]]
+    return pack([number for pair in pairs for number in pair])

@@ -20,6 +20,8 @@ from devicesdk.agent.effects import Act, Activate, CutBurst, RunModel
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.outbox import Outbox
+from devicesdk.agent.privacy import Secret, Veil
+from devicesdk.agent.probe import Probe
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
 from devicesdk.agent.stimuli import FramesRan
@@ -41,10 +43,12 @@ class Work:
         "_flags",
         "_gate_at",
         "_outbox",
+        "_probe",
         "_shared",
         "_slots",
         "_start_at",
         "_trial",
+        "_veil",
         "_window_seq",
         "alarm",
         "at",
@@ -54,13 +58,21 @@ class Work:
     )  # fmt: skip
 
     def __init__(
-        self, shared: Shared, slots: Slots, flags: Flags, outbox: Outbox, trial: TrialClock
+        self,
+        shared: Shared,
+        slots: Slots,
+        flags: Flags,
+        outbox: Outbox,
+        trial: TrialClock,
+        probe: Probe,
     ) -> None:
         self._shared = shared
         self._slots = slots
         self._flags = flags
         self._outbox = outbox
         self._trial = trial
+        self._probe = probe
+        self._veil: Veil | None = None
         self.at = NEVER
         """When the next burst may begin, if that is not at once."""
         self.burst = 0
@@ -82,6 +94,12 @@ class Work:
         shared = self._shared
         self._start_at = now + shared.dice.below(shared.config.window_ns)
         self._gate_at = now + shared.config.kill_grace_ns
+        if shared.config.privacy:
+            self._veil = Veil(
+                Secret(shared.seed, shared.boot_id),
+                shared.config.privacy_epsilon_permille,
+                shared.config.privacy_frames_min,
+            )
 
     def subscribed(self, now: int) -> None:
         """The kill list, if there is one, comes now or has come."""
@@ -111,6 +129,7 @@ class Work:
         self.cut()
         active, image = self._slots.active, self._slots.running
         self._shared.out.append(Activate(active, image.manifest, image.variant))
+        self._probe.switched(now)
         self.go(now)
 
     def cut(self) -> None:
@@ -180,6 +199,9 @@ class Work:
             ran,
             rows,
             sketches=config.sketches,
+            count_min=config.count_min,
+            probed=None if self._probe.result is None else self._probe.take(),
+            veil=self._veil,
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)

@@ -363,6 +363,19 @@ class Host:
             hear.KitRan(slot, said.passed, said.reason, said.worst_permille, said.latency_us)
         )
 
+    def _run_probe(self, effect: ask.RunProbe) -> None:
+        probe = partial(self._kit.models.probe, effect.slot, self._holds(effect.slot))
+        self._worker.ask(probe, self._probed)
+
+    def _probed(self, said: hear.ProbeRan) -> None:
+        level = logging.INFO if said.passed else logging.WARNING
+        _log.log(
+            level, "probe=%s slot=%s residual=%d worst=%d like=%s",
+            "passed" if said.passed else "failed", said.slot, said.residual_permille,
+            said.worst_permille, said.resembles or "-",
+        )  # fmt: skip
+        self.stimulate(said)
+
     def _kit_named_by(self, manifest: bytes) -> str:
         """The kit's digest in hex, where the file of this manifest is still here; else empty."""
         envelope = self._remembered(MANIFEST_FILE) or b""
@@ -402,6 +415,7 @@ class Host:
                 burst.latency_us,
                 throttled,
                 conditions,
+                self._kit.sensors.memory_peak_mib(),
             )
         )
 
@@ -430,6 +444,7 @@ _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {
     ask.ReadFile: Host._read_file,  # noqa: SLF001
     ask.HashFile: Host._hash_file,  # noqa: SLF001
     ask.RunKit: Host._run_kit,  # noqa: SLF001
+    ask.RunProbe: Host._run_probe,  # noqa: SLF001
     ask.Activate: Host._activate,  # noqa: SLF001
     ask.RunModel: Host._run_model,  # noqa: SLF001
     ask.CutBurst: Host._cut_burst,  # noqa: SLF001

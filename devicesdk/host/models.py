@@ -18,13 +18,16 @@ from typing import Final
 import msgspec
 
 from devicesdk.agent.snapshot import Slot
+from devicesdk.agent.stimuli import ProbeRan
 from devicesdk.bundle.source import BUNDLE_FILE, SourceError
 from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
+from devicesdk.inference.kit import KitError
 from devicesdk.inference.runner import AnyRunner, CannotRun, Judgement, Stopwatch, open_image
 
 BUNDLES_MAX: Final = 256
+_WORST_PERMILLE: Final = 1000
 _log = logging.getLogger("fleetdrill.device")
 
 
@@ -95,6 +98,26 @@ class Models:
         except CannotRun as error:
             _log.error("kit=%s slot=%s why=%s", error.reason, slot, error)
             return Judgement(passed=False, reason=error.reason)
+
+    def probe(self, slot: str, holds: Slot) -> ProbeRan:
+        """Run the kit of what is active again, on the very session that reads frames; what cannot run
+        has failed as badly as can be."""
+        try:
+            runner = self._runner(slot, holds)
+            outcome = None if runner is None else runner.probe()
+        except KitError as error:
+            _log.error("probe=failed slot=%s why=%s", slot, error)
+            outcome = None
+        if outcome is None:
+            return ProbeRan(slot, False, _WORST_PERMILLE, _WORST_PERMILLE, 0)
+        return ProbeRan(
+            slot,
+            outcome.passed,
+            outcome.residual_permille,
+            outcome.worst_permille,
+            outcome.argmax_mismatches,
+            outcome.resembles,
+        )
 
     def frame(self, slot: str, holds: Slot, now: int) -> Frame | None:
         """Take a frame and run it; None: there is none this time."""

@@ -14,6 +14,7 @@ plug, throttle, five percent of battery, five degrees.
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,11 @@ class Sensors:
         """All sensors, now."""
         battery, plugged = self._power()
         return Conditions(battery, plugged, self._chip_c(), self._throttled())
+
+    @staticmethod
+    def memory_peak_mib() -> int:
+        """The most memory that this process ever had, rounded up (`getrusage`; Linux counts in KiB)."""
+        return -(-resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
     def _chip_c(self) -> int:
         found = [round(_number(zone, -(10**9)) / 1000) for zone in self._zones]

@@ -32,6 +32,7 @@ from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 FILE_BYTES_MAX: Final = 64 * 1024
 _MIB: Final = 1024**2
+_SEED_BYTES: Final = 32
 
 Key = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Keys = Annotated[tuple[Key, ...], Meta(min_length=1)]
@@ -207,9 +208,14 @@ def _read(path: str) -> bytes:
     return data
 
 
+def fresh_seed() -> int:
+    """The luck of one run of this device, 256 bits that nobody else knows: the noise of privacy mode is as
+    secret as this is. Never stored, so a copied disk does not tell it."""
+    return int.from_bytes(os.urandom(_SEED_BYTES), "big")  # noqa: TID251 - the edge: it is handed in from here
+
+
 def seed_of(device: str) -> int:
-    """A device's luck: its jitters differ from everybody else's and are its own in every boot (the
-    agent mixes the boot's number in)."""
+    """A number that is a device's own and no secret: what its drawn camera shows."""
     return int.from_bytes(sha256(b"fleetdrill/seed/" + device.encode()).digest()[:8], "big")
 
 

@@ -130,6 +130,14 @@ class AnyRunner(Protocol):
         """
         ...
 
+    def probe(self) -> KitOutcome:
+        """Run the validation kit as a golden probe: outputs alone are judged, not budgets.
+
+        Raises:
+            KitError: the image carries no kit for its variant.
+        """
+        ...
+
 
 class Runner:
     """A dial reader with what its bundle pins.
@@ -170,6 +178,11 @@ class Runner:
             return Judgement(passed=False, reason="kit")
         return _judgement(known, outcome, latency_ns)
 
+    def probe(self) -> KitOutcome:
+        """Run the kit as a golden probe; see `AnyRunner.probe`."""
+        kit, spec = unpack_kit(self.known.kit), self.known.spec
+        return judge(kit, spec.kit.rule, self.known.variant, self._engine.run(kit.images()))
+
 
 class TensorRunner:
     """A model with a task, with what its bundle pins.
@@ -207,6 +220,13 @@ class TensorRunner:
         except (KitError, ValueError):
             return Judgement(passed=False, reason="kit")
         return _judgement(known, outcome, latency_ns)
+
+    def probe(self) -> KitOutcome:
+        """Run the kit as a golden probe; see `AnyRunner.probe`."""
+        known, task = self.known, self._engine.task
+        kit = unpack_tensor_kit(known.kit, task)
+        outputs = [self._engine.run(sample) for sample in kit.samples]
+        return judge_tensors(kit, known.spec.kit.rule, task, known.variant, outputs)
 
 
 def as_picture(frame: Frame) -> Bytes:

@@ -1,22 +1,30 @@
 """How far a histogram is from a pinned baseline, and whether that is more than chance.
 
-Decides the statistics: chi-square with a correction for the baseline's own finite sample, its
-p-value, false-discovery control over many tests, and the population stability index with its bias
-taken off. Leaves out what is tested together and what an alarm is (gateway/core/collect).
+Decides the statistics: chi-square with a correction for the baseline's own finite sample and for frames
+that resemble each other, its p-value, false-discovery control over many tests, and the population
+stability index with its bias taken off. Leaves out what is tested together and what an alarm is
+(gateway/core/collect), and who sums up products (there too).
 
-Rules: plain floats over short lists, the same result everywhere (no numpy, no scipy); adjacent bins
-are merged until each expects at least `EXPECTED_MIN` counts; `design` is the design effect, how many
-times larger the variance is than that of independent frames because frames of one device resemble
-each other (Kish 1965; used as in Rao and Scott 1981: first-order correction). 1 means independent.
+Frames of one device are no independent draws. The sum over devices r of their deviations e_r estimates
+the true covariance V of the counts; against the multinomial one it gives a matrix D whose mean eigenvalue
+is the *design effect* (Kish 1965) and whose uneven eigenvalues stretch the tail of chi-square. Both are
+corrected for: the mean by division (Rao and Scott 1981), the unevenness by fewer degrees of freedom
+(Satterthwaite; Rao and Scott 1984, "On chi-squared tests for multiway contingency tables with cell
+proportions estimated from survey data"). Without the second, one healthy window in five alarmed.
+
+Rules: the same result everywhere (products are whole numbers, sums of floats are exactly rounded, no
+scipy); adjacent bins are merged until each expects at least `EXPECTED_MIN` counts.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 EXPECTED_MIN: Final = 5.0
 _ITERATIONS_MAX: Final = 1000
@@ -24,30 +32,59 @@ _EPSILON: Final = 1e-15
 _TINY: Final = 1e-300
 
 
+class Products(NamedTuple):
+    """What devices r with n_r frames and counts c_r add up to."""
+
+    devices: int
+    sizes_squared: int
+    """``sum n_r^2``."""
+    cross: npt.NDArray[np.int64]
+    """``sum n_r c_r``, shape (bins,)."""
+    squares: npt.NDArray[np.int64]
+    """``sum c_r c_r'``, shape (bins, bins)."""
+
+
 class Comparison(msgspec.Struct, frozen=True, gc=False):
     """One histogram against its baseline."""
 
     statistic: float
-    """Chi-square after both corrections."""
+    """Chi-square after all corrections."""
     freedom: int
-    """Degrees of freedom: merged bins less one. 0: there was nothing to test."""
+    """Merged bins less one. 0: there was nothing to test."""
     p: float
     psi: float
     """Population stability index, bias taken off; may be slightly negative when nothing moved."""
+    design: float = 1.0
+    """Mean design effect, at least 1: so many times fewer frames would tell as much, were they
+    independent."""
+    uneven: float = 0.0
+    """Squared coefficient of variation of the design effects; degrees of freedom are divided by one more
+    than this."""
 
 
 NOTHING_TO_TEST: Final = Comparison(0.0, 0, 1.0, 0.0)
 
 
 def compare(
-    counts: Sequence[int], baseline: Sequence[float], baseline_count: float, design: float = 1.0
+    counts: Sequence[int],
+    baseline: Sequence[float],
+    baseline_count: float,
+    products: Products | None = None,
+    baseline_alike: float = 1.0,
 ) -> Comparison:
     """Test whether `counts` came from `baseline`.
 
-    With n counts, baseline probabilities p of m samples, design effect d: the statistic is
-    ``sum (c - n p)^2 / (n p (d + n / m))``, chi-square with bins - 1 degrees of freedom, because the
-    difference of the two shares has variance ``p (d / n + 1 / m)``. PSI's expectation under no shift
-    is ``(bins - 1)(d / n + 1 / m)`` (Yurdakul and Naranjo 2020), which is subtracted.
+    With n counts, baseline probabilities p of m samples, design effects d of the counts and b of the
+    baseline: the statistic is ``sum (c - n p)^2 / (n p (d + b n / m))``, because the difference of the two
+    shares has variance ``p (d / n + b / m)``. PSI's expectation under no shift is
+    ``(bins - 1)(d / n + b / m)`` (Yurdakul and Naranjo 2020), which is subtracted.
+
+    Args:
+        counts: the histogram.
+        baseline: probabilities, or anything proportional to them.
+        baseline_count: how many samples they were estimated from.
+        products: how the counts came about; None: independent draws.
+        baseline_alike: how many samples of the baseline came from one device each.
 
     Raises:
         ValueError: the two have different numbers of bins, or the baseline is not positive.
@@ -58,49 +95,101 @@ def compare(
             f"expected {len(baseline)} counts and a positive baseline, found {len(counts)} counts, "
             f"mass {mass} of {baseline_count} samples"
         )
-    total = sum(counts)
-    merged = merge_bins(counts, [p / mass for p in baseline], total / design)
-    bins = len(merged)
-    if bins < 2:
+    total, shares = sum(counts), [p / mass for p in baseline]
+    if total <= 0:
         return NOTHING_TO_TEST
-    spread = design + total / baseline_count
-    statistic = math.fsum((c - total * p) ** 2 / (total * p * spread) for c, p in merged)
-    bias = (bins - 1) * (design / total + 1 / baseline_count)
-    return Comparison(
-        statistic, bins - 1, chi_square_tail(statistic, bins - 1), _psi(merged) - bias
+    rough = 1.0
+    if products is not None:
+        rough = _design(products, counts, shares)[0]
+    firsts = merged_bins(shares, total / rough)
+    freedom = len(firsts) - 1
+    if freedom < 1:
+        return NOTHING_TO_TEST
+    counts, shares = _summed(counts, firsts), _summed(shares, firsts)
+    design, uneven = 1.0, 0.0
+    if products is not None:
+        design, uneven = _design(_merged(products, firsts), counts, shares)
+    base = _baseline_design(design, total, products, baseline_alike)
+    spread = design + base * total / baseline_count
+    statistic = math.fsum(
+        (c - total * p) ** 2 / (total * p * spread) for c, p in zip(counts, shares, strict=True)
+    ) / (1.0 + uneven)
+    bias = freedom * (design / total + base / baseline_count)
+    p_value = chi_square_tail(statistic, freedom / (1.0 + uneven))
+    return Comparison(statistic, freedom, p_value, _psi(counts, shares) - bias, design, uneven)
+
+
+def merged_bins(shares: Sequence[float], expected_total: float) -> list[int]:
+    """First bin of each group of adjacent bins, merged from the left until each expects `EXPECTED_MIN`
+    of `expected_total` counts; what is left at the right end joins the last group."""
+    firsts, start, share = [], 0, 0.0
+    for place, p in enumerate(shares):
+        share += p
+        if share * expected_total >= EXPECTED_MIN:
+            firsts.append(start)
+            start, share = place + 1, 0.0
+    return firsts
+
+
+def _summed(values: Sequence[Any], firsts: Sequence[int]) -> list[Any]:
+    stops = [*firsts[1:], len(values)]
+    return [sum(values[first:stop]) for first, stop in zip(firsts, stops, strict=True)]
+
+
+def _merged(products: Products, firsts: Sequence[int]) -> Products:
+    rows = np.add.reduceat(products.squares, firsts, axis=0)
+    return products._replace(
+        cross=np.add.reduceat(products.cross, firsts),
+        squares=np.add.reduceat(rows, firsts, axis=1),
     )
 
 
-def merge_bins(
-    counts: Sequence[int], shares: Sequence[float], expected_total: float
-) -> list[tuple[int, float]]:
-    """Merge adjacent bins from the left until each expects `EXPECTED_MIN` of `expected_total`
-    counts; what is left at the right end joins the last bin. Returns (count, share) pairs."""
-    merged: list[tuple[int, float]] = []
-    count, share = 0, 0.0
-    for c, p in zip(counts, shares, strict=True):
-        count += c
-        share += p
-        if share * expected_total >= EXPECTED_MIN:
-            merged.append((count, share))
-            count, share = 0, 0.0
-    if merged:
-        last_count, last_share = merged[-1]
-        merged[-1] = (last_count + count, last_share + share)
-    return merged
+def _baseline_design(design: float, total: int, products: Products | None, alike: float) -> float:
+    """The baseline's own design effect, if its frames resemble each other as these do (Kish 1965:
+    ``1 + (frames of a device - 1) correlation``)."""
+    if products is None or total <= products.devices:
+        return 1.0
+    correlation = (design - 1.0) / (total / max(1, products.devices) - 1.0)
+    return 1.0 + (alike - 1.0) * min(1.0, correlation)
 
 
-def _psi(merged: Sequence[tuple[int, float]]) -> float:
-    # Half a count in each bin keeps the logarithm finite (Jeffreys' prior).
-    total = sum(count for count, _ in merged) + 0.5 * len(merged)
+def _design(
+    products: Products, counts: Sequence[int], shares: Sequence[float]
+) -> tuple[float, float]:
+    """Mean of the eigenvalues of the design matrix, at least 1, and their unevenness.
+
+    The trace of D is the sum of the eigenvalues, that of D D the sum of their squares; the bias that the
+    latter has because devices are few is taken off. Deviations are taken around the cohort's own shares: a
+    shift that all devices share is no likeness.
+    """
+    devices, total = products.devices, sum(counts)
+    if devices < 2:
+        return 1.0, 0.0
+    own = np.asarray(counts, np.float64) / total
+    outward = np.multiply.outer(products.cross.astype(np.float64), own)
+    around = products.sizes_squared * np.multiply.outer(own, own)
+    covariance = (products.squares - outward - outward.T + around) * (devices / (devices - 1.0))
+    live = [place for place, p in enumerate(shares) if p > 0]
+    scale = np.sqrt(total * np.asarray(shares, np.float64)[live])
+    matrix = covariance[np.ix_(live, live)] / np.multiply.outer(scale, scale)
+    freedom, trace = len(live) - 1, math.fsum(np.diag(matrix).tolist())
+    if freedom < 1 or trace <= 0:
+        return 1.0, 0.0
+    of_squares = math.fsum((matrix * matrix).ravel().tolist()) - trace * trace / (devices - 1.0)
+    return max(1.0, trace / freedom), max(0.0, freedom * of_squares / (trace * trace) - 1.0)
+
+
+def _psi(counts: Sequence[int], shares: Sequence[float]) -> float:
+    # Half a count in each bin keeps the logarithm finite (Jeffreys' prior); noise may turn a count below.
+    total = sum(max(0, count) for count in counts) + 0.5 * len(counts)
     out = 0.0
-    for count, share in merged:
-        found = (count + 0.5) / total
+    for count, share in zip(counts, shares, strict=True):
+        found = (max(0, count) + 0.5) / total
         out += (found - share) * math.log(found / share)
     return out
 
 
-def chi_square_tail(statistic: float, freedom: int) -> float:
+def chi_square_tail(statistic: float, freedom: float) -> float:
     """Probability that chi-square with `freedom` degrees exceeds `statistic`: ``Q(k/2, x/2)``."""
     return gamma_tail(freedom / 2, statistic / 2)
 
@@ -162,25 +251,3 @@ def discoveries(p_values: Sequence[float], q: float) -> list[bool]:
     for index in order[:called]:
         out[index] = True
     return out
-
-
-def design_effect(
-    squares: Sequence[float], cross: Sequence[float], counts: Sequence[int], sizes_squared: float
-) -> float:
-    """Mean design effect of a histogram summed over windows (devices), at least 1.
-
-    For windows r with n_r frames and counts c_rj: `squares` is ``sum_r c_rj^2`` by bin, `cross` is
-    ``sum_r n_r c_rj`` by bin, `sizes_squared` is ``sum_r n_r^2``. The between-window variance
-    ``sum_r (c_rj - n_r s_j)^2`` over the multinomial one ``n s_j (1 - s_j)``, averaged with weights
-    ``1 - s_j`` (the trace of Rao and Scott's design matrix over its rank).
-    """
-    total = sum(counts)
-    live = sum(1 for c in counts if c)
-    if live < 2:
-        return 1.0
-    trace = 0.0
-    for q, s, c in zip(squares, cross, counts, strict=True):
-        if c:
-            share = c / total
-            trace += (q - 2 * share * s + share * share * sizes_squared) / c
-    return max(1.0, trace / (live - 1))

@@ -225,3 +225,22 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     """Golden-probe residual in permille of full scale, where a probe ran."""
     kll: bytes = field(name="kl", default=b"")
     hll: bytes = field(name="hl", default=b"")
+    probe_failed: bool = field(name="gf", default=False)
+    """The probe failed by the rule of its kit; the next three say how."""
+    probe_worst: Annotated[int, Meta(ge=0, le=1000)] = field(name="gw", default=0)
+    """Largest distance of a probability from its golden, permille."""
+    probe_flips: U16 = field(name="gm", default=0)
+    """Samples of the kit whose label changed."""
+    probe_resembles: Text = field(name="gk", default="")
+    """The kernel class whose goldens were met."""
+    top: Annotated[bytes, Meta(max_length=32)] = field(name="t5", default=b"")
+    """The five most frequent 32nds of full scale, as pairs (class, count) of varints."""
+    memory_mib: U32 = field(name="mp", default=0)
+    """Peak memory; 0 where it is not known."""
+    accelerator_permille: Annotated[int, Meta(ge=0, le=1000)] = field(name="ac", default=0)
+    """Share of the frames that an accelerator ran."""
+    count_min: Annotated[bytes, Meta(max_length=1024)] = field(name="cm", default=b"")
+    """Count-min sketch of feature rows, see devicesdk/sketches/frequency.py."""
+    privacy_permille: U32 = field(name="pe", default=0)
+    """Privacy mode: thousandths of epsilon; each count of confidence, entropy and features has discrete
+    Laplace noise and an offset of 320,000 / epsilon-permille (rounded up) added. 0: counts are exact."""

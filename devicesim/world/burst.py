@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class Burst:
     """Frames being captured and inferred, results not looked at before they are due."""
 
-    __slots__ = ("_handle", "_host", "cost", "effect", "started_at")
+    __slots__ = ("_handle", "_host", "cost", "effect", "memory_mib", "started_at")
 
     def __init__(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:
         shop, parts = host.shop, host.parts
         self._host, self.effect, self.started_at = host, effect, now
         model = shop.models.get((host.manifest, host.variant))
         spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
+        self.memory_mib = model.memory_mib
         self._handle = model.submit(parts.kernel_class(), spec)
         self.cost = parts.body.run_burst(
             now, effect.frames, effect.period_ns, model.macs, model.precision

@@ -410,6 +410,18 @@ class DeviceHost:
         if argument[0] == self.boot_id and self.on:
             self.stimulate(argument[1], now)
 
+    def _run_probe(self, effect: ask.RunProbe, now: int) -> None:
+        model = self.shop.models.get((effect.manifest, effect.variant))
+        latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
+        answer = model.probe(effect.slot, self.parts.kernel_class())
+        self.shop.kernel.at(
+            now + latency * model.kit_samples, self._probe_ran, (self.boot_id, answer)
+        )
+
+    def _probe_ran(self, now: int, argument: tuple[int, hear.ProbeRan]) -> None:
+        if argument[0] == self.boot_id and self.on:
+            self.stimulate(argument[1], now)
+
     def _activate(self, effect: ask.Activate, now: int) -> None:
         for seen in self.shop.watch.activated:
             seen(self, effect, now)
@@ -446,6 +458,8 @@ class DeviceHost:
                 burst.cost.latency_ns // 1000,
                 throttled,
                 conditions,
+                burst.memory_mib,
+                self.parts.accelerator_permille,
             ),
             now,
         )
@@ -488,6 +502,7 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.ReadFile: DeviceHost._read_file,  # noqa: SLF001
     ask.HashFile: DeviceHost._hash_file,  # noqa: SLF001
     ask.RunKit: DeviceHost._run_kit,  # noqa: SLF001
+    ask.RunProbe: DeviceHost._run_probe,  # noqa: SLF001
     ask.Activate: DeviceHost._activate,  # noqa: SLF001
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
     ask.CutBurst: DeviceHost._cut_burst,  # noqa: SLF001

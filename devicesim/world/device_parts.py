@@ -96,6 +96,18 @@ class Model(msgspec.Struct, frozen=True):
             reason = "memory"
         return KitJudgement(not reason, reason, min(outcome.worst_permille, 2**31))
 
+    def probe(self, slot: str, kernel: str) -> hear.ProbeRan:
+        """Run the kit as a golden probe; the pool remembers each kernel class's outcome."""
+        outcome = self.pool.run_kit(self.digest, kernel)
+        return hear.ProbeRan(
+            slot,
+            outcome.passed,
+            outcome.residual_permille,
+            outcome.worst_permille,
+            outcome.argmax_mismatches,
+            outcome.resembles,
+        )
+
     def submit(self, kernel: str, spec: FrameSpec) -> Shot:
         """Hand a burst to the pool."""
         return Shot(self.pool.submit(self.digest, spec, kernel))
@@ -139,6 +151,7 @@ _DETAILS: Final[dict[type[Any], tuple[str, Callable[[Any], int] | None]]] = {
     hear.FileRead: ("file read", lambda s: -1 if s.data is None else len(s.data)),
     hear.FileHashed: ("file hashed", None),
     hear.KitRan: ("kit ran", lambda s: int(s.passed)),
+    hear.ProbeRan: ("probe ran", lambda s: s.residual_permille),
     hear.FramesRan: ("frames ran", lambda s: s.frames),
     hear.ConditionsChanged: ("conditions", lambda s: s.conditions.chip_c),
     hear.StorageFailed: ("storage failed", None),
@@ -184,7 +197,7 @@ class Parts:
     """What is one device's own."""
 
     __slots__ = (
-        "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
+        "accelerator_permille", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
         "link", "luck", "profile", "seed", "topic_of", "verifier",
     )  # fmt: skip
 
@@ -212,6 +225,7 @@ class Parts:
         self.link, self.luck, self.body, self.clock = link, luck, body, clock
         self.flash, self.gauge = flash, gauge
         self.kernel_faults = 0
+        self.accelerator_permille = 1000 if profile.processor.accelerator else 0
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}
 
     def kernel_class(self) -> str:

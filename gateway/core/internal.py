@@ -25,8 +25,9 @@ TRANSFERS_TOKENS: Final = 2
 COLLECT_TOKENS: Final = 3
 """First token of each machine; its next ones are `TOKEN_STRIDE` apart."""
 
-Drift = Literal["none", "data", "hardware", "both"]
-"""A verdict on a cohort: the inputs moved, the machine computes wrongly, or both."""
+Drift = Literal["none", "data", "hardware", "both", "sensor"]
+"""A verdict on a cohort: the inputs moved, the machine computes wrongly, both, or the inputs of single
+devices moved."""
 
 
 class Internal(msgspec.Struct, frozen=True):

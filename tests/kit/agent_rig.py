@@ -591,6 +591,9 @@ class Rig:
                 reason = "" if self.kit_passes else "nan"
                 answer = hear.KitRan(slot, self.kit_passes, reason, 3, 12_000)
                 self._later(100 * MS, answer)
+            case ask.RunProbe(slot=slot, manifest=manifest):
+                self._check_slot(slot, manifest, "probe")
+                self._later(100 * MS, hear.ProbeRan(slot, True, 0, 0, 0, "default"))
             case ask.Activate(slot=slot, manifest=manifest):
                 if slot:
                     self._check_slot(slot, manifest, "activate")

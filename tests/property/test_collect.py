@@ -112,7 +112,7 @@ def test_merging_two_halves_is_pooling(messages):
         sums.open_slot()
         rows = [
             (0, b"".join((pack(spread(20, n, s)), pack(spread(16, n, s)), pack(spread(16, n, s)),
-                          *(pack(spread(10, n, s + i)) for i in range(8)))), n, 0, s)
+                          *(pack(spread(10, n, s + i)) for i in range(8)))), n, 0, s, 0, 0)
             for _, _, n, s, _ in part
         ]  # fmt: skip
         sums.fold(rows)

@@ -248,9 +248,9 @@ def charger_ignores_the_cold(patch):
 def window_counts_a_frame_too_many(patch):
     encode = work.encode_window
 
-    def padded(boot, seq, bundle, rev, span, ran, rows, *, sketches):
+    def padded(boot, seq, bundle, rev, span, ran, rows, **told):
         ran = replace(ran, frames=ran.frames + 1)
-        return encode(boot, seq, bundle, rev, span, ran, rows, sketches=sketches)
+        return encode(boot, seq, bundle, rev, span, ran, rows, **told)
 
     patch.setattr(work, "encode_window", padded)
 

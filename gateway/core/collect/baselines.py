@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from gateway.core.collect.totals import HISTOGRAMS
+from gateway.core.collect.bins import HISTOGRAMS
 
 _COUNTS_ABOVE: Final = 1.5
 _NAMED: Final = {"confidence": 0, "entropy": 1, "latency": 2}

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from gateway.core.collect import notes, rows, scoring, totals
 from gateway.core.collect.baselines import Baselines
 from gateway.core.collect.cohorts import Cohort, Cohorts
+from gateway.core.collect.likeness import Likeness
 from gateway.core.collect.limits import CollectLimits
+from gateway.core.collect.singles import Singles
+from gateway.core.collect.sources import Sources
 from gateway.core.collect.verdict import cause
 from gateway.core.collect.window import Window
 from gateway.core.effects import Note
@@ -23,19 +28,22 @@ def close_window(
     limits: CollectLimits,
     opened_utc_ns: int,
     closed_utc_ns: int,
+    watcher: Watcher | None = None,
 ) -> tuple[rows.WindowRow, list[Note]]:
     """Score the open window; the cohorts' alarms and verdicts move, its sums stay as they are."""
-    window.fold()
+    window.settle()
     scored = [
         scoring.test_cohort(
             cohort,
-            window.sums.row(cohort.slot),
+            window.sums,
             baselines.of(cohort.bundle or b"", cohort.hardware),
             limits,
         )
         for cohort in cohorts.spoke()
     ]
-    scores = scoring.judge_window(scored, limits, closed_utc_ns)
+    scores = scoring.judge_window(scored, limits, window.number, closed_utc_ns)
+    if watcher is not None:
+        watcher.look(cohorts.spoke(), window.sums.likeness)
     findings = [scoring.finding(one, limits) for one in scored]
     said: list[Note] = []
     for one, its_scores, finding in zip(scored, scores, findings, strict=True):
@@ -47,7 +55,10 @@ def close_window(
         window.number,
         opened_utc_ns,
         closed_utc_ns,
-        tuple(_summary(one, own) for one, own in zip(scored, scores, strict=True)),
+        tuple(
+            _summary(one, own, window.sums.likeness.devices(one.cohort.slot))
+            for one, own in zip(scored, scores, strict=True)
+        ),
         _alarms(cohorts.all()),
     )
     frames = sum(one.row[totals.FRAMES] for one in scored)
@@ -55,14 +66,48 @@ def close_window(
     return row, said
 
 
+class Watcher:
+    """Singles, with names.
+
+    Args:
+        singles: habits.
+        sources: who has which number.
+    """
+
+    __slots__ = ("_singles", "_sources")
+
+    def __init__(self, singles: Singles, sources: Sources) -> None:
+        self._singles, self._sources = singles, sources
+
+    def look(self, spoke: Sequence[Cohort], likeness: Likeness) -> None:
+        """Find the devices of each cohort that stand out."""
+        if not likeness.ranks:
+            return
+        slots, devices, ranks = (
+            np.concatenate(parts) for parts in zip(*likeness.ranks, strict=True)
+        )
+        for cohort in spoke:
+            mine = slots == cohort.slot
+            found = self._singles.window(cohort.number, devices[mine], ranks[mine])
+            named = [(self._sources.named(number), name) for number, name in found]
+            cohort.singles = tuple(sorted(named)[: rows.SINGLES_MAX])
+
+
 def _note(one: scoring.Scored, scores: Sequence[rows.Score]) -> Note:
     cohort = one.cohort
+    if cohort.drift == "sensor":
+        device, feature = cohort.singles[0]
+        devices = len({device for device, _ in cohort.singles})
+        subject = f"{cohort.name}:{feature}:{device}"
+        return Note(notes.RAISED["sensor"], subject, devices, one.row[totals.FRAMES])
     feature, permille = scoring.strongest(scores)
     kind = notes.CLEARED if cohort.drift == "none" else notes.RAISED[cohort.drift]
     return Note(kind, f"{cohort.name}:{feature}", permille, one.row[totals.FRAMES])
 
 
-def _summary(one: scoring.Scored, scores: tuple[rows.Score, ...]) -> rows.CohortWindow:
+def _summary(
+    one: scoring.Scored, scores: tuple[rows.Score, ...], devices: int
+) -> rows.CohortWindow:
     cohort, row = one.cohort, one.row
     return rows.CohortWindow(
         cohort.name,
@@ -76,12 +121,15 @@ def _summary(one: scoring.Scored, scores: tuple[rows.Score, ...]) -> rows.Cohort
         round(cohort.distinct.estimate()) if cohort.distinct is not None else 0,
         cohort.drift,
         scores,
+        cohort.probe,
+        cohort.singles,
+        devices,
     )
 
 
 def _alarms(cohorts: Sequence[Cohort]) -> tuple[rows.Alarm, ...]:
     return tuple(
-        rows.Alarm(cohort.name, feature, state.streak, state.quiet, state.raised_ns)
+        rows.Alarm(cohort.name, feature, state.streak, state.quiet, state.raised_ns, state.evidence)
         for cohort in cohorts
         for feature, state in sorted(cohort.alarms.items())
     )

@@ -10,13 +10,15 @@ this window.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Literal
 
 from devicesdk.sketches.cardinality import Distinct
+from devicesdk.sketches.frequency import Frequencies
 from devicesdk.sketches.quantile import Quantiles
 from gateway.core.internal import Drift
 
 UNKNOWN: Final = "unknown"
+ProbeState = Literal["failed", "passed", "unknown"]
 
 
 COUNT_MAX: Final = 2**53
@@ -28,15 +30,18 @@ class Cohort:
 
     Args:
         name: ``bundle/hardware/region``; the bundle as 16 hex digits.
+        number: one that no other cohort of this process had.
     """
 
     __slots__ = (
-        "alarms", "bundle", "distinct", "drift", "effect", "errors", "hardware", "name", "quantiles", "region",
-        "slot", "spoke",
+        "alarms", "bundle", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
+        "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
+        "spoke",
     )  # fmt: skip
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, number: int = 0) -> None:
         self.name = name
+        self.number = number
         bundle, self.hardware, self.region = name.split("/")
         self.bundle: bytes | None = bytes.fromhex(bundle)
         """None once the cohort was forgotten: nobody's telemetry matches it any more."""
@@ -49,10 +54,24 @@ class Cohort:
         self.drift: Drift = "none"
         self.effect = 0.0
         """Largest PSI of its last scores, bias-corrected."""
+        self.inputs_moved = self.outputs_moved = False
+        """Whether a histogram computed before the model, or by it, is in alarm."""
+        self.probe: ProbeState = "unknown"
+        """What golden probes say of its devices."""
+        self.passes = 0
+        """Probes that passed lately."""
+        self.probed = 0
+        """Number of the window in which one last did."""
+        self.singles: tuple[tuple[str, str], ...] = ()
+        """(device, histogram) of devices that are shifted and the cohort is not, a bounded number."""
+        self.private = False
+        """Messages of privacy mode are in this window."""
         self.distinct: Distinct | None = None
         """Of this window."""
         self.quantiles: Quantiles | None = None
         """Of the process's life: for people, not durable."""
+        self.frequencies: Frequencies | None = None
+        """Likewise."""
 
     def add_errors(self, errors: Mapping[str, int], codes_max: int) -> None:
         """Count error codes; what does not fit counts as ``other``."""
@@ -64,6 +83,7 @@ class Cohort:
     def next_window(self) -> None:
         """Forget what belonged to the window that closed."""
         self.slot = -1
+        self.private = False
         self.errors = {}
         self.distinct = None
 
@@ -71,9 +91,12 @@ class Cohort:
 class AlarmState:
     """Streaks of one histogram of one cohort; see `rows.Alarm`."""
 
-    __slots__ = ("quiet", "raised_ns", "streak")
+    __slots__ = ("evidence", "quiet", "raised_ns", "streak")
 
-    def __init__(self, streak: int = 0, quiet: int = 0, raised_ns: int = 0) -> None:
+    def __init__(
+        self, streak: int = 0, quiet: int = 0, raised_ns: int = 0, evidence: float = 0.0
+    ) -> None:
+        self.evidence = evidence
         self.streak = streak
         self.quiet = quiet
         self.raised_ns = raised_ns
@@ -94,11 +117,12 @@ class Cohorts:
         cohorts_max: bound.
     """
 
-    __slots__ = ("_by_name", "_max")
+    __slots__ = ("_by_name", "_made", "_max")
 
     def __init__(self, cohorts_max: int) -> None:
         self._by_name: dict[str, Cohort] = {}
         self._max = cohorts_max
+        self._made = 0
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -126,7 +150,8 @@ class Cohorts:
         if cohort is None:
             if len(self._by_name) >= self._max and not self._make_room():
                 return None
-            cohort = self._by_name[name] = Cohort(name)
+            cohort = self._by_name[name] = Cohort(name, self._made)
+            self._made += 1
         return cohort
 
     def _make_room(self) -> bool:

@@ -26,20 +26,22 @@ from typing import Any, Final
 
 from devicesdk.sketches import quantile
 from devicesdk.sketches.cardinality import Distinct
+from devicesdk.sketches.frequency import Frequencies
 from devicesdk.sketches.quantile import Quantiles
 from devicesdk.wire import topics
 from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS, NEVER
-from gateway.core.collect import notes, rows
+from gateway.core.collect import notes, probes, rows, scoring
 from gateway.core.collect.baselines import Baselines
-from gateway.core.collect.closing import close_window
+from gateway.core.collect.closing import Watcher, close_window
 from gateway.core.collect.cohorts import AlarmState, Cohort, Cohorts, label
 from gateway.core.collect.intake import decode_telemetry, histograms_of
 from gateway.core.collect.journal import Journal
 from gateway.core.collect.judging import Judge
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.overview import Counters, Overview, cohort_view
+from gateway.core.collect.singles import Singles
 from gateway.core.collect.sources import Source, Sources
 from gateway.core.collect.window import Window
 from gateway.core.effects import Effect, Note, Persist
@@ -63,7 +65,8 @@ class Collect:
         self._window = Window(limits, self._cohorts)
         self._journal = Journal(limits.journal_messages_max)
         self._baselines = Baselines(limits.baseline_frames_default)
-        self._judge = Judge(limits.watches_max)
+        self._judge = Judge(limits)
+        self._watcher = Watcher(Singles(limits), self._sources)
         self._closed: deque[rows.WindowRow] = deque()
         self._judges_ns = NEVER
         self._utc_ns = 0
@@ -159,16 +162,17 @@ class Collect:
             histograms,
             message.frames,
             message.throttled,
-            -1 if residual is None else min(abs(residual), _PERMILLE_MAX),
+            -1 if residual is None else _probe_permille(message, residual, self.limits),
             message.errors or None,
+            message.privacy_permille,
         )
         self._journal.entries.append(entry)
         if not source.dirty:
             self._sources.changed(source)
-        self._window.count(cohort, entry, now)
+        self._window.count(cohort, entry, source.number, now)
         if self._judges_ns == NEVER:
             self._judge_next(now)
-        if message.kll or message.hll:
+        if message.kll or message.hll or message.count_min:
             self._add_sketches(cohort, message)
 
     def _add_sketches(self, cohort: Cohort, message: Telemetry) -> None:
@@ -178,6 +182,10 @@ class Collect:
                 if cohort.quantiles is None:
                     cohort.quantiles = Quantiles()
                 cohort.quantiles.add(values)
+            if message.count_min:
+                if cohort.frequencies is None:
+                    cohort.frequencies = Frequencies()
+                cohort.frequencies.add(message.count_min)
             if message.hll:
                 if cohort.distinct is None:
                     cohort.distinct = Distinct()
@@ -196,6 +204,7 @@ class Collect:
             self.limits,
             window.opened_ns + self._utc_ns,
             window.closes_ns + self._utc_ns,
+            self._watcher,
         )
         effects: list[Effect | Internal] = [Persist(rows.WINDOW, window_key(row.number), row)]
         self._closed.append(row)
@@ -268,13 +277,23 @@ class Collect:
         for alarm in newest.alarms:
             cohort = self._cohorts.named(alarm.cohort)
             if cohort is not None:
-                state = AlarmState(alarm.streak, alarm.quiet, alarm.raised_ns)
+                state = AlarmState(alarm.streak, alarm.quiet, alarm.raised_ns, alarm.evidence)
                 cohort.alarms[alarm.feature] = state
+        for window in closed:
+            self._recall_probes(window)
         for past in newest.cohorts:
-            cohort = self._cohorts.named(past.cohort)
+            cohort = self._cohorts.get(past.cohort)
             if cohort is not None:
                 cohort.drift = past.drift
                 cohort.effect = max((score.psi for score in past.scores), default=0.0)
+                cohort.singles = past.singles
+                scoring.see_alarms(cohort, self.limits)
+
+    def _recall_probes(self, window: rows.WindowRow) -> None:
+        for past in window.cohorts:
+            cohort = self._cohorts.named(past.cohort)
+            if cohort is not None:
+                probes.recall(cohort, past, window.number, self.limits)
 
     def _recount(self, entry: rows.Entry, now: int) -> None:
         source = self._sources.get(entry.device)
@@ -283,7 +302,7 @@ class Collect:
             source.accept(entry.boot_id, entry.seq)
             if not source.dirty:
                 self._sources.changed(source)
-            self._window.count(cohort, entry, now)
+            self._window.count(cohort, entry, source.number, now)
 
     # -- for people and for checks -------------------------------------------------------------
 
@@ -326,6 +345,15 @@ class Collect:
 def window_key(number: int) -> str:
     """Key of a closed window's row: sorts by number."""
     return f"{number:09d}"
+
+
+def _probe_permille(message: Telemetry, residual: int, limits: CollectLimits) -> int:
+    """How far a golden probe is off. The device knows the rule of the kit that it ran: where that rule
+    says failed, the worst probability counts, and always enough to have failed here too."""
+    if not message.probe_failed:
+        return min(abs(residual), _PERMILLE_MAX)
+    worst = max(abs(residual), message.probe_worst, limits.probe_permille_max + 1)
+    return min(worst, _PERMILLE_MAX)
 
 
 def _judged_note(judged: Judged) -> Note:

@@ -16,8 +16,8 @@ import msgspec
 from devicesdk.sketches import histogram as h
 from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import Telemetry
+from gateway.core.collect.bins import BINS
 from gateway.core.collect.limits import CollectLimits
-from gateway.core.collect.totals import BINS
 
 FEATURES_BINS: Final = h.FEATURES * h.FEATURE_BINS
 _DECODER: Final = msgspec.msgpack.Decoder(Telemetry)
@@ -41,6 +41,11 @@ def decode_telemetry(payload: bytes, limits: CollectLimits) -> Telemetry:
     if message.frames > limits.window_frames_max:
         raise BadMessage(
             f"expected at most {limits.window_frames_max} frames in a window, found {message.frames}"
+        )
+    if 0 < message.privacy_permille < limits.privacy_permille_min:
+        raise BadMessage(
+            f"expected noise of an epsilon of at least {limits.privacy_permille_min} thousandths, found "
+            f"{message.privacy_permille}"
         )
     return message
 

@@ -17,6 +17,7 @@ from typing import Final
 
 from devicesdk.sketches import histogram
 from gateway.core.collect.cohorts import Cohort
+from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.totals import FRAMES, Totals
 from gateway.core.collect.verdict import combine
 from gateway.core.internal import Drift, Judged, Watching
@@ -57,14 +58,14 @@ class Judge:
     """All watches.
 
     Args:
-        watches_max: bound; the oldest goes.
+        limits: of them `watches_max`, a bound; the oldest goes.
     """
 
     __slots__ = ("_max", "_watches")
 
-    def __init__(self, watches_max: int) -> None:
+    def __init__(self, limits: CollectLimits) -> None:
         self._watches: dict[str, Watch] = {}
-        self._max = watches_max
+        self._max = limits.watches_max
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -157,19 +158,24 @@ def own_drift(asked: Watching, hardware: str, known: Sequence[Cohort]) -> tuple[
     """Drift of the candidate on this hardware class that is its own, and the largest effect
     (bias-corrected PSI) of the cohorts that show it.
 
-    What the baseline shares in the same region is not its own. Nor can inputs that moved be blamed on
-    a bundle where nobody runs the other one any more: weather and candidate look alike there.
+    A bundle is blamed for what only a bundle can do: a golden probe that fails where the baseline's does
+    not, or outputs that moved while the inputs, which are counted before any model runs, stayed.
+    What the baseline shares in the same region is not its own. Nor can outputs be blamed on a bundle where
+    nobody runs the other one any more: weather and candidate look alike there. A shift of inputs is never
+    its own, however few devices show it: before probes could vouch for a model, this was where small
+    cohorts cried wolf.
     """
     mine = [c for c in known if c.hardware == hardware]
     peers = {c.region: c for c in mine if c.bundle == asked.baseline}
-    own = []
-    for cohort in mine:
-        peer = peers.get(cohort.region)
-        shared = peer is not None and peer.drift != "none"
-        alone = peer is None or peer.spoke < cohort.spoke
-        blameless = shared or (alone and cohort.drift == "data")
-        if cohort.bundle == asked.candidate and not blameless:
-            own.append(cohort)
+    own = [c for c in mine if c.bundle == asked.candidate and _is_own(c, peers.get(c.region))]
     return combine([cohort.drift for cohort in own]), max(
         (cohort.effect for cohort in own if cohort.drift != "none"), default=0.0
     )
+
+
+def _is_own(cohort: Cohort, peer: Cohort | None) -> bool:
+    if cohort.probe == "failed":
+        return peer is None or peer.probe != "failed"
+    if cohort.inputs_moved or not cohort.outputs_moved:
+        return False
+    return peer is not None and peer.spoke >= cohort.spoke and peer.drift == "none"

@@ -59,9 +59,36 @@ class CollectLimits(CoreLimits, frozen=True):
     """Windows in a row without it before the alarm is cleared."""
     baseline_frames_default: int = 4_000
     """Size of the training reference where a bundle pins probabilities and not counts."""
+    baseline_frames_alike: int = 16
+    """How many frames of a training reference came from one device each, as in the shipped bundles."""
+    output_histograms: tuple[str, ...] = ("confidence", "entropy", "latency", "feature7", "reading")
+    """Histograms of what the model says; all others are of its inputs, and a model cannot move those."""
+    privacy_permille_min: int = 100
+    """Telemetry of privacy mode with a smaller epsilon (thousandths) is dropped and counted as malformed:
+    its noise would drown the others'."""
+    private_devices_min: int = 50
+    """A cohort with devices in privacy mode is not scored with fewer devices than this."""
     probe_permille_max: int = 20
-    """A golden probe with a larger residual (permille of full scale) has failed."""
-    probe_failed_share: float = 0.5
-    """More than this share of a cohort's probes must fail to call it a hardware fault."""
+    """A golden probe with a larger residual (permille of full scale) has failed, whatever its kit says."""
+    probe_faults_tolerated: float = 0.01
+    """Share of golden probes that may fail without a reason that holds."""
+    probe_faults_expected: float = 0.1
+    """Share that fails where the hardware is at fault, at the least: what the evidence is weighed for."""
+    probe_evidence: float = 100.0
+    """E-value of the golden probes at which the hardware is blamed; one window can be enough."""
     probes_min: int = 3
-    """Fewer probes in a cohort's window say nothing."""
+    """So many probes have to have passed before inputs are blamed for a shift."""
+    probe_windows_max: int = 128
+    """Probes that passed longer ago than this say nothing any more."""
+    sensor_devices_min: int = 20
+    """A device is held against its cohort only where there are this many."""
+    sensor_windows_min: int = 96
+    """Windows from which a device's own habit is learnt."""
+    sensor_change_min: float = 0.2
+    """Smallest change of a mean rank (0 .. 1) against the cohort's that singles out a device."""
+    sensor_deviations: float = 6.0
+    """The same, in standard deviations of its own habit."""
+    sensor_windows: int = 12
+    """So many windows in a row, to be singled out and to be forgiven."""
+    sensor_share_max: float = 0.1
+    """Where more of a cohort's devices are singled out, it is not their sensors."""

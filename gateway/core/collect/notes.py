@@ -12,6 +12,7 @@ RAISED: Final = {
     "data": "drift.raised.data",
     "hardware": "drift.raised.hardware",
     "both": "drift.raised.both",
+    "sensor": "drift.raised.sensor",
 }
 CLEARED: Final = "drift.cleared"
 WINDOW_CLOSED: Final = "collect.window_closed"
@@ -24,6 +25,7 @@ SENTENCES: Final[dict[str, str]] = {
     RAISED["data"]: "Drift in {subject}: the inputs have moved (PSI {a} permille, {b} frames).",
     RAISED["hardware"]: "Drift in {subject}: the hardware computes wrongly ({a} permille, {b}).",
     RAISED["both"]: "Drift in {subject}: inputs and hardware ({a} permille, {b}).",
+    RAISED["sensor"]: "In {subject} single devices see something else ({a} of them, {b} frames).",
     CLEARED: "Drift in {subject} is over (PSI {a} permille, {b} frames).",
     WINDOW_CLOSED: "A telemetry window closed with {a} cohorts and {b} frames.",
     WINDOW_DROPPED: "The oldest telemetry window ({a}) was dropped: {b} are kept.",

@@ -15,6 +15,8 @@ import msgspec
 
 from gateway.core.internal import Drift
 
+SINGLES_MAX: Final = 32
+
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """Base of all rows: on disk an array, so fields are only ever added at the end."""
@@ -34,6 +36,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     probe_permille: int
     """-1: no probe ran."""
     errors: dict[str, int] | None
+    privacy_permille: int = 0
+    """Thousandths of epsilon of a message of privacy mode; 0: its counts are exact."""
 
 
 class JournalRow(Row, frozen=True, array_like=True):
@@ -70,6 +74,10 @@ class OpenRow(Row, frozen=True, array_like=True):
     sums: bytes
     """One row of `gateway.core.collect.totals.Totals`."""
     errors: dict[str, int]
+    likeness: bytes = b""
+    """One row of `gateway.core.collect.likeness.Likeness`."""
+    private: bool = False
+    """Messages of privacy mode are among them."""
 
 
 class Score(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,6 +107,12 @@ class CohortWindow(msgspec.Struct, frozen=True, array_like=True):
     """Different feature hashes, about (HLL); 0 where none were sent."""
     drift: Drift
     scores: tuple[Score, ...]
+    probe: str = "unknown"
+    """``passed``, ``failed``, or ``unknown`` where too few probes ran to tell: those are missing."""
+    singles: tuple[tuple[str, str], ...] = ()
+    """(device, histogram) of single devices that are shifted; at most `SINGLES_MAX` of them."""
+    devices: int = 0
+    """Devices that spoke."""
 
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -112,6 +126,8 @@ class Alarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Windows in a row that did not."""
     raised_ns: int
     """0 while there is no alarm."""
+    evidence: float = 0.0
+    """Of golden probes: the logarithm of their e-value."""
 
 
 class WindowRow(Row, frozen=True, array_like=True):

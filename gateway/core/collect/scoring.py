@@ -1,7 +1,7 @@
 """Scoring a closed window: which cohorts have drifted, by how much, and since when.
 
 Decides alarms. Each histogram of each cohort is tested against its bundle's baseline by chi-square
-with two corrections (finite baseline, likeness of one device's frames); false discoveries are held
+corrected for a finite baseline and for the likeness of one device's frames; false discoveries are held
 to `discovery_rate` over all tests of the window (Benjamini-Hochberg); a shift also has to be large
 enough to matter (bias-corrected PSI), and to be there in consecutive windows. Clearing asks for a
 smaller effect than raising, so that an alarm does not flutter. Leaves out the cause (verdict.py).
@@ -12,18 +12,19 @@ Fixed PSI thresholds, the custom, are wrong: with few frames they cry wolf, with
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from devicesdk.sketches import divergence
-from gateway.core.collect import totals
+from gateway.core.collect import probes, totals
 from gateway.core.collect.baselines import Reference
+from gateway.core.collect.bins import HISTOGRAMS
 from gateway.core.collect.cohorts import AlarmState, Cohort
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.rows import Score
+from gateway.core.collect.totals import Totals
 from gateway.core.collect.verdict import Finding
 
-PROBE: Final = "probe"
-"""The name under which golden probes have their alarm."""
+PLACES: Final = {first: index for index, (first, _) in enumerate(HISTOGRAMS)}
 
 
 class Scored(NamedTuple):
@@ -31,61 +32,58 @@ class Scored(NamedTuple):
 
     cohort: Cohort
     row: list[int]
-    tests: list[tuple[Reference, divergence.Comparison, float]]
-    """Reference, comparison, design effect."""
+    tests: list[tuple[Reference, divergence.Comparison]]
+    """Reference and comparison."""
 
 
 def test_cohort(
-    cohort: Cohort, row: list[int], references: Sequence[Reference], limits: CollectLimits
+    cohort: Cohort, sums: Totals, references: Sequence[Reference], limits: CollectLimits
 ) -> Scored:
     """Compare one cohort's window with its references; no tests when there is too little of it."""
+    row, likeness = sums.row(cohort.slot), sums.likeness
+    devices_min = limits.private_devices_min if cohort.private else limits.score_windows_min
     enough = (
         row[totals.FRAMES] >= limits.score_frames_min
-        and row[totals.WINDOWS] >= limits.score_windows_min
+        and likeness.devices(cohort.slot) >= devices_min
     )
     tests = []
     for reference in references if enough else ():
         counts = row[reference.first : reference.stop]
-        if not any(counts):
-            continue
-        design = divergence.design_effect(
-            row[totals.BINS + reference.first : totals.BINS + reference.stop],
-            row[2 * totals.BINS + reference.first : 2 * totals.BINS + reference.stop],
-            counts,
-            row[totals.SIZES_SQUARED],
-        )
-        comparison = divergence.compare(counts, reference.shares, reference.samples, design)
-        if comparison.freedom:
-            tests.append((reference, comparison, design))
+        if any(counts):
+            index = PLACES[reference.first]
+            comparison = divergence.compare(
+                counts,
+                reference.shares,
+                reference.samples,
+                likeness.of(cohort.slot, index),
+                limits.baseline_frames_alike,
+            )
+            if comparison.freedom:
+                tests.append((reference, comparison))
     return Scored(cohort, row, tests)
 
 
 def judge_window(
-    scored: Sequence[Scored], limits: CollectLimits, utc_ns: int
+    scored: Sequence[Scored], limits: CollectLimits, number: int, utc_ns: int
 ) -> list[tuple[Score, ...]]:
-    """Move all alarms by one window; returns the scores of each cohort in the same order."""
-    p_values = [comparison.p for one in scored for _, comparison, _ in one.tests]
+    """Move all alarms by one window, the one with this number; returns the scores of each cohort in the
+    same order."""
+    p_values = [comparison.p for one in scored for _, comparison in one.tests]
     called = iter(divergence.discoveries(p_values, limits.discovery_rate))
     out = []
     for one in scored:
         scores = []
-        for reference, comparison, design in one.tests:
+        for reference, comparison in one.tests:
             shows = next(called) and comparison.psi >= limits.psi_raise_min
             calm = comparison.psi < limits.psi_clear_max
             alarm = _move(one.cohort, reference.name, limits, utc_ns, shows=shows, calm=calm)
-            scores.append(Score(reference.name, comparison.psi, comparison.p, design, alarm))
-        _judge_probes(one, limits, utc_ns)
+            scores.append(
+                Score(reference.name, comparison.psi, comparison.p, comparison.design, alarm)
+            )
+        probed, failed = one.row[totals.PROBES], one.row[totals.PROBES_FAILED]
+        probes.weigh(one.cohort, probed, failed, number, utc_ns, limits)
         out.append(tuple(scores))
     return out
-
-
-def _judge_probes(one: Scored, limits: CollectLimits, utc_ns: int) -> None:
-    probes, failed = one.row[totals.PROBES], one.row[totals.PROBES_FAILED]
-    if probes >= limits.probes_min:
-        share = failed / probes
-        shows = share > limits.probe_failed_share
-        calm = share <= limits.probe_failed_share / 2
-        _move(one.cohort, PROBE, limits, utc_ns, shows=shows, calm=calm)
 
 
 def _move(
@@ -110,23 +108,31 @@ def _move(
     return bool(state.raised_ns)
 
 
+def see_alarms(cohort: Cohort, limits: CollectLimits) -> None:
+    """Sort the raised alarms into those of inputs and those of outputs."""
+    raised = [n for n, state in cohort.alarms.items() if state.raised_ns and n != probes.PROBE]
+    cohort.outputs_moved = any(name in limits.output_histograms for name in raised)
+    cohort.inputs_moved = any(name not in limits.output_histograms for name in raised)
+
+
 def finding(one: Scored, limits: CollectLimits) -> Finding:
     """What the cohort shows after this window."""
-    alarms = one.cohort.alarms
-    raised = [name for name, state in alarms.items() if state.raised_ns]
-    probe: Literal["failed", "passed", "unknown"] = "unknown"
-    if PROBE in raised:
-        probe = "failed"
-    elif one.row[totals.PROBES] >= limits.probes_min:
-        probe = "passed"
-    shifted = any(name != PROBE for name in raised)
     cohort = one.cohort
-    return Finding(cohort.bundle or b"", cohort.hardware, cohort.region, shifted, probe)
+    see_alarms(cohort, limits)
+    return Finding(
+        cohort.bundle or b"",
+        cohort.hardware,
+        cohort.region,
+        cohort.inputs_moved,
+        cohort.outputs_moved,
+        cohort.probe,
+        bool(cohort.singles),
+    )
 
 
 def strongest(scores: Sequence[Score]) -> tuple[str, int]:
     """The feature with the largest effect among those in alarm (else among all), PSI in permille."""
     if not scores:
-        return PROBE, 0
+        return probes.PROBE, 0
     top = max(scores, key=lambda score: (score.alarm, score.psi, score.feature))
     return top.feature, round(1000 * top.psi)

@@ -28,14 +28,16 @@ class Source:
     Args:
         device: its id.
         page: number of the durable row that its cursor lives in.
+        number: its place among the sources of this process.
     """
 
     __slots__ = (
         "boot_id", "cohort", "device", "dirty", "first", "gaps", "hardware", "high", "mask",
-        "old_boot_id", "old_first", "old_high", "old_mask", "page", "region",
+        "number", "old_boot_id", "old_first", "old_high", "old_mask", "page", "region",
     )  # fmt: skip
 
-    def __init__(self, device: str, page: int) -> None:
+    def __init__(self, device: str, page: int, number: int = 0) -> None:
+        self.number = number
         self.device = device
         self.page = page
         self.hardware = self.region = "unknown"
@@ -126,11 +128,12 @@ class Sources:
         page_size: cursors in one durable row.
     """
 
-    __slots__ = ("_by_device", "_dirty", "_max", "_page_size", "_pages")
+    __slots__ = ("_by_device", "_dirty", "_max", "_names", "_page_size", "_pages")
 
     def __init__(self, sources_max: int, page_size: int) -> None:
         self._by_device: dict[str, Source] = {}
         self._dirty: list[Source] = []
+        self._names: list[str] = []
         self._pages: list[list[Source]] = []
         self._max = sources_max
         self._page_size = page_size
@@ -148,10 +151,15 @@ class Sources:
         if source is None and len(self._by_device) < self._max:
             if not self._pages or len(self._pages[-1]) >= self._page_size:
                 self._pages.append([])
-            source = Source(device, len(self._pages) - 1)
+            source = Source(device, len(self._pages) - 1, len(self._by_device))
             self._pages[-1].append(source)
             self._by_device[device] = source
+            self._names.append(device)
         return source
+
+    def named(self, number: int) -> str:
+        """The device with this number."""
+        return self._names[number]
 
     def changed(self, source: Source) -> None:
         """Remember that the device's cursor moved."""
@@ -178,7 +186,9 @@ class Sources:
             while len(self._pages) <= number:
                 self._pages.append([])
             for row in page.cursors:
-                source = self._by_device[row.device] = Source(row.device, number)
+                source = Source(row.device, number, len(self._by_device))
+                self._by_device[row.device] = source
+                self._names.append(row.device)
                 source.load(row)
                 self._pages[number].append(source)
         self._max = max(self._max, len(self._by_device))

@@ -1,15 +1,14 @@
 """Sums of many telemetry windows by cohort: a block of messages is folded in a few numpy calls.
 
 Decides the columns and which windows are consistent. Leaves out bytes on the wire
-(`devicesdk.sketches.histogram`) and statistics (scoring.py).
+(`devicesdk.sketches.histogram`), how much frames of one device resemble each other (likeness.py) and
+statistics (scoring.py).
 
 Rules: everything is an int64 and is only ever added, so the order of messages, of blocks and of
 merges cannot matter; a histogram that claims more than its window's frames makes the whole
 message inconsistent: it is not added, and counted. A frame in error has no confidence, so a histogram
-may claim fewer.
-
-Squares and cross products are kept beside the counts because frames of one device resemble each
-other, and a test that ignores it cries wolf (`divergence.design_effect`).
+may claim fewer. Counts of privacy mode come with an offset, which is taken off here: they may be
+negative, and what they claim is their noise's business.
 """
 
 from __future__ import annotations
@@ -22,23 +21,18 @@ import numpy as np
 import numpy.typing as npt
 
 from devicesdk.sketches import histogram as h
+from gateway.core.collect.bins import BINS, HISTOGRAMS
+from gateway.core.collect.likeness import Likeness
 
 Ints = npt.NDArray[np.int64]
 
-_SIZES: Final = (h.CONFIDENCE_BINS, h.ENTROPY_BINS, h.LATENCY_BINS) + (h.FEATURE_BINS,) * h.FEATURES
-BINS: Final = sum(_SIZES)
-HISTOGRAMS: Final = tuple(
-    (sum(_SIZES[:index]), sum(_SIZES[: index + 1])) for index in range(len(_SIZES))
-)
-"""(first column, one past the last) of confidence, entropy, latency and the eight features."""
 LATENCY: Final = slice(*HISTOGRAMS[2])
 _STARTS: Final = [first for first, _ in HISTOGRAMS]
 
-_SQUARES: Final = BINS
-_CROSS: Final = 2 * BINS
-_SCALARS: Final = 3 * BINS
-WINDOWS, FRAMES, THROTTLED, PROBES, PROBES_FAILED, SIZES_SQUARED = range(_SCALARS, _SCALARS + 6)
-COLUMNS: Final = _SCALARS + 6
+WINDOWS, FRAMES, THROTTLED, PROBES, PROBES_FAILED = range(BINS, BINS + 5)
+COLUMNS: Final = BINS + 5
+_OLD_COLUMNS: Final = 3 * BINS + 6
+"""Of a version that kept squares here; their place is taken by likeness.py."""
 _SLOTS_START: Final = 32
 _SLOT_OF: Final = itemgetter(0)
 
@@ -51,6 +45,10 @@ class Pending(NamedTuple):
     frames: int
     throttled: int
     probe_permille: int
+    device: int
+    """Its number among the sources."""
+    offset: int
+    """What privacy mode added to each count of confidence, entropy and features; 0: nothing."""
 
 
 class Totals:
@@ -61,13 +59,16 @@ class Totals:
         block_messages: most messages folded in one call.
     """
 
-    __slots__ = ("_block", "_probe_max", "_rows", "inconsistent", "inconsistent_frames", "used")
+    __slots__ = (
+        "_block", "_probe_max", "_rows", "inconsistent", "inconsistent_frames", "likeness", "used",
+    )  # fmt: skip
 
     def __init__(self, probe_permille_max: int, block_messages: int) -> None:
         self._probe_max = probe_permille_max
         # Kept between calls: a fresh block of this size costs more in page faults than the sums.
         self._block: Ints = np.empty((block_messages, COLUMNS), np.int64)
         self._rows: Ints = np.zeros((_SLOTS_START, COLUMNS), np.int64)
+        self.likeness = Likeness()
         self.used = 0
         self.inconsistent = self.inconsistent_frames = 0
         """Messages that contradicted themselves and were not added, and the frames they claimed."""
@@ -82,17 +83,20 @@ class Totals:
     def clear(self) -> None:
         """Begin the next window: no rows."""
         self._rows[: self.used] = 0
+        self.likeness.clear()
         self.used = 0
 
-    def fold(self, pending: Sequence[tuple[int, bytes, int, int, int]]) -> None:
-        """Add messages (at most a block of them) to their rows."""
+    def fold(self, pending: Sequence[tuple[int, bytes, int, int, int, int, int]]) -> None:
+        """Add messages (`Pending`, at most a block of them) to their rows."""
         if not pending:
             return
         ordered = sorted(pending, key=_SLOT_OF)
-        slots, histograms, frames, throttled, probes = zip(*ordered, strict=True)
+        slots, histograms, frames, throttled, probes, devices, offsets = zip(*ordered, strict=True)
         counts = h.unpack_many(histograms, BINS)
-        scalars = np.array((slots, frames, throttled, probes), np.int64)
+        scalars = np.array((slots, frames, throttled, probes, devices), np.int64)
         good = _consistent(counts, scalars[1])
+        if any(offsets):
+            good |= _without_offsets(counts, scalars[1], np.array(offsets, np.int64))
         bad = len(pending) - int(np.count_nonzero(good))
         if bad:
             self.inconsistent += bad
@@ -101,20 +105,20 @@ class Totals:
         if bad < len(pending):
             self._add(counts, *scalars)
 
-    def _add(self, counts: Ints, slots: Ints, frames: Ints, throttled: Ints, probes: Ints) -> None:
+    def _add(
+        self, counts: Ints, slots: Ints, frames: Ints, throttled: Ints, probes: Ints, devices: Ints
+    ) -> None:
         """Add messages that are ordered by slot."""
         block = self._block[: len(counts)]
         block[:, :BINS] = counts
-        np.multiply(counts, counts, out=block[:, _SQUARES:_CROSS])
-        np.multiply(counts, frames[:, None], out=block[:, _CROSS:_SCALARS])
         block[:, WINDOWS] = 1
         block[:, FRAMES] = frames
         block[:, THROTTLED] = throttled
         block[:, PROBES] = probes >= 0
         block[:, PROBES_FAILED] = probes > self._probe_max
-        block[:, SIZES_SQUARED] = frames * frames
         first = np.flatnonzero(np.diff(slots, prepend=-1))
         self._rows[slots[first]] += np.add.reduceat(block, first, axis=0)
+        self.likeness.keep(slots, devices, frames, counts)
 
     def row(self, slot: int) -> list[int]:
         """All columns of one row."""
@@ -137,7 +141,10 @@ class Totals:
 
     def add_row(self, slot: int, data: bytes) -> None:
         """Add a row that `pack_row` made, here or in another process: merging is addition."""
-        self._rows[slot] += np.frombuffer(data, "<i8")
+        row = np.frombuffer(data, "<i8")
+        if len(row) == _OLD_COLUMNS:
+            row = np.concatenate((row[:BINS], row[3 * BINS : 3 * BINS + 5]))
+        self._rows[slot] += row
 
 
 def _consistent(counts: Ints, frames: Ints) -> npt.NDArray[np.bool_]:
@@ -146,6 +153,18 @@ def _consistent(counts: Ints, frames: Ints) -> npt.NDArray[np.bool_]:
     return within
 
 
+def _without_offsets(counts: Ints, frames: Ints, offsets: Ints) -> npt.NDArray[np.bool_]:
+    """Take the offsets off in place; which rows are private, with frames enough to have counts, and
+    claim no more than noise can (`devicesdk.sketches.laplace`)."""
+    told = counts[:, _STARTS[0] : LATENCY.start].any(axis=1) & (offsets > 0)
+    taken = np.where(told, offsets, 0)[:, None]
+    counts[:, : LATENCY.start] -= taken
+    counts[:, LATENCY.stop :] -= taken
+    claims = counts.max(axis=1) <= frames + offsets
+    within: npt.NDArray[np.bool_] = (offsets > 0) & claims
+    return within
+
+
 def pack_counts(row: Sequence[int]) -> bytes:
-    """The histograms of a row as varints, each count saturating at what a varint may hold."""
-    return h.pack([min(count, h.COUNT_MAX) for count in row[:BINS]])
+    """The histograms of a row as varints, each count held to what a varint may hold."""
+    return h.pack([min(max(count, 0), h.COUNT_MAX) for count in row[:BINS]])

@@ -1,18 +1,29 @@
-"""Data or hardware: what a shift means, by golden probes or by who shares it.
+"""Hardware, data, both or sensor: what a shift means, by golden probes, by who shares it.
 
-Decides the cause of a cohort's shift. Leaves out whether there is one (scoring.py).
+Decides the cause of a cohort's shift. Leaves out whether there is one (scoring.py, probes.py, singles.py).
+
+=============  =========================================  ============
+golden probe   histograms                                 verdict
+=============  =========================================  ============
+fails          those of inputs as ever                    **hardware**
+passes         shifted in the cohort                      **data**
+fails          those of inputs shifted                    **both**
+passes         shifted on single devices only             **sensor**
+=============  =========================================  ============
 
 A golden probe runs pinned inputs on the device. If it fails, the hardware computes wrongly, whatever
-the inputs do; if it passes and the histograms moved, the inputs did. Where no probe ran, the company
-tells: a shift that all regions of one hardware class show and no other class in those regions does
-is the hardware's; anything else is the data's.
+the inputs do, and what the model says (confidence, entropy, reading) moves as a consequence: only inputs
+can then witness for the data. If it passes and a histogram moved, the inputs did. Where no probe ran,
+the company tells: a shift that all regions of one hardware class show and no other class in those
+regions does is the hardware's, unless the inputs moved; anything else is the data's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from gateway.core.collect.cohorts import ProbeState
 from gateway.core.internal import Drift
 
 
@@ -22,17 +33,25 @@ class Finding(NamedTuple):
     bundle: bytes
     hardware: str
     region: str
-    shifted: bool
-    probe: Literal["failed", "passed", "unknown"]
+    inputs_moved: bool
+    outputs_moved: bool
+    probe: ProbeState
+    singled_out: bool = False
+    """Single devices are shifted, and the cohort is not."""
+
+    @property
+    def shifted(self) -> bool:
+        """Whether any histogram of the cohort is."""
+        return self.inputs_moved or self.outputs_moved
 
 
 def cause(finding: Finding, others: Sequence[Finding]) -> Drift:
     """The cause of one cohort's shift among all `others` (itself may be among them)."""
     if finding.probe == "failed":
-        return "both" if finding.shifted else "hardware"
+        return "both" if finding.inputs_moved else "hardware"
     if not finding.shifted:
-        return "none"
-    if finding.probe == "passed":
+        return "sensor" if finding.singled_out else "none"
+    if finding.probe == "passed" or finding.inputs_moved:
         return "data"
     return "hardware" if _by_company(finding, others) else "data"
 
@@ -51,7 +70,7 @@ def _by_company(finding: Finding, others: Sequence[Finding]) -> bool:
 
 
 def combine(drifts: Sequence[Drift]) -> Drift:
-    """One verdict for several cohorts."""
+    """One verdict for several cohorts; a single device's sensor is nobody else's."""
     data = any(drift in {"data", "both"} for drift in drifts)
     hardware = any(drift in {"hardware", "both"} for drift in drifts)
     if data and hardware:

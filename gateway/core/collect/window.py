@@ -9,6 +9,7 @@ closed + of inconsistent messages.
 
 from __future__ import annotations
 
+from devicesdk.sketches.laplace import offset_of
 from devicesdk.wire.timebase import NEVER
 from gateway.core.collect import totals
 from gateway.core.collect.cohorts import Cohort, Cohorts
@@ -35,7 +36,7 @@ class Window:
         self._block = limits.block_messages
         self._codes_max = limits.error_codes_max
         self._cohorts = cohorts
-        self._pending: list[tuple[int, bytes, int, int, int]] = []
+        self._pending: list[tuple[int, bytes, int, int, int, int, int]] = []
         self.sums = Totals(limits.probe_permille_max, limits.block_messages)
         self.number = 0
         self.opened_ns = 0
@@ -43,15 +44,28 @@ class Window:
         """NEVER while nobody has spoken."""
         self.accepted = self.frames_accepted = self.frames_closed = 0
 
-    def count(self, cohort: Cohort, entry: Entry, now: int) -> None:
-        """Count one message; it is folded into the sums with the block it belongs to."""
+    def count(self, cohort: Cohort, entry: Entry, device: int, now: int) -> None:
+        """Count one message of the device with this number; it is folded into the sums with the block
+        it belongs to."""
         if cohort.slot < 0:
             self.speak(cohort, now)
         self.accepted += 1
         self.frames_accepted += entry.frames
         pending = self._pending
+        offset = 0
+        if entry.privacy_permille:
+            offset = offset_of(entry.privacy_permille)
+            cohort.private = True
         pending.append(
-            (cohort.slot, entry.histograms, entry.frames, entry.throttled, entry.probe_permille)
+            (
+                cohort.slot,
+                entry.histograms,
+                entry.frames,
+                entry.throttled,
+                entry.probe_permille,
+                device,
+                offset,
+            )
         )
         if len(pending) >= self._block:
             self.fold()
@@ -71,14 +85,26 @@ class Window:
         self.sums.fold(self._pending)
         self._pending.clear()
 
+    def settle(self) -> None:
+        """Fold, and add up what single devices have said."""
+        self.fold()
+        self.sums.likeness.settle()
+
     def open_row(self, cohort: Cohort) -> OpenRow:
         """The durable form of one cohort's sums."""
-        return OpenRow(self.sums.pack_row(cohort.slot), dict(cohort.errors))
+        return OpenRow(
+            self.sums.pack_row(cohort.slot),
+            dict(cohort.errors),
+            self.sums.likeness.pack_row(cohort.slot),
+            cohort.private,
+        )
 
     def load(self, cohort: Cohort, row: OpenRow, now: int) -> None:
         """Take over the durable form."""
         self.speak(cohort, now)
         self.sums.add_row(cohort.slot, row.sums)
+        self.sums.likeness.add_row(cohort.slot, row.likeness)
+        cohort.private = cohort.private or row.private
         self.accepted += self.sums.scalar(cohort.slot, totals.WINDOWS)
         self.frames_accepted += self.sums.scalar(cohort.slot, totals.FRAMES)
         cohort.errors.update(row.errors)
@@ -102,7 +128,7 @@ class Window:
         Raises:
             AssertionError: a frame is missing or was counted twice.
         """
-        waiting = sum(frames for _, _, frames, _, _ in self._pending)
+        waiting = sum(frames for _, _, frames, *_ in self._pending)
         found = self.open_frames() + waiting + self.frames_closed + self.sums.inconsistent_frames
         assert found == self.frames_accepted, (
             f"{self.frames_accepted} frames were accepted, {found} are in windows"

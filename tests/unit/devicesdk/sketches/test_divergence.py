@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from devicesdk.sketches import divergence as d
@@ -63,9 +64,9 @@ def test_counts_are_a_baseline_too() -> None:
 
 
 def test_bins_that_expect_too_little_are_merged() -> None:
-    merged = d.merge_bins([1, 2, 3, 4], [0.04, 0.04, 0.9, 0.02], 100)
-    assert merged == [(3, 0.08), (7, pytest.approx(0.92))]
-    assert d.merge_bins([1, 1], [0.5, 0.5], 1) == []
+    assert d.merged_bins([0.04, 0.04, 0.9, 0.02], 100) == [0, 2]
+    assert d.merged_bins([0.5, 0.5], 1) == []
+    assert d.compare([1, 2, 3, 94], [0.04, 0.04, 0.9, 0.02], 1e9).freedom == 1
     assert d.compare([4, 4], [0.5, 0.5], 100) == d.NOTHING_TO_TEST
     assert d.compare([0] * 4, [0.25] * 4, 100) == d.NOTHING_TO_TEST
 
@@ -94,19 +95,54 @@ def test_false_discovery_control_is_benjamini_and_hochbergs() -> None:
     assert d.discoveries([], 0.05) == []
 
 
-def moments(windows: list[list[int]]) -> tuple[list[int], list[int], list[int], int]:
-    sizes = [sum(window) for window in windows]
-    bins = range(len(windows[0]))
-    squares = [sum(w[j] ** 2 for w in windows) for j in bins]
-    cross = [sum(n * w[j] for n, w in zip(sizes, windows, strict=True)) for j in bins]
-    return squares, cross, [sum(w[j] for w in windows) for j in bins], sum(n * n for n in sizes)
+def products(windows: list[list[int]]) -> d.Products:
+    rows = np.array(windows, np.int64)
+    sizes = rows.sum(axis=1)
+    return d.Products(len(rows), int((sizes * sizes).sum()), sizes @ rows, rows.T @ rows)
+
+
+def told(windows: list[list[int]], baseline: list[float] | None = None, alike: float = 1.0):
+    counts = [sum(column) for column in zip(*windows, strict=True)]
+    even = [1 / len(counts)] * len(counts)
+    return d.compare(counts, baseline or even, 1e12, products(windows), alike)
 
 
 def test_frames_that_are_all_alike_count_as_one() -> None:
-    assert d.design_effect(*moments([[4, 0], [0, 4]] * 50)) == pytest.approx(4.0)
+    assert told([[4, 0], [0, 4]] * 500).design == pytest.approx(4.0, rel=0.01)
+    split = told([[4, 0]] * 60 + [[0, 4]] * 40)
+    alone = d.compare([60, 40], [0.5, 0.5], 1e12)
+    assert split.statistic == pytest.approx(alone.statistic, rel=0.05)
 
 
-def test_windows_that_are_all_alike_never_make_a_test_stricter() -> None:
-    assert d.design_effect(*moments([[2, 2]] * 50)) == 1.0
-    assert d.design_effect(*moments([[4, 0]] * 50)) == 1.0
-    assert d.design_effect(*moments([[2, 0, 2]] * 50)) == 1.0
+def test_devices_that_are_all_alike_never_make_a_test_stricter() -> None:
+    assert told([[2, 2]] * 50).design == 1.0
+    assert told([[4, 0]] * 50).design == 1.0
+    assert told([[2, 0, 2]] * 50).design == 1.0
+
+
+def test_likeness_in_one_direction_only_costs_degrees_of_freedom() -> None:
+    """Half of the bins go together, and within each half draws are independent: of three eigenvalues one
+    is large."""
+    spread = [[3, 1, 0, 0], [1, 3, 0, 0], [0, 0, 3, 1], [0, 0, 1, 3], [2, 2, 0, 0], [0, 0, 2, 2]]
+    uneven, even = (
+        told(spread * 40),
+        told([[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]] * 60),
+    )
+    assert uneven.uneven > 0.5
+    assert even.uneven < 0.05
+    assert even.design > uneven.design > 1
+
+
+def test_a_baselines_own_likeness_makes_the_test_milder() -> None:
+    windows = [[4, 0]] * 60 + [[0, 4]] * 40
+    counts = [240, 160]
+    alike = d.compare(counts, [0.5, 0.5], 1000, products(windows), 16)
+    not_alike = d.compare(counts, [0.5, 0.5], 1000, products(windows), 1)
+    assert alike.p > not_alike.p
+    assert alike.psi < not_alike.psi
+
+
+def test_counts_below_zero_are_borne() -> None:
+    found = d.compare([-3, 60, 43], [0.3, 0.3, 0.4], 1000)
+    assert found.p < 0.01
+    assert math.isfinite(found.psi)

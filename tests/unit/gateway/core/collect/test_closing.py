@@ -24,10 +24,10 @@ class Rig:
         self.cohort = self.cohorts.find(lab.BUNDLE, "arm", "eu")
 
     def close(self, looks):
-        for look in looks:
+        for device, look in enumerate(looks):
             histograms = histograms_of(self.lab.telemetry(look=look))
             entry = rows.Entry("d", 1, 1, "c", histograms, 4, 1, -1, {"E": 1})
-            self.window.count(self.cohort, entry, 0)
+            self.window.count(self.cohort, entry, device, 0)
         result = close_window(self.window, self.cohorts, self.baselines, LIMITS, 5, 9)
         self.window.next()
         return result

@@ -25,7 +25,7 @@ class Rig:
         source.accept(1, seq)
         self.sources.changed(source)
         self.journal.entries.append(row)
-        self.window.count(cohort, row, 0)
+        self.window.count(cohort, row, 0, 0)
 
     def checkpoint(self):
         effects = self.journal.checkpoint(self.window, self.cohorts, self.sources)

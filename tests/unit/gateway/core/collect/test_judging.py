@@ -6,6 +6,7 @@ from devicesdk.sketches import histogram as h
 from gateway.core.collect.cohorts import Cohort, Cohorts
 from gateway.core.collect.intake import histograms_of
 from gateway.core.collect.judging import Judge, own_drift, proven_p95_ms
+from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.totals import Totals
 from gateway.core.internal import Watching
 
@@ -15,7 +16,7 @@ class Rig:
 
     def __init__(self, lab) -> None:
         self.lab, self.cohorts, self.sums = lab, Cohorts(16), Totals(20, 256)
-        self.judge = Judge(2)
+        self.judge = Judge(CollectLimits(watches_max=2))
 
     def feed(self, bundle, hardware, slow, messages=1, region="eu") -> Cohort:
         cohort = self.cohorts.find(bundle, hardware, region)
@@ -23,7 +24,7 @@ class Rig:
         if cohort.slot < 0:
             cohort.slot = self.sums.open_slot()
         histograms = histograms_of(self.lab.telemetry(slow=slow))
-        self.sums.fold([(cohort.slot, histograms, 4, 0, -1)] * messages)
+        self.sums.fold([(cohort.slot, histograms, 4, 0, -1, 0, 0)] * messages)
         return cohort
 
     def next_window(self) -> None:
@@ -117,25 +118,55 @@ def test_only_the_slowest_twentieth_decides():
     assert new_ms > 10 * old_ms
 
 
-def test_drift_that_the_baseline_shares_is_not_the_candidates(lab):
-    asked = Watching("r1", lab.CANDIDATE, lab.BUNDLE)
+class Fleet:
+    """Cohorts on one hardware class, with what they show."""
 
-    def cohort(bundle, region, drift, hardware="arm", effect=0.1):
+    def __init__(self, lab) -> None:
+        self.lab, self.asked = lab, Watching("r1", lab.CANDIDATE, lab.BUNDLE)
+
+    def cohort(self, bundle, region="eu", drift="none", hardware="arm", **shows):
         made = Cohort(f"{bundle.hex()}/{hardware}/{region}")
-        made.drift, made.effect = drift, effect
+        made.drift, made.effect = drift, shows.pop("effect", 0.3)
+        for name, value in shows.items():
+            setattr(made, name, value)
         return made
 
-    weather = cohort(lab.BUNDLE, "eu", "data")
-    shared = cohort(lab.CANDIDATE, "eu", "data")
-    calm = cohort(lab.CANDIDATE, "asia", "none", effect=0.9)
-    other_class = cohort(lab.CANDIDATE, "us", "data", hardware="x86")
-    assert own_drift(asked, "arm", [weather, shared, calm, other_class]) == ("none", 0.0)
-    own = cohort(lab.CANDIDATE, "us", "hardware", effect=0.3)
-    assert own_drift(asked, "arm", [weather, shared, calm, own]) == ("hardware", 0.3)
+    def own(self, *cohorts):
+        return own_drift(self.asked, "arm", cohorts)
+
+
+@pytest.fixture
+def fleet(lab) -> Fleet:
+    return Fleet(lab)
+
+
+def test_inputs_that_moved_are_never_the_candidates(lab, fleet):
+    old = fleet.cohort(lab.BUNDLE)
+    shown = {"drift": "data", "inputs_moved": True, "outputs_moved": True}
+    assert fleet.own(old, fleet.cohort(lab.CANDIDATE, **shown)) == ("none", 0.0)
+
+
+def test_outputs_that_moved_alone_are_unless_others_share_it_or_nobody_can_tell(lab, fleet):
+    shown = {"drift": "data", "outputs_moved": True}
+    new = fleet.cohort(lab.CANDIDATE, **shown)
+    assert fleet.own(fleet.cohort(lab.BUNDLE), new) == ("data", 0.3)
+    assert fleet.own(fleet.cohort(lab.BUNDLE, **shown), new) == ("none", 0.0)
+    assert fleet.own(fleet.cohort(lab.BUNDLE, "us"), new) == ("none", 0.0)
+    new.spoke = 7
+    assert fleet.own(fleet.cohort(lab.BUNDLE), new) == ("none", 0.0), "the old one is gone"
+    elsewhere = fleet.cohort(lab.CANDIDATE, hardware="x86", **shown)
+    assert fleet.own(fleet.cohort(lab.BUNDLE), elsewhere) == ("none", 0.0)
+
+
+def test_a_probe_that_fails_is_unless_the_old_bundles_fails_too(lab, fleet):
+    failed = fleet.cohort(lab.CANDIDATE, drift="hardware", probe="failed")
+    assert fleet.own(failed) == ("hardware", 0.3)
+    assert fleet.own(fleet.cohort(lab.BUNDLE, probe="passed"), failed) == ("hardware", 0.3)
+    assert fleet.own(fleet.cohort(lab.BUNDLE, probe="failed"), failed) == ("none", 0.0)
 
 
 def test_a_candidate_without_latency_is_not_judged(lab, rig):
     cohort = rig.feed(lab.CANDIDATE, "arm", 5, 0)
     histograms = histograms_of(lab.telemetry(latency=b""))
-    rig.sums.fold([(cohort.slot, histograms, 4, 0, -1)])
+    rig.sums.fold([(cohort.slot, histograms, 4, 0, -1, 0, 0)])
     assert rig.verdicts() == []

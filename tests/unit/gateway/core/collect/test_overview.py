@@ -31,7 +31,7 @@ def test_a_cohort_that_speaks(lab):
     cohort.alarms = {"b": AlarmState(2, 0, 77), "a": AlarmState(1, 0, 0)}
     cohort.quantiles = Quantiles()
     cohort.quantiles.add([1.0, 2.0, 3.0])
-    sums.fold([(0, histograms_of(lab.telemetry()), 4, 0, -1)])
+    sums.fold([(0, histograms_of(lab.telemetry()), 4, 0, -1, 0, 0)])
     view = cohort_view(cohort, sums)
     assert (view.bundle, view.hardware, view.region) == (lab.BUNDLE, "arm", "eu")
     assert (view.open_windows, view.open_frames) == (1, 4)

@@ -6,14 +6,14 @@ from gateway.core.collect.verdict import Finding, cause, combine
 
 
 def cohort(hardware="arm", region="eu", shifted=True, probe="unknown", bundle=b"b") -> Finding:
-    return Finding(bundle, hardware, region, shifted, probe)
+    return Finding(bundle, hardware, region, False, shifted, probe)
 
 
 @pytest.mark.parametrize(
     ("probe", "shifted", "verdict"),
     [
         ("failed", False, "hardware"),
-        ("failed", True, "both"),
+        ("failed", True, "hardware"),
         ("passed", True, "data"),
         ("passed", False, "none"),
         ("unknown", False, "none"),
@@ -23,6 +23,21 @@ def cohort(hardware="arm", region="eu", shifted=True, probe="unknown", bundle=b"
 def test_golden_probes_tell(probe, shifted, verdict):
     finding = cohort(probe=probe, shifted=shifted)
     assert cause(finding, [finding]) == verdict
+
+
+@pytest.mark.parametrize(
+    ("probe", "verdict"), [("failed", "both"), ("passed", "data"), ("unknown", "data")]
+)
+def test_only_inputs_witness_for_the_data(probe, verdict):
+    moved = cohort(probe=probe)._replace(inputs_moved=True)
+    assert cause(moved, [moved]) == verdict
+
+
+def test_single_devices_are_a_sensors_fault_unless_the_cohort_is_shifted():
+    alone = cohort(shifted=False, probe="passed")._replace(singled_out=True)
+    assert cause(alone, [alone]) == "sensor"
+    assert cause(alone._replace(outputs_moved=True), [alone]) == "data"
+    assert cause(alone._replace(probe="failed"), [alone]) == "hardware"
 
 
 def test_a_shift_of_one_hardware_class_everywhere_is_the_hardwares():
@@ -59,6 +74,7 @@ def test_one_region_cannot_blame_the_hardware():
         (["hardware"], "hardware"),
         (["hardware", "data"], "both"),
         (["both"], "both"),
+        (["sensor", "none"], "none"),
     ],
 )
 def test_several_cohorts_have_one_verdict(drifts, verdict):

@@ -28,9 +28,9 @@ def entry(lab, errors=None, frames=4, **fields) -> Entry:
 
 def test_the_first_to_speak_opens_it_until_the_next_boundary(lab, window, cohorts):
     assert window.closes_ns == NEVER
-    window.count(cohorts.find(lab.BUNDLE, "a", "x"), entry(lab), 20 * MINUTE)
+    window.count(cohorts.find(lab.BUNDLE, "a", "x"), entry(lab), 0, 20 * MINUTE)
     assert (window.opened_ns, window.closes_ns) == (20 * MINUTE, 30 * MINUTE)
-    window.count(cohorts.find(lab.BUNDLE, "b", "x"), entry(lab), 29 * MINUTE)
+    window.count(cohorts.find(lab.BUNDLE, "b", "x"), entry(lab), 1, 29 * MINUTE)
     assert window.closes_ns == 30 * MINUTE
     window.validate()
 
@@ -38,7 +38,7 @@ def test_the_first_to_speak_opens_it_until_the_next_boundary(lab, window, cohort
 def test_a_full_block_is_folded_by_itself(lab, window, cohorts):
     cohort = cohorts.find(lab.BUNDLE, "a", "x")
     for index in range(5):
-        window.count(cohort, entry(lab, {"E": index}), 0)
+        window.count(cohort, entry(lab, {"E": index}), index, 0)
         window.validate()
     assert window.open_frames() == 16
     window.fold()
@@ -48,12 +48,12 @@ def test_a_full_block_is_folded_by_itself(lab, window, cohorts):
 
 def test_closing_forgets_sums_but_not_what_was_counted(lab, window, cohorts):
     cohort = cohorts.find(lab.BUNDLE, "a", "x")
-    window.count(cohort, entry(lab), 0)
+    window.count(cohort, entry(lab), 0, 0)
     window.fold()
     window.next()
     assert (window.number, window.closes_ns, cohort.slot) == (1, NEVER, -1)
     window.validate()
-    window.count(cohort, entry(lab), 16 * MINUTE)
+    window.count(cohort, entry(lab), 0, 16 * MINUTE)
     window.validate()
     assert window.frames_accepted == 8
     assert cohort.spoke == 1
@@ -62,7 +62,7 @@ def test_closing_forgets_sums_but_not_what_was_counted(lab, window, cohorts):
 def test_open_sums_survive_their_row(lab, window, cohorts):
     cohort = cohorts.find(lab.BUNDLE, "a", "x")
     for look in (1, 2, 3):
-        window.count(cohort, entry(lab, {"E": 1}, look=look), 0)
+        window.count(cohort, entry(lab, {"E": 1}, look=look), look, 0)
     window.fold()
     other_cohorts = Cohorts(8)
     other = Window(CollectLimits(), other_cohorts)
@@ -71,12 +71,15 @@ def test_open_sums_survive_their_row(lab, window, cohorts):
     other.load(again, window.open_row(cohort), 0)
     other.validate()
     assert other.sums.row(again.slot) == window.sums.row(cohort.slot)
+    mine, theirs = window.sums.likeness.of(cohort.slot, 0), other.sums.likeness.of(again.slot, 0)
+    assert theirs.devices == mine.devices == 3
+    assert theirs.squares.tolist() == mine.squares.tolist()
     assert (other.accepted, other.frames_accepted, again.errors) == (3, 12, {"E": 3})
 
 
 def test_a_lost_frame_is_noticed(lab, window, cohorts):
     cohort = cohorts.find(lab.BUNDLE, "a", "x")
-    window.count(cohort, entry(lab), 0)
+    window.count(cohort, entry(lab), 0, 0)
     window.frames_accepted += 1
     with pytest.raises(AssertionError, match="5 frames were accepted, 4 are in windows"):
         window.validate()
@@ -89,7 +92,7 @@ def test_a_lost_frame_is_noticed(lab, window, cohorts):
 def test_inconsistent_messages_are_accounted_for(lab, window, cohorts):
     cohort = cohorts.find(lab.BUNDLE, "a", "x")
     good = entry(lab)
-    window.count(cohort, Entry("d", 1, 1, "c", good.histograms, 2, 0, -1, None), 0)
+    window.count(cohort, Entry("d", 1, 1, "c", good.histograms, 2, 0, -1, None), 0, 0)
     window.fold()
     window.validate()
     assert window.sums.inconsistent_frames == 2
