@@ -105,6 +105,9 @@ def publish(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with bundle.json.")],
     *,
     key: Annotated[Path, typer.Option(help="targets.key; it is not given to the gateway.")],
+    delta: Annotated[
+        bool, typer.Option("--delta/--no-delta", help="Make deltas from older releases.")
+    ] = True,
     state: State = STATE,
     as_json: AsJson = False,
 ) -> None:
@@ -118,18 +121,25 @@ def publish(
         from gateway.adapters.keys import key_file, read_signer
         from gateway.runtime import verbs
         from gateway.runtime.knock import knock
+        from gateway.runtime.publishing import PublishedDelta, make_deltas
         from gateway.runtime.serve import BLOBS_FOLDER
 
         expected = key_file(key.parent, ROLE_TARGETS)
         if key.name != expected.name:
             raise ValueError(f"expected the targets key, {expected}, found {key}")
         signer = read_signer(key.parent, ROLE_TARGETS)
-        digest, blobs = build_bundle(*read_release(_reader(directory))).sealed(signer)
+        release, images = read_release(_reader(directory))
+        built = build_bundle(release, images)
+        digest, blobs = built.sealed(signer)
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?
         store = FileBlobs(state / BLOBS_FOLDER)
         for blob in blobs.values():
             store.put(blob)
-        return knock(state, verbs.PublishBundle(digest=digest.hex()))
+        deltas: tuple[PublishedDelta, ...] = ()
+        if delta:
+            older = knock(state, verbs.ListReleases(bundle=release.id))
+            deltas = make_deltas(built.manifest, images, older, store.read, store.put)
+        return knock(state, verbs.PublishBundle(digest=digest.hex(), deltas=deltas))
 
     _ask(work, as_json=as_json, show=lambda found: f"{found['bundle']} {found['digest']}")
 
@@ -168,6 +178,9 @@ def create(
     factory: Annotated[
         bool, typer.Option("--factory", help="Devices run it already: offer nothing.")
     ] = False,
+    delta: Annotated[
+        bool, typer.Option("--delta/--no-delta", help="Let devices fetch deltas where they can.")
+    ] = True,
     state: State = STATE,
     as_json: AsJson = False,
 ) -> None:
@@ -182,6 +195,7 @@ def create(
             "verb": "rollout.create", "id": name, "bundle": bundle, "soak": soak, "jitter": jitter,
             "waves": [float(share) / 100 for share in waves.split(",")],
             "selector": _pairs(label), "on_halt": on_halt, "initial": factory,
+            "delta": delta,
         }  # fmt: skip
         return _knock(state, msgspec.convert(said, verbs.CreateRollout))
 
