@@ -16,9 +16,12 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+if TYPE_CHECKING:
+    from devicesdk.bundle.manifest import Manifest
 
 EXIT_DONE, EXIT_REFUSED, EXIT_INVALID, EXIT_BROKEN = range(4)
 EXIT_AWAY: Final = 5
@@ -122,6 +125,9 @@ def publish(
             help="targets.key; it is not given to the gateway. An archive that is signed needs none."
         ),
     ] = None,
+    delta: Annotated[
+        bool, typer.Option("--delta/--no-delta", help="Make deltas from older releases.")
+    ] = True,
     state: State = STATE,
     as_json: AsJson = False,
 ) -> None:
@@ -131,20 +137,26 @@ def publish(
         from gateway.adapters.blobs import FileBlobs
         from gateway.runtime import verbs
         from gateway.runtime.knock import knock
+        from gateway.runtime.publishing import PublishedDelta, make_deltas
         from gateway.runtime.serve import BLOBS_FOLDER
 
-        digest, blobs = _sealed(bundle, key)
+        manifest, digest, blobs = _sealed(bundle, key)
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?
         store = FileBlobs(state / BLOBS_FOLDER)
         for blob in blobs.values():
             store.put(blob)
-        return knock(state, verbs.PublishBundle(digest=digest.hex()))
+        deltas: tuple[PublishedDelta, ...] = ()
+        if delta:
+            older = knock(state, verbs.ListReleases(bundle=manifest.id))
+            images = {variant.name: blobs[variant.image.raw] for variant in manifest.variants}
+            deltas = make_deltas(manifest, images, older, store.read, store.put)
+        return knock(state, verbs.PublishBundle(digest=digest.hex(), deltas=deltas))
 
     _ask(work, as_json=as_json, show=lambda found: f"{found['bundle']} {found['digest']}")
 
 
-def _sealed(bundle: Path, key: Path | None) -> tuple[bytes, dict[bytes, bytes]]:
-    """The digest of a bundle's envelope, signed now or by its builder, and all its blobs."""
+def _sealed(bundle: Path, key: Path | None) -> tuple[Manifest, bytes, dict[bytes, bytes]]:
+    """A bundle's manifest, the digest of its envelope, signed now or by its builder, and all blobs."""
     from devicesdk.bundle.archive import SIGNATURE_FILE, file_reader
     from devicesdk.bundle.build import build_bundle, with_envelope
     from devicesdk.bundle.source import read_release
@@ -152,17 +164,18 @@ def _sealed(bundle: Path, key: Path | None) -> tuple[bytes, dict[bytes, bytes]]:
     from gateway.adapters.keys import key_file, read_signer
 
     members = _members(bundle) if bundle.is_file() else {}
-    read = file_reader(members) if members else _reader(bundle)
+    release = read_release(file_reader(members) if members else _reader(bundle))
+    built = build_bundle(*release)
     if key is not None:
         expected = key_file(key.parent, ROLE_TARGETS)
         if key.name != expected.name:
             raise ValueError(f"expected the targets key, {expected}, found {key}")
         signer = read_signer(key.parent, ROLE_TARGETS)
-        return build_bundle(*read_release(read)).sealed(signer)
+        return built.manifest, *built.sealed(signer)
     envelope = members.get(SIGNATURE_FILE)
     if envelope is None:
         raise ValueError(f"expected --key, or an archive that is signed, found {bundle} unsigned")
-    return with_envelope(*read_release(read), envelope)
+    return built.manifest, *with_envelope(*release, envelope)
 
 
 def _members(archive: Path) -> dict[str, bytes]:
@@ -206,6 +219,9 @@ def create(
     factory: Annotated[
         bool, typer.Option("--factory", help="Devices run it already: offer nothing.")
     ] = False,
+    delta: Annotated[
+        bool, typer.Option("--delta/--no-delta", help="Let devices fetch deltas where they can.")
+    ] = True,
     state: State = STATE,
     as_json: AsJson = False,
 ) -> None:
@@ -220,6 +236,7 @@ def create(
             "verb": "rollout.create", "id": name, "bundle": bundle, "soak": soak, "jitter": jitter,
             "waves": [float(share) / 100 for share in waves.split(",")],
             "selector": _pairs(label), "on_halt": on_halt, "initial": factory,
+            "delta": delta,
         }  # fmt: skip
         return _knock(state, msgspec.convert(said, verbs.CreateRollout))
 

@@ -27,6 +27,7 @@ from typing import Any, Final
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
+from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
 from devicesdk.agent.flags import Flags
@@ -72,6 +73,7 @@ class Agent:
     __slots__ = (
         "_books",
         "_booted",
+        "_deltas",
         "_download",
         "_flags",
         "_outbox",
@@ -115,7 +117,8 @@ class Agent:
         self._work = Work(shared, self._slots, self._flags, self._outbox, self._trial, self._probe)
         self._books = Books(shared, self._slots, self._outbox, state)
         self._download = Download(shared, saved_map)
-        install = Install(shared, self._slots, self._download, self._books)
+        self._deltas = Deltas(shared, self._slots, self._outbox, state)
+        install = Install(shared, self._slots, self._download, self._books, self._deltas)
         self._update = Update(shared, self._slots, self._books, install, self._work, self._trial)
         self._report = Report(
             shared, self._slots, self._flags, self._books, self._download, self._outbox
@@ -200,6 +203,7 @@ class Agent:
                 flags_rev=flags.rev,
                 flags=flags.document,
                 events=self._outbox.events,
+                deltas_failed=self._deltas.failed,
             )
         )
 
@@ -372,6 +376,9 @@ class Agent:
     def _on_file_hashed(self, hashed: hear.FileHashed, now: int) -> None:
         self._update.file_hashed(hashed, now)
 
+    def _on_delta_applied(self, applied: hear.DeltaApplied, now: int) -> None:
+        self._update.delta_applied(applied, now)
+
     def _on_kit_ran(self, ran: hear.KitRan, now: int) -> None:
         self._update.kit_ran(ran, now)
 
@@ -402,6 +409,7 @@ _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
     hear.PubAcked: Agent._on_acked,  # noqa: SLF001
     hear.FileRead: Agent._on_file_read,  # noqa: SLF001
     hear.FileHashed: Agent._on_file_hashed,  # noqa: SLF001
+    hear.DeltaApplied: Agent._on_delta_applied,  # noqa: SLF001
     hear.KitRan: Agent._on_kit_ran,  # noqa: SLF001
     hear.ProbeRan: Agent._on_probe_ran,  # noqa: SLF001
     hear.FramesRan: Agent._on_frames,  # noqa: SLF001

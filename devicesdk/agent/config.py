@@ -69,6 +69,8 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     rounds_outstanding_max: int = 2
     checkpoint_bytes: int = limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX
     slot_bytes_max: int = 2 * 1024**3
+    delta_bytes_max: int = 256 * 1024**2
+    """Room for a delta beside the two slots; a larger one is not fetched. 0: no deltas."""
     quarantine_failures_max: int = 3
     """Integrity failures of one digest until it is never fetched again; one failed kit or trial is
     enough."""

@@ -94,6 +94,21 @@ class HashFile(Effect, frozen=True, gc=False):
     size_bytes: int
 
 
+class ApplyDelta(Effect, frozen=True, gc=False):
+    """Make an image out of a delta and another image; answered by `DeltaApplied`. What was written is
+    durable when that comes. In memory of at most `devicesdk.bundle.delta.APPLY_BYTES_MAX`; never more than
+    `size_bytes` are written, and nothing where the base has not the digest that the delta names."""
+
+    file: str
+    """Where the image goes: the inactive slot."""
+    size_bytes: int
+    """Of the image, as signed."""
+    delta: str
+    delta_bytes: int
+    base: str
+    """The active slot; empty where nothing runs."""
+
+
 class RunKit(Effect, frozen=True, gc=False):
     """Run the validation kit of a manifest on the image in an inactive slot; answered by `KitRan`."""
 
@@ -166,6 +181,7 @@ AnyEffect = (
     | Delete
     | ReadFile
     | HashFile
+    | ApplyDelta
     | RunKit
     | RunProbe
     | Activate

@@ -1,11 +1,12 @@
 """From a want to a verified image that passed its kit, in the inactive slot.
 
     manifest > hash list > image > whole digest > kit > READY
+             > delta, applied  >
 
 Decides the next step: `advance` looks at what is there and asks for what is missing; it is called
 whenever something changed. So a step that was done before (a blob in a file, an image in a slot) is
 never done again, whoever did it: an earlier deployment, an earlier boot. Leaves out whether a want
-is followed at all and what becomes of the outcome (update.py), and how blobs come (download.py).
+is followed at all and what becomes of the outcome (update.py), how blobs come (download.py), and when a delta is worth trying (delta.py).
 
 Rules: nothing is believed before its signature or digest; the inactive slot is marked invalid
 durably before its first byte is overwritten, and valid only after the whole image was read back with
@@ -20,20 +21,21 @@ from typing import Final, TypeAlias
 from msgspec.structs import replace
 
 from devicesdk.agent.books import Books
-from devicesdk.agent.download import DONE, INTEGRITY, Download, Source
-from devicesdk.agent.effects import HashFile, ReadFile, RunKit
-from devicesdk.agent.job import HASHES_FILE, MANIFEST_FILE, Job
+from devicesdk.agent.delta import Deltas
+from devicesdk.agent.download import DONE, INTEGRITY, LINK, Download, Source
+from devicesdk.agent.effects import Delete, HashFile, ReadFile, RunKit
+from devicesdk.agent.job import DELTA_FILE, HASHES_FILE, MANIFEST_FILE, SMALL_DELTA_FILE, Job
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import EMPTY, Slots
 from devicesdk.agent.snapshot import Slot
-from devicesdk.agent.stimuli import FileHashed, FileRead, KitRan
+from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
 from devicesdk.bundle.chunks import HashList
 from devicesdk.bundle.manifest import decode_manifest
 from devicesdk.bundle.trust import ROLE_TARGETS
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadManifest, Nack, ProtocolError
-from devicesdk.wire.messages import UpdateState
+from devicesdk.wire.messages import DeltaRef, UpdateState
 
 IMAGE_FAILURES_MAX: Final = 2
 
@@ -50,20 +52,26 @@ _ENDED_BY_NACK: Final = {
 class Install:
     """The steps of the update in hand."""
 
-    __slots__ = ("_awaiting", "_books", "_download", "_shared", "_skip", "_slots")
+    __slots__ = ("_awaiting", "_books", "_deltas", "_download", "_shared", "_skip", "_slots")
 
-    def __init__(self, shared: Shared, slots: Slots, download: Download, books: Books) -> None:
+    def __init__(
+        self, shared: Shared, slots: Slots, download: Download, books: Books, deltas: Deltas
+    ) -> None:
         self._shared = shared
         self._slots = slots
         self._download = download
         self._books = books
+        self._deltas = deltas
         self._awaiting: type | None = None
         self._skip: dict[type, int] = {}
 
     def booted(self) -> None:
         """A cut between "the slot is verified" and "its map is gone" leaves a map that lies."""
         if self._slots[self._slots.inactive].verified:
+            before = len(self._shared.out)
             self._download.forget_map()
+            if len(self._shared.out) > before:  # the same cut may have left a delta behind
+                self._shared.out.append(Delete(DELTA_FILE))
 
     def hold(self) -> None:
         """Ask for nothing more."""
@@ -76,9 +84,10 @@ class Install:
             self._skip[self._awaiting] = self._skip.get(self._awaiting, 0) + 1
             self._awaiting = None
 
-    def storage_failed(self) -> None:
+    def storage_failed(self, job: Job) -> None:
         """Nobody knows which of the last writes are there: the map would lie."""
         self._download.forget_map()
+        self._deltas.storage_failed(job)
 
     @property
     def waits(self) -> bool:
@@ -95,6 +104,10 @@ class Install:
             return None
         if ended == DONE:
             return self._blob_here(job, source, now)
+        if ended != LINK and self._deltas.fails(job, source.blob, download.nack):
+            download.stop()
+            self._deltas.give_up(job, ended)
+            return self.advance(job, now)
         if ended == INTEGRITY:
             self._slots.blame(job.want.manifest)
         if download.nack is None:
@@ -107,6 +120,8 @@ class Install:
             return None
         if read.file == MANIFEST_FILE:
             job.manifest_file = read.data or b""
+        elif read.file == SMALL_DELTA_FILE:
+            job.delta_file = read.data or b""
         else:
             job.hashes_file = read.data or b""
         return self.advance(job, now)
@@ -127,6 +142,20 @@ class Install:
         elif self._image_is_bad(job):
             return UpdateState.FAILED, INTEGRITY
         return self.advance(job, now)
+
+    def delta_applied(self, job: Job | None, applied: DeltaApplied, now: int) -> Outcome:
+        """What became of a delta; one of a job that was dropped has kept the slot busy until now."""
+        if not self._expected(DeltaApplied) or job is None:
+            return None
+        if job.delta is None or not job.delta_here:
+            return self.advance(job, now)
+        if not applied.ok:
+            self._deltas.give_up(job, applied.reason)
+            return self.advance(job, now)
+        assert job.variant is not None, "a delta to an unknown variant"
+        job.delta_used = True
+        self._books.enter(UpdateState.DOWNLOADED)
+        return self._hash(job.variant.image.size_bytes)
 
     def kit_ran(self, job: Job | None, ran: KitRan, now: int) -> Outcome:
         """The validation kit's verdict."""
@@ -159,6 +188,9 @@ class Install:
             slots.fill(same)
             self._shared.save_state()
             return self._stage(job, same)
+        ref = self._deltas.wanted(job)
+        if ref is not None:
+            return self._need_delta(job, ref, now)
         if job.hashes is None:
             return self._need_hashes(job, now)
         return self._need_image(job, now)
@@ -209,11 +241,29 @@ class Install:
         assert variant is not None, "an image of an unknown variant"
         if self._slots[self._slots.inactive] != EMPTY:
             self._invalidate()
+        if self._skip.pop(DeltaApplied, 0):  # a dropped job's answer is on its way: wait for it
+            self._awaiting = DeltaApplied
+            return None
         image = variant.image
         source = Source(
             image.raw, image.size_bytes, variant.chunk_bytes, self._slot_file(), job.hashes
         )
         return self._fetch(job, source, None, now)
+
+    def _need_delta(self, job: Job, ref: DeltaRef, now: int) -> Outcome:
+        if self._slots[self._slots.inactive] != EMPTY:
+            self._invalidate()
+        if self._skip.pop(DeltaApplied, 0):  # a dropped job's answer is on its way: wait for it
+            self._awaiting = DeltaApplied
+            return None
+        step = self._deltas.next(job, ref)
+        if isinstance(step, Source):
+            return self._fetch(job, step, job.hashes_file if ref.hashes else job.delta_file, now)
+        if step is None:
+            return self.advance(job, now)
+        self._awaiting = FileRead if isinstance(step, ReadFile) else DeltaApplied
+        self._shared.out.append(step)
+        return None
 
     def _fetch(self, job: Job, source: Source, stored: bytes | None, now: int) -> Outcome:
         download, books = self._download, self._books
@@ -234,14 +284,23 @@ class Install:
             job.manifest_file = download.keep()
         elif source.file == HASHES_FILE:
             job.hashes_file = download.keep()
+        elif source.file == SMALL_DELTA_FILE:
+            job.delta_file = download.keep()
         download.stop()
         if source.hashes is None:
+            return self.advance(job, now)
+        if source.file == DELTA_FILE:
+            job.delta_here = True
             return self.advance(job, now)
         self._books.enter(UpdateState.DOWNLOADED)
         return self._hash(source.size_bytes)
 
     def _image_is_bad(self, job: Job) -> bool:
-        """All chunks were right and the whole is not: once that is a bad day, twice it is over."""
+        """All chunks were right and the whole is not: once that is a bad day, twice it is over. Not
+        where a delta made it."""
+        if job.delta_used:
+            self._deltas.give_up(job, "digest")
+            return False
         job.image_failures += 1
         self._shared.note(NoteKind.IMAGE_BAD, job.image_failures)
         self._download.forget_map()
@@ -266,6 +325,8 @@ class Install:
         self._books.enter(UpdateState.VERIFIED)
         self._books.tell()
         self._shared.save_state()
+        if job.delta_used:
+            self._deltas.used(job)
         self._download.forget_map()
 
     def _stage(self, job: Job, here: Slot) -> Outcome:

@@ -11,9 +11,11 @@ from typing import Final
 from devicesdk.agent.stimuli import Conditions
 from devicesdk.bundle.chunks import HashList
 from devicesdk.bundle.manifest import Variant
-from devicesdk.wire.messages import Want
+from devicesdk.wire.messages import DeltaRef, Want
 from devicesdk.wire.timebase import NEVER
 
+DELTA_FILE: Final = "delta"
+SMALL_DELTA_FILE: Final = "meta-delta"
 MANIFEST_FILE: Final = "meta-manifest"
 HASHES_FILE: Final = "meta-hashes"
 
@@ -23,6 +25,11 @@ class Job:
 
     __slots__ = (
         "checked",
+        "delta",
+        "delta_file",
+        "delta_hashes",
+        "delta_here",
+        "delta_used",
         "hashes",
         "hashes_file",
         "image_failures",
@@ -49,6 +56,15 @@ class Job:
         """The slot was read back in this boot and had its digest."""
         self.kit_passed = False
         self.image_failures = 0
+        self.delta: DeltaRef | None = None
+        """The delta on whose way this update is; what follows is about it (delta.py)."""
+        self.delta_file: bytes | None = None
+        """Contents of `SMALL_DELTA_FILE`, None until it was read."""
+        self.delta_hashes: HashList | None = None
+        self.delta_here = False
+        """All of it is in its file."""
+        self.delta_used = False
+        """What is in the slot came of it."""
         self.told = False
         """An event said that the download began."""
 

@@ -82,6 +82,15 @@ class NoteKind(StrEnum):
     IMAGE_BAD = "image_bad", "The whole image had the wrong hash as read back; a = how often."
     TOLD_TO_WAIT = "told_to_wait", "The gateway said WAIT; a = milliseconds."
     REFUSED = "refused", "The gateway said NACK; a = refusals with this code, b = 1 when terminal."
+    DELTA_CHOSEN = (
+        "delta_chosen",
+        "A delta is fetched instead of the image; a = its bytes, b = the image's.",
+    )
+    DELTA_APPLIED = "delta_applied", "The delta was applied; a = its bytes, b = the image's."
+    DELTA_FAILED = (
+        "delta_failed",
+        "A delta was of no use: the image is fetched instead; a = the delta's bytes.",
+    )
     # -- outbox and work
     WINDOW_DROPPED = (
         "window_dropped",

@@ -89,6 +89,8 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The flagd document of `flags_rev`."""
     events: tuple[bytes, ...] = ()
     """Encoded `Event`s that were not acknowledged yet, oldest first."""
+    deltas_failed: tuple[bytes, ...] = ()
+    """Digests of deltas that were of no use, oldest first: never tried again."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

@@ -111,6 +111,15 @@ class FileHashed(Stimulus, frozen=True, gc=False):
     digest: bytes
 
 
+class DeltaApplied(Stimulus, frozen=True, gc=False):
+    """Answer to `ApplyDelta`. Says nothing of whether the image is the one that was signed."""
+
+    file: str
+    ok: bool
+    reason: str
+    """Empty when ok; else one word: `delta` (damaged, or for other images) or `storage`."""
+
+
 class KitRan(Stimulus, frozen=True, gc=False):
     """Answer to `RunKit`."""
 
@@ -180,6 +189,7 @@ AnyStimulus = (
     | PubAcked
     | FileRead
     | FileHashed
+    | DeltaApplied
     | KitRan
     | ProbeRan
     | FramesRan

@@ -23,7 +23,7 @@ from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
 from devicesdk.agent.snapshot import Trial, decode_want
-from devicesdk.agent.stimuli import FileHashed, FileRead, KitRan
+from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
 from devicesdk.agent.trial import TrialClock, Verdict
 from devicesdk.agent.work import Work
 from devicesdk.bundle.trust import ROLE_DIRECTOR
@@ -148,6 +148,10 @@ class Update:
         """Answer to `HashFile`."""
         self._follow(self._install.file_hashed(self._job, hashed, now), now)
 
+    def delta_applied(self, applied: DeltaApplied, now: int) -> None:
+        """Answer to `ApplyDelta`."""
+        self._follow(self._install.delta_applied(self._job, applied, now), now)
+
     def kit_ran(self, ran: KitRan, now: int) -> None:
         """Answer to `RunKit`."""
         self._follow(self._install.kit_ran(self._job, ran, now), now)
@@ -159,7 +163,7 @@ class Update:
         if self._slots.trial is not None:
             self._back(UpdateState.ROLLED_BACK, "storage", now, failed=False)
         elif self._job is not None:
-            self._install.storage_failed()
+            self._install.storage_failed(self._job)
             self._conclude(UpdateState.FAILED, "storage")
 
     # -- wants --------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ from devicesdk.aio.port import (
 )
 from devicesdk.bundle.manifest import decode_manifest
 from devicesdk.bundle.trust import ROLE_TARGETS, Verifier
+from devicesdk.host import deltas
 from devicesdk.host.boots import next_boot
 from devicesdk.host.burst import Bench, Burst
 from devicesdk.host.models import Models
@@ -352,6 +353,9 @@ class Host:
 
         self._worker.ask(digest, lambda found: self.stimulate(hear.FileHashed(file, found)))
 
+    def _apply_delta(self, effect: ask.ApplyDelta) -> None:
+        self._worker.ask(partial(deltas.apply, self._kit.storage, effect), self.stimulate)
+
     def _run_kit(self, effect: ask.RunKit) -> None:
         kit_digest = self._kit_named_by(effect.manifest)
         judge = partial(self._kit.models.judge, effect.slot, self._holds(effect.slot), kit_digest)
@@ -443,6 +447,7 @@ _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {
     ask.Delete: Host._delete,  # noqa: SLF001
     ask.ReadFile: Host._read_file,  # noqa: SLF001
     ask.HashFile: Host._hash_file,  # noqa: SLF001
+    ask.ApplyDelta: Host._apply_delta,  # noqa: SLF001
     ask.RunKit: Host._run_kit,  # noqa: SLF001
     ask.RunProbe: Host._run_probe,  # noqa: SLF001
     ask.Activate: Host._activate,  # noqa: SLF001

@@ -24,7 +24,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -199,6 +199,39 @@ class Storage:
                 hasher.update(memoryview(step)[:some])
                 left -= some
         return hasher.digest()
+
+    def open_reading(self, file: str) -> int | None:
+        """A descriptor of a file to read it by ranges, which the caller closes; None: there is none.
+
+        Raises:
+            StorageRefused: it is there and cannot be read.
+        """
+        return self._reading(file)
+
+    @contextlib.contextmanager
+    def rewritten(self, file: str) -> Iterator[Callable[[bytes], None]]:
+        """Replace a file's contents piece by piece, in order; durable at the end. Not atomic: what is
+        half written stays. May be used in another thread, by one at a time.
+
+        Raises:
+            StorageRefused: not all of it is written and durable.
+        """
+        with _refusals("write", file):
+            fd = self._open(_checked(file), os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        try:
+
+            def write(data: bytes) -> None:
+                with _refusals("write", file):
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[os.write(fd, rest) :]
+
+            yield write
+            with _refusals("sync", file):
+                os.fsync(fd)
+                os.fsync(self._folder)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Give the folder back."""

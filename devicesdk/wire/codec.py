@@ -56,6 +56,7 @@ def _plan(kind: type[WireMessage]) -> tuple[tuple[str, str, Any], ...]:
     )
 
 
+_AS_IS: Final = (bytes,)
 _PACK: Final[Any] = msgpack.Packer(default=msgspec.to_builtins).pack
 
 _PLANS: dict[type[WireMessage], tuple[tuple[str, str, Any], ...]] = {}
@@ -76,7 +77,8 @@ def encode(message: WireMessage) -> bytes:
     for name, key, default in _plan_of(type(message)):
         value = getattr(message, name)
         if value != default:
-            body[key] = msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
+            inner = isinstance(value, msgspec.Struct)
+            body[key] = msgspec.to_builtins(value, builtin_types=_AS_IS) if inner else value
     if message.extra:
         body.update(message.extra)
     packed: bytes = _PACK(body)

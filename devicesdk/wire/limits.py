@@ -33,5 +33,8 @@ BLOB_CHUNKS_MAX: Final = 2**20
 REFETCH_AFTER_POWER_CUT_BYTES_MAX: Final = 64 * 1024
 """How much may be fetched again after a power cut: the chunk map is made durable this often."""
 
+DELTA_UNHASHED_BYTES_MAX: Final = REFETCH_AFTER_POWER_CUT_BYTES_MAX
+"""A delta up to this size may come without a hash list: it is kept in RAM and believed as a whole."""
+
 FRAME_HEADER_BYTES: Final = 24
 DIGEST_BYTES: Final = 32

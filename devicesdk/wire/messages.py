@@ -83,6 +83,24 @@ class UpdatePolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_def
     trial_ms: U32 = field(name="tr", default=60_000)
 
 
+class DeltaRef(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A blob that makes the wanted image out of the one that runs: a hint, never authority."""
+
+    encoder: Annotated[int, Meta(ge=1, le=255)] = field(name="e")
+    """A device that does not know it fetches the image."""
+    base: Annotated[bytes, Meta(max_length=limits.DIGEST_BYTES)] = field(name="b", default=b"")
+    """SHA-256 of the image that it starts from; empty when it needs none."""
+    target: Digest = field(name="t")
+    """SHA-256 of the image that it makes: the manifest's, or the delta is of no use."""
+    blob: Digest = field(name="d")
+    size_bytes: Annotated[int, Meta(ge=1, le=limits.BLOB_BYTES_MAX)] = field(name="s")
+    chunk_bytes: Annotated[int, Meta(ge=limits.CHUNK_BYTES_MIN, le=limits.CHUNK_BYTES_MAX)] = field(
+        name="c", default=limits.CHUNK_BYTES_DEFAULT
+    )
+    hashes: Annotated[bytes, Meta(max_length=limits.DIGEST_BYTES)] = field(name="h", default=b"")
+    """Digest of its hash list (32 bytes a chunk); empty where it is small enough for RAM."""
+
+
 class Want(WireMessage, frozen=True, kw_only=True):
     """The desired state of one device; the newest generation wins, equal or smaller is ignored."""
 
@@ -99,6 +117,8 @@ class Want(WireMessage, frozen=True, kw_only=True):
     expires_ms: U53 = field(name="x", default=0)
     """Wall-clock UTC; 0 means never."""
     nonce: U53 = field(name="n", default=0)
+    delta: DeltaRef | None = field(name="dl", default=None)
+    """Fetch this instead of the image, if you run its base."""
 
 
 class Have(WireMessage, frozen=True, kw_only=True):

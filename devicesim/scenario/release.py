@@ -95,6 +95,11 @@ class Bundle(Model):
         examples=["4KiB"],
     )
 
+    delta: bool = Field(
+        default=True,
+        description="off: devices always fetch the whole image, never a delta to it.",
+    )
+
     @field_validator("chunk_bytes")
     @classmethod
     def _is_a_chunk(cls, value: int) -> int:
@@ -166,6 +171,9 @@ class Rollout(Model):
         description="Each device begins at a moment of its own within this.",
     )
     policy: Policy = Field(default_factory=Policy, description="When a device may act.")
+    delta: bool = Field(
+        default=True, description="off: its devices fetch the whole image, to compare."
+    )
     expires_ns: PositiveDuration = Field(
         default=7 * 24 * HOUR,
         alias="expires",

@@ -40,6 +40,7 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
+from devicesim.world import deltas
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
@@ -150,11 +151,19 @@ def assemble(
     pool, shelf = InferencePool(), ModelShelf()
     bundles = {
         name: install(
-            source, keys.targets, gateway.blobs, pool, shelf, scenario.bundle(name).chunk_bytes
+            source,
+            keys.targets,
+            gateway.blobs,
+            pool,
+            shelf,
+            scenario.bundle(name).chunk_bytes,
+            deltas=scenario.bundle(name).delta,
         )
         for name, source in stock.sources.items()
     }
     shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)
+    for bundle in bundles.values():
+        shop.deltas.shipped(bundle)
     factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier())
     hosts = [DeviceHost(shop, parts) for parts in factory.all_parts()]
     world = World(
@@ -230,6 +239,8 @@ def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
         gateway.stimulate(
             hear.RegisterBundle(bundle.manifest, bundle.digest, bundle.envelope_bytes), 0
         )
+    for delta in deltas.publish(bundles, gateway.blobs):
+        gateway.stimulate(delta, 0)
     for host in world.hosts:
         gateway.stimulate(hear.Enroll(host.device, host.parts.labels), 0)
     shipped = dict.fromkeys(host.parts.labels["factory"] for host in world.hosts)

@@ -27,6 +27,8 @@ class InstalledBundle(msgspec.Struct, frozen=True):
     """SHA-256 of the signed envelope."""
     envelope_bytes: int
     source: BundleSource
+    deltas: bool = True
+    """Whether devices may come to it by a delta."""
 
     @property
     def name(self) -> str:
@@ -41,6 +43,8 @@ def install(
     pool: InferencePool,
     shelf: ModelShelf,
     chunk_bytes: int = CHUNK_BYTES_DEFAULT,
+    *,
+    deltas: bool = True,
 ) -> InstalledBundle:
     """Sign a bundle, store its blobs, and make its models runnable on devices."""
     built = build_bundle(source.spec, source.models, chunk_bytes)
@@ -65,4 +69,4 @@ def install(
                 pool=pool,
             ),
         )
-    return InstalledBundle(manifest, digest, len(everything[digest]), source)
+    return InstalledBundle(manifest, digest, len(everything[digest]), source, deltas)

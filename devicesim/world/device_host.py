@@ -20,6 +20,7 @@ from devicesdk.agent.agent import Agent
 from devicesdk.wire import codec
 from devicesdk.wire.timebase import MS, NEVER, SECOND
 from devicesim.models.crossing import Crossing
+from devicesim.world import deltas
 from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import ConnectRequest
 from devicesim.world.burst import Burst
@@ -501,6 +502,7 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.Delete: DeviceHost._delete,  # noqa: SLF001
     ask.ReadFile: DeviceHost._read_file,  # noqa: SLF001
     ask.HashFile: DeviceHost._hash_file,  # noqa: SLF001
+    ask.ApplyDelta: deltas.apply,
     ask.RunKit: DeviceHost._run_kit,  # noqa: SLF001
     ask.RunProbe: DeviceHost._run_probe,  # noqa: SLF001
     ask.Activate: DeviceHost._activate,  # noqa: SLF001

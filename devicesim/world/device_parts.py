@@ -25,6 +25,7 @@ from devicesim.models.clock import DeviceClock
 from devicesim.models.datastream import FrameSpec, GaugeStream
 from devicesim.models.link import Link
 from devicesim.models.profile import Profile
+from devicesim.world.deltas import DeltaBench
 from devicesim.world.flash import ChunkPool, Flash
 from devicesim.world.inference import InferencePool, Readings
 from devicesim.world.kernel import Kernel
@@ -150,6 +151,7 @@ _DETAILS: Final[dict[type[Any], tuple[str, Callable[[Any], int] | None]]] = {
     hear.PubAcked: ("acknowledged", lambda s: s.token),
     hear.FileRead: ("file read", lambda s: -1 if s.data is None else len(s.data)),
     hear.FileHashed: ("file hashed", None),
+    hear.DeltaApplied: ("delta applied", lambda s: int(s.ok)),
     hear.KitRan: ("kit ran", lambda s: int(s.passed)),
     hear.ProbeRan: ("probe ran", lambda s: s.residual_permille),
     hear.FramesRan: ("frames ran", lambda s: s.frames),
@@ -162,7 +164,7 @@ class Workshop:
     """What all devices of a world share."""
 
     __slots__ = (
-        "_notes", "chunks", "digests", "kernel", "ledger", "make_path", "models", "stimulus_rows", "topics", "trace", "watch",
+        "_notes", "chunks", "deltas", "digests", "kernel", "ledger", "make_path", "models", "stimulus_rows", "topics", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -178,6 +180,7 @@ class Workshop:
         self.kernel, self.trace, self.ledger, self.make_path = kernel, trace, ledger, make_path
         self.watch, self.models, self.topics = watch, models, topics
         self.chunks = ChunkPool()
+        self.deltas = DeltaBench()
         self.digests = RememberingDigests()
         number = trace.vocabulary.number
         self.stimulus_rows = {

@@ -170,6 +170,15 @@ class Flash:
         view = self._view(file)
         return self._pool.digest([view[offset] for offset in sorted(view)], size)
 
+    def size_of(self, file: str) -> int:
+        """Bytes of a file of extents that are laid end to end."""
+        return sum(len(data) for _, data in self._view(file).values())
+
+    def contents_of(self, file: str) -> bytes:
+        """A file of extents, as `digest` reads it."""
+        view = self._view(file)
+        return b"".join(view[offset][1] for offset in sorted(view))
+
     def cut(self) -> None:
         """Power went: every unsynced write is kept up to a random byte, in order."""
         for file, offset, (_, data) in self._unsynced:

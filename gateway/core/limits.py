@@ -32,6 +32,8 @@ class ControlLimits(CoreLimits, frozen=True):
     """Full: a device that is not known yet is not taken in; it is noted."""
     bundles_max: int = 1_000
     """Full: `RegisterBundle` is refused."""
+    deltas_max: int = 5_000
+    """Full: `RegisterDelta` is refused."""
     rollouts_max: int = 1_000
     """Full: `CreateRollout` is refused."""
     waves_max: int = 64

@@ -38,6 +38,9 @@ ALARM: Final = "device.alarm"
 FULL: Final = "device.full"
 BUNDLE_REGISTERED: Final = "bundle.registered"
 BUNDLE_REFUSED: Final = "bundle.refused"
+DELTA_REGISTERED: Final = "delta.registered"
+DELTA_REFUSED: Final = "delta.refused"
+DELTA_FAILED: Final = "delta.failed"
 FLAG_SET: Final = "flag.set"
 FLAG_REFUSED: Final = "flag.refused"
 KILL_SET: Final = "kill.set"
@@ -78,6 +81,9 @@ SENTENCES: Final[dict[str, str]] = {
     FULL: "Device {subject} is not taken in: {a} devices are the limit.",
     BUNDLE_REGISTERED: "Bundle {subject} was registered with {a} variants.",
     BUNDLE_REFUSED: "A bundle was refused: {subject}.",
+    DELTA_REGISTERED: "A delta of {a} bytes to image {subject} was registered.",
+    DELTA_REFUSED: "A delta was refused: {subject}.",
+    DELTA_FAILED: "A delta was of no use, {a} times so far; device {subject}.",
     FLAG_SET: "A flag was set: {subject}, revision {a}.",
     FLAG_REFUSED: "A flag was refused: {subject}.",
     KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",

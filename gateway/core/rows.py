@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from devicesdk.bundle.manifest import Manifest
-from devicesdk.wire.messages import UpdateState
+from devicesdk.wire.messages import DeltaRef, UpdateState
 from gateway.core.stimuli import RolloutPlan
 
 
@@ -134,6 +134,12 @@ class BundleRow(Row, frozen=True, array_like=True):
     envelope_bytes: int
 
 
+class DeltaRow(Row, frozen=True, array_like=True):
+    """A registered delta; the key is the digests of target and base in hex."""
+
+    delta: DeltaRef
+
+
 class WaveRow(Row, frozen=True, array_like=True, gc=False):
     """One wave of a rollout and what came of it."""
 
@@ -205,6 +211,7 @@ DESIRED: Final = "control.desired"
 REPORTED: Final = "control.reported"
 PRESENCE: Final = "control.presence"
 BUNDLE: Final = "control.bundle"
+DELTA: Final = "control.delta"
 ROLLOUT: Final = "control.rollout"
 SEGMENT: Final = "control.segment"
 KILL: Final = "control.kill"
@@ -216,6 +223,7 @@ TABLES: Final[dict[str, type[Row]]] = {
     REPORTED: ReportedRow,
     PRESENCE: PresenceRow,
     BUNDLE: BundleRow,
+    DELTA: DeltaRow,
     ROLLOUT: RolloutRow,
     SEGMENT: SegmentRow,
     KILL: KillRow,

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from devicesdk.bundle.manifest import Manifest
-from devicesdk.wire.messages import UpdatePolicy
+from devicesdk.wire.messages import DeltaRef, UpdatePolicy
 
 
 class Stimulus(msgspec.Struct, frozen=True):
@@ -81,6 +81,13 @@ class RegisterBundle(Stimulus, frozen=True):
     envelope_bytes: int
 
 
+class RegisterDelta(Stimulus, frozen=True):
+    """A delta (and its hash list, where it has one) is in the blob store; both images belong to bundles
+    that were registered before."""
+
+    delta: DeltaRef
+
+
 class GatePlan(msgspec.Struct, frozen=True):
     """What must hold between waves. A sequential test stops a wave early when failures tip it."""
 
@@ -113,6 +120,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     wave_timeout_ns: int = 24 * 3600 * 10**9
     initial: bool = False
     """Factory state: devices are believed to run it already (no wave, no offer)."""
+    delta: bool = True
+    """Whether its wants may name deltas."""
 
 
 class CreateRollout(Stimulus, frozen=True):
@@ -152,6 +161,7 @@ AnyStimulus = (
     | PubAcked
     | Enroll
     | RegisterBundle
+    | RegisterDelta
     | CreateRollout
     | SteerRollout
     | SetFlag

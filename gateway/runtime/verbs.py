@@ -28,9 +28,11 @@ from gateway.core import notes, rows
 from gateway.core import stimuli as hear
 from gateway.ports import BlobError, Blobs
 from gateway.runtime.life import BusyError, NotRunningError
+from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 
 PAGE_DEVICES_MAX: Final = 1_000
+BUNDLES_MAX: Final = 1_000
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
 
 
@@ -81,6 +83,14 @@ class PublishBundle(Verb, frozen=True, kw_only=True, tag="bundle.publish"):
 
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     """SHA-256 of the envelope."""
+    deltas: tuple[PublishedDelta, ...] = ()
+    """Ways to its images from older ones; their blobs are in the store too."""
+
+
+class ListReleases(Verb, frozen=True, kw_only=True, tag="bundle.releases"):
+    """The releases of a bundle that are registered, the oldest first, with their images."""
+
+    bundle: Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
 class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
@@ -99,6 +109,8 @@ class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     policy: UpdatePolicy = UpdatePolicy()
     initial: bool = False
     """Factory state: devices are believed to run it already."""
+    delta: bool = True
+    """Whether devices may be told of deltas."""
 
 
 class SteerRollout(Verb, frozen=True, kw_only=True, tag="rollout.steer"):
@@ -128,7 +140,7 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
 
 
 AnyVerb = (
-    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | CreateRollout
+    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill
 )  # fmt: skip
 
@@ -169,7 +181,10 @@ class Operator:
             case ShowDevice(device=device):
                 return await self._device(device)
             case PublishBundle():
-                return await self._publish(bytes.fromhex(verb.digest))
+                return await self._publish(bytes.fromhex(verb.digest), verb.deltas)
+            case ListReleases(bundle=bundle):
+                rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
+                return releases_of(bundle, rows_of)
             case ListRollouts():
                 return await self._runtime.read(lambda core: core.rollout_views())
             case _:
@@ -204,10 +219,13 @@ class Operator:
             raise VerbError("invalid", f"expected a device that is known, found {device!r}")
         return view
 
-    async def _publish(self, digest: bytes) -> dict[str, Any]:
+    async def _publish(self, digest: bytes, deltas: tuple[PublishedDelta, ...]) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         manifest, size = await loop.run_in_executor(None, self._checked, digest)
+        refs = [await loop.run_in_executor(None, check_blobs, self._blobs, d) for d in deltas]
         answer = await self._submit(hear.RegisterBundle(manifest, digest, size))
+        for ref in refs:
+            answer["said"] += (await self._submit(hear.RegisterDelta(ref)))["said"]
         return {**answer, "bundle": manifest.name, "digest": digest.hex()}
 
     def _checked(self, digest: bytes) -> tuple[Manifest, int]:
@@ -262,6 +280,7 @@ def _plan(verb: CreateRollout) -> hear.RolloutPlan:
         on_halt=verb.on_halt,
         wave_timeout_ns=parse_duration(verb.wave_timeout),
         initial=verb.initial,
+        delta=verb.delta,
     )
 
 

@@ -117,7 +117,26 @@ _FLAGD = (
 )
 
 MESSAGES: dict[str, tuple[str, WireMessage]] = {
-    "want": ("All fields.", _WANT),
+    "want": ("All fields but `dl`.", _WANT),
+    "want-delta": (
+        "What runs can be made into what is wanted.",
+        messages.Want(
+            device=DEVICE,
+            generation=9,
+            deployment="summer",
+            manifest=DIGEST,
+            manifest_bytes=612,
+            delta=messages.DeltaRef(
+                encoder=3,
+                base=sha256(b"an older image").digest(),
+                target=sha256(b"an image").digest(),
+                blob=BLOB,
+                size_bytes=90_000,
+                chunk_bytes=4_096,
+                hashes=sha256(b"its hash list").digest(),
+            ),
+        ),
+    ),
     "want-minimal": (
         "Required fields alone: every optional one is at its default and left out.",
         messages.Want(

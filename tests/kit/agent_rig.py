@@ -12,12 +12,17 @@ from collections import Counter
 from hashlib import sha256
 from typing import Any
 
+from msgspec.structs import replace
+
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.agent import Agent, Identity
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.shared import Shared
 from devicesdk.bundle.chunks import RealDigests, build_hash_list, split
+from devicesdk.bundle.delta import BadDelta
+from devicesdk.bundle.delta_apply import InMemory, apply_delta
+from devicesdk.bundle.delta_plan import steps
 from devicesdk.bundle.manifest import BlobRef, Manifest, Variant, encode_manifest
 from devicesdk.bundle.trust import (
     ROLE_DIRECTOR,
@@ -101,6 +106,32 @@ class Bundle:
             sha256(self.hashes).digest(): (self.hashes, small),
             sha256(self.image).digest(): (self.image, self.chunk_bytes),
         }
+
+
+class Shortcut:
+    """A delta between the images of two bundles, and its blobs; `damage` changes its bytes first."""
+
+    def __init__(self, old: Bundle, new: Bundle, damage: Any = None) -> None:
+        (step,) = steps(new.image, (old.image,), old.chunk_bytes)
+        self.ref, blobs = step.ref, step.blobs
+        if damage is not None:
+            data = damage(blobs[0])
+            hashes = build_hash_list(split(data, self.ref.chunk_bytes)) if blobs[1:] else b""
+            blobs = (data, hashes) if hashes else (data,)
+            digests = [sha256(blob).digest() for blob in blobs]
+            self.ref = replace(
+                self.ref, blob=digests[0], size_bytes=len(data), hashes=(*digests, b"")[1]
+            )
+        sizes = (self.ref.chunk_bytes, limits.CHUNK_BYTES_DEFAULT)
+        self.data = blobs[0]
+        self.blobs = {
+            sha256(blob).digest(): (blob, size) for blob, size in zip(blobs, sizes, strict=False)
+        }
+
+
+def edited(image: bytes, start: int, size: int, seed: int = 9) -> bytes:
+    """An image with other bytes in one place."""
+    return image[:start] + pattern(seed, size) + image[start + size :]
 
 
 def _ref(blob: bytes) -> BlobRef:
@@ -545,6 +576,8 @@ class Rig:
         if isinstance(stimulus, hear.Arrived) and stimulus.kind == topics.DAT:
             frame, _ = codec.decode_frame(stimulus.payload)
             self.chunks[frame.digest8, frame.chunk] += 1
+        if isinstance(stimulus, hear.DeltaApplied):
+            self.disk.sync(stimulus.file)
         if isinstance(stimulus, hear.FramesRan):
             self._burst_ends(stimulus.burst)
             return
@@ -586,6 +619,8 @@ class Rig:
             case ask.HashFile(file=file, size_bytes=size):
                 digest = sha256((self.disk.read(file) or b"")[:size]).digest()
                 self._later(10 * MS, hear.FileHashed(file, digest))
+            case ask.ApplyDelta():
+                self._apply(effect)
             case ask.RunKit(slot=slot, manifest=manifest):
                 self._check_slot(slot, manifest, "run its kit from")
                 reason = "" if self.kit_passes else "nan"
@@ -609,6 +644,27 @@ class Rig:
             case ask.Act():
                 pass
         return []
+
+    def _apply(self, effect: ask.ApplyDelta) -> None:
+        """Applied for real, a piece at a time; durable when answered."""
+        assert effect.file != effect.base, "a delta written over its base"
+        disk, offset, reason = self.disk, 0, ""
+        delta = (disk.read(effect.delta) or b"")[: effect.delta_bytes]
+        base = disk.read(effect.base) if effect.base else None
+        disk.delete(effect.file)
+
+        def write(data: bytes) -> None:
+            nonlocal offset
+            for at in range(0, len(data), 16_384):
+                disk.write(effect.file, offset, data[at : at + 16_384])
+                offset += len(data[at : at + 16_384])
+
+        source = None if base is None else InMemory(base)
+        try:
+            apply_delta(InMemory(delta), source, effect.size_bytes, write)
+        except BadDelta:
+            reason = "delta"
+        self._later(20 * MS, hear.DeltaApplied(effect.file, not reason, reason))
 
     def _publish(self, effect: ask.Publish) -> None:
         if not self._connected:

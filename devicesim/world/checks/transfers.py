@@ -7,7 +7,7 @@ Only images are followed; manifests and hash lists are small and live in RAM unt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.limits import REFETCH_AFTER_POWER_CUT_BYTES_MAX
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
     from devicesim.world.device_host import DeviceHost
     from devicesim.world.world import World
+
+
+_EXCUSES: Final = (NoteKind.IMAGE_BAD, NoteKind.STORAGE_FAILED, NoteKind.DELTA_CHOSEN)
 
 
 def asked_chunks(get: Get) -> Iterator[int]:
@@ -120,15 +123,16 @@ class Resume(Check):
             slot.allowed_bytes = REFETCH_AFTER_POWER_CUT_BYTES_MAX + max(0, slot.allowed_bytes)
 
     def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
-        """Lost storage excuses: a write was refused, or the image read back wrong and really is."""
+        """Lost storage excuses: a write was refused, or the image read back wrong and really is. So does
+        a delta, whose image goes where a part of the wanted one may have been."""
         del now
-        if effect.kind not in (NoteKind.IMAGE_BAD, NoteKind.STORAGE_FAILED):
+        if effect.kind not in _EXCUSES:
             return
         file = slot_file(inactive_slot(host))
         slot = self._slots.get((host.index, file))
         if slot is None:
             return
-        refused = effect.kind == NoteKind.STORAGE_FAILED
+        refused = effect.kind != NoteKind.IMAGE_BAD
         if refused or host.parts.flash.digest(file, slot.size_bytes) != slot.blob:
             slot.written.clear()
             slot.wiped = False

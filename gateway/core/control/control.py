@@ -29,6 +29,7 @@ from devicesdk.wire.topics import check_device_id
 from gateway.core import notes, rows, stimuli
 from gateway.core.control import views
 from gateway.core.control.catalog import Catalog
+from gateway.core.control.deltas import Deltas
 from gateway.core.control.flags import Flags
 from gateway.core.control.members import Members
 from gateway.core.control.offers import Offers
@@ -62,7 +63,10 @@ class Control:
         self._members = Members()
         self._flags = Flags(limits, self._outbox, flags_signer)
         self._queries = Queries(limits, self._twins, self._outbox)
-        self._offers = Offers(limits, self._catalog, self._members, self._outbox, director)
+        self._deltas = Deltas(limits, self._catalog, self._twins)
+        self._offers = Offers(
+            limits, self._catalog, self._members, self._outbox, director, self._deltas
+        )
         self._rollouts = Rollouts(limits, self._twins, self._catalog, self._members, self._offers)
         self._steering = Steering(limits, self._members, self._rollouts)
         self._progress = Progress(limits, self._twins, self._members, self._offers)
@@ -204,6 +208,8 @@ class Control:
             case stimuli.RegisterBundle():
                 if self._catalog.register(stimulus, out) is not None:
                     self._rollouts.bundle_registered(at, out)
+            case stimuli.RegisterDelta():
+                self._deltas.register(stimulus, out)
             case stimuli.CreateRollout(plan=plan):
                 self._rollouts.create(plan, at, out)
             case stimuli.SteerRollout():
@@ -272,6 +278,8 @@ class Control:
                 self._twins.restore(table, key, row)
             case rows.BUNDLE:
                 self._catalog.restore(key, row)
+            case rows.DELTA:
+                self._deltas.restore(row)
             case rows.ROLLOUT:
                 self._members.add(row)
             case rows.SEGMENT:
@@ -287,6 +295,7 @@ class Control:
         out: Batch = []
         for bundle in self._catalog.by_digest.values():
             self._catalog.announce(bundle, out)
+        self._deltas.announce(out)
         for name, twin in self._twins.by_name.items():
             if twin.device.enrolled:
                 out.append(DeviceLabelled(name, twin.device.labels))

@@ -16,9 +16,10 @@ from devicesdk.bundle.trust import Signer
 from devicesdk.wire import codec, topics
 from devicesdk.wire import limits as wire_limits
 from devicesdk.wire.errors import Nack
-from devicesdk.wire.messages import UpdatePolicy, Want
+from devicesdk.wire.messages import Event, UpdatePolicy, Want
 from gateway.core import notes
 from gateway.core.control.catalog import Catalog
+from gateway.core.control.deltas import Deltas
 from gateway.core.control.members import Members, Rollout
 from gateway.core.control.outbox import Batch, Outbox
 from gateway.core.control.twins import Twin
@@ -47,7 +48,16 @@ class Offers:
         director: signs wants.
     """
 
-    __slots__ = ("_catalog", "_director", "_limits", "_members", "_outbox", "_topics", "open_since")
+    __slots__ = (
+        "_catalog",
+        "_deltas",
+        "_director",
+        "_limits",
+        "_members",
+        "_outbox",
+        "_topics",
+        "open_since",
+    )
 
     def __init__(
         self,
@@ -56,12 +66,14 @@ class Offers:
         members: Members,
         outbox: Outbox,
         director: Signer,
+        deltas: Deltas,
     ) -> None:
         self._limits = limits
         self._catalog = catalog
         self._members = members
         self._outbox = outbox
         self._director = director
+        self._deltas = deltas
         self._topics = topics.Topics(limits.root)
         self.open_since = False
         """Whether a want was opened since somebody looked here."""
@@ -153,7 +165,12 @@ class Offers:
         reverting = desired.purpose is Purpose.REVERT
         priority = self._limits.priority_revert if reverting else self._limits.priority_update
         deployment = deployment_of(desired)
-        out.append(Granted(twin.name, deployment, desired.manifest, bundle.blobs, priority))
+        blobs = self._deltas.blobs(bundle)
+        out.append(Granted(twin.name, deployment, desired.manifest, blobs, priority))
+
+    def delta_failed(self, twin: Twin, event: Event, out: Batch) -> None:
+        """A device could not use the delta that its want named."""
+        self._deltas.failed(event.digest, twin.name, event.reason, out)
 
     def revoke(self, twin: Twin, code: Nack, out: Batch) -> None:
         """Take the grant back."""
@@ -183,20 +200,23 @@ class Offers:
     def _publish(self, twin: Twin, out: Batch) -> None:
         desired = twin.desired
         assert desired is not None
-        payload = self._director.seal(codec.encode(self._want(twin.name, desired)))
+        payload = self._director.seal(codec.encode(self._want(twin, desired)))
         assert len(payload) <= wire_limits.WANT_BYTES_MAX, f"a want of {len(payload)} bytes"
         topic = self._topics.device(twin.name, topics.WANT)
         self._outbox.put(topic, topics.WANT, payload, out)
 
-    def _want(self, device: str, desired: DesiredRow) -> Want:
+    def _want(self, twin: Twin, desired: DesiredRow) -> Want:
         plan = self._members.by_name[desired.rollout].plan
         bundle = self._catalog.by_digest.get(desired.manifest)
         policy, jitter_ms = plan.policy, plan.jitter_ms
         if desired.purpose is Purpose.REVERT or desired.hold:
             # Going back waits for nothing and nobody.
             policy, jitter_ms = UpdatePolicy(trial_ms=plan.policy.trial_ms), 0
+        delta = None
+        if plan.delta and bundle is not None and not desired.hold:
+            delta = self._deltas.offered(twin, bundle)
         return Want(
-            device=device,
+            device=twin.name,
             generation=desired.generation,
             deployment=deployment_of(desired),
             attempt=desired.attempt,
@@ -205,4 +225,5 @@ class Offers:
             hold=desired.hold,
             policy=policy,
             jitter_ms=jitter_ms,
+            delta=delta,
         )

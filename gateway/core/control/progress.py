@@ -72,6 +72,8 @@ class Progress:
         """Take in one event of a device: a transition of its update, or an alarm."""
         if event.kind == "alarm":
             out.append(Note(notes.ALARM, twin.name, event.value))
+        elif event.kind == "delta":
+            self._offers.delta_failed(twin, event, out)
         desired = twin.desired
         if event.kind != "update" or desired is None or desired.purpose is Purpose.FACTORY:
             return

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from devicesdk.wire.messages import UpdateState
+from devicesdk.wire.messages import DeltaRef, UpdateState
 from gateway.core import rows
 from gateway.core.gateway import TABLES
 from gateway.core.rows import (
     Brake,
     BundleRow,
+    DeltaRow,
     DesiredRow,
     DeviceRow,
     KillRow,
@@ -32,6 +33,7 @@ SAMPLES = [
     ReportedRow(2**53, 7, 3, b"m" * 32, True, UpdateState.TRIAL, "why", 4, 5, "pi", "int8", "b", 9),
     PresenceRow(1, 2, online=True),
     BundleRow(bundle().manifest, 900),
+    DeltaRow(DeltaRef(encoder=3, base=b"b" * 32, target=b"t" * 32, blob=b"d" * 32, size_bytes=9)),
     RolloutRow(
         plan(selector=(("region", "eu"),)), 4, Phase.HALTED, "failures", b"m" * 32,
         (WaveRow(0.01, 3, 10**18, 3, 2, 2, 1, e_value=21.5, verdict="halted"),), 0, 1, Brake.REVERT,
