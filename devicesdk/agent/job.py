@@ -31,6 +31,7 @@ class Job:
         "start_at",
         "told",
         "variant",
+        "vetted",
         "wake_at",
         "want",
     )
@@ -51,6 +52,8 @@ class Job:
         self.image_failures = 0
         self.told = False
         """An event said that the download began."""
+        self.vetted = -1
+        """`Trust.serial` when the roles let it go on."""
 
 
 def blocked_by(job: Job, conditions: Conditions, now: int) -> str:

@@ -89,6 +89,8 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The flagd document of `flags_rev`."""
     events: tuple[bytes, ...] = ()
     """Encoded `Event`s that were not acknowledged yet, oldest first."""
+    releases: tuple[tuple[str, int], ...] = ()
+    """Highest release that was committed, by bundle id."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 
