@@ -37,9 +37,11 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # its public names
     Targets,
     Timestamp,
 )
+from tuf.api.serialization import DeserializationError
 
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.bundle.trusted_set import CUSTOM, About, Custom
+from devicesdk.wire.errors import BadMessage
 
 ROOT: Final = Root.type
 TARGETS: Final = Targets.type
@@ -191,6 +193,18 @@ def signed_by(data: bytes, *keys: RoleKey) -> bytes:
 def version_of(data: bytes) -> int:
     """The version that metadata says it has."""
     return int(Metadata[Any].from_bytes(data).signed.version)
+
+
+def is_root(data: bytes) -> bool:
+    """Whether bytes call themselves a root; nothing of them is believed.
+
+    Raises:
+        BadMessage: not role metadata at all.
+    """
+    try:
+        return isinstance(Metadata[Any].from_bytes(data).signed, Root)
+    except DeserializationError as error:
+        raise BadMessage(f"expected role metadata, found {data[:40]!r}..: {error}") from error
 
 
 def _draft(signed: Any) -> bytes:

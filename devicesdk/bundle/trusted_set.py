@@ -251,6 +251,15 @@ class TrustedSet:
         _same_version("targets", meta, new)
         return self._with(3, new)
 
+    def check_targets(self, data: bytes) -> None:
+        """Hold targets that no snapshot names yet against the root: whoever names them asks first.
+
+        Raises:
+            BadMessage: too large, or not targets.
+            BadSignature: not signed as the root says.
+        """
+        _read(Targets, data, self.root.signed)
+
     # -- looking --------------------------------------------------------------------------------
 
     def missing(self) -> Blob | None:

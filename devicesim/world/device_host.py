@@ -115,6 +115,8 @@ class DeviceHost:
             flash.read("state"),
             flash.read("map"),
             self.shop.digests,
+            parts.anchor,
+            flash.read("trust") if parts.anchor is not None else None,
         )
         for seen in self.shop.watch.booted:
             seen(self, now)

@@ -81,6 +81,12 @@ class RegisterBundle(Stimulus, frozen=True):
     envelope_bytes: int
 
 
+class RegisterRole(Stimulus, frozen=True):
+    """Metadata of a TUF role that was signed offline: a root, the first or the next one, or targets."""
+
+    data: bytes
+
+
 class GatePlan(msgspec.Struct, frozen=True):
     """What must hold between waves. A sequential test stops a wave early when failures tip it."""
 
@@ -152,6 +158,7 @@ AnyStimulus = (
     | PubAcked
     | Enroll
     | RegisterBundle
+    | RegisterRole
     | CreateRollout
     | SteerRollout
     | SetFlag

@@ -218,9 +218,7 @@ class RoleRig(Rig):
     def tell(self, payload: bytes | None = None, **head: Any) -> None:
         """The gateway publishes the newest state of the roles."""
         self.serve()
-        self.publish(
-            topics.TIMESTAMP, self.repository.head(**head) if payload is None else payload
-        )
+        self.publish(topics.TIMESTAMP, self.repository.head(**head) if payload is None else payload)
 
     def want(self, bundle: Bundle, signer: Ed25519Signer | None = None, **fields: Any) -> None:
         """The director wants a bundle of this device."""
