@@ -29,9 +29,11 @@ from devicesdk.agent.trust import Trust
 from devicesdk.agent.work import Work
 from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.wire import limits
+from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import UpdateState, Want
 from devicesdk.wire.timebase import MS, NEVER
 
+GENERATION_MAX: Final = 2**52
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 256
 
 
@@ -101,13 +103,18 @@ class Update:
         """A want arrived.
 
         Raises:
-            ProtocolError: not signed by the director, or not a want.
+            ProtocolError: not signed by the director, not a want, or one of no possible generation.
         """
         raw = self._shared.verifier.open(ROLE_DIRECTOR, payload, limits.WANT_BYTES_MAX)
         want = decode_want(raw)
         if want.device != self._shared.identity.device:
             self._shared.note(NoteKind.WANT_NOT_MINE)
             return
+        if want.generation > GENERATION_MAX:
+            raise BadMessage(
+                f"expected a generation of at most {GENERATION_MAX}, found {want.generation}: the "
+                f"report of it could not be read, and no newer one could be said"
+            )
         if self._trust.time_told(want, now) and want.generation == self._books.generation:
             self.advance(now)
         if want.generation < self._books.generation:
