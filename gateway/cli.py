@@ -124,7 +124,7 @@ def publish(
         if key.name != expected.name:
             raise ValueError(f"expected the targets key, {expected}, found {key}")
         signer = read_signer(key.parent, ROLE_TARGETS)
-        digest, blobs = build_bundle(*read_release(_reader(directory))).sealed(signer)
+        digest, blobs = build_bundle(*read_release(reader(directory))).sealed(signer)
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?
         store = FileBlobs(state / BLOBS_FOLDER)
         for blob in blobs.values():
@@ -134,7 +134,9 @@ def publish(
     _ask(work, as_json=as_json, show=lambda found: f"{found['bundle']} {found['digest']}")
 
 
-def _reader(directory: Path) -> Callable[[str, int], bytes]:
+def reader(directory: Path) -> Callable[[str, int], bytes]:
+    """Read files of a bundle's folder by name, each up to a size."""
+
     def read(name: str, bytes_max: int) -> bytes:
         try:
             with (directory / name).open("rb") as file:

@@ -40,7 +40,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # its public names
 from tuf.api.serialization import DeserializationError
 
 from devicesdk.bundle.manifest import Manifest
-from devicesdk.bundle.trusted_set import CUSTOM, About, Custom
+from devicesdk.bundle.trusted_set import CUSTOM, About, Custom, Held
 from devicesdk.wire.errors import BadMessage
 
 ROOT: Final = Root.type
@@ -193,6 +193,72 @@ def signed_by(data: bytes, *keys: RoleKey) -> bytes:
 def version_of(data: bytes) -> int:
     """The version that metadata says it has."""
     return int(Metadata[Any].from_bytes(data).signed.version)
+
+
+class OnlineRoles:
+    """What a gateway signs with: one key for snapshots, one for timestamps."""
+
+    __slots__ = ("_snapshot", "_timestamp")
+
+    def __init__(self, snapshot: RoleKey, timestamp: RoleKey) -> None:
+        self._snapshot, self._timestamp = snapshot, timestamp
+
+    def snapshot(self, version: int, targets: bytes, issued_ms: int, expires_ms: int) -> bytes:
+        """A signed snapshot that names these targets."""
+        return self._snapshot.sign(make_snapshot(version, targets, issued_ms, expires_ms))
+
+    def timestamp(self, version: int, snapshot: bytes, issued_ms: int, expires_ms: int) -> bytes:
+        """A signed timestamp that names this snapshot."""
+        return self._timestamp.sign(make_timestamp(version, snapshot, issued_ms, expires_ms))
+
+
+class Shown(NamedTuple):
+    """What metadata say of themselves; nothing of it is verified."""
+
+    role: str
+    version: int
+    issued_ms: int
+    expires_ms: int
+    signers: tuple[str, ...]
+    """Key ids of the signatures."""
+    quorums: dict[str, Quorum]
+    """Of a root: who signs for each role."""
+    listed: tuple[Listed, ...]
+    """Of targets: what may be installed."""
+    floors: dict[str, int]
+
+
+def show(data: bytes) -> Shown:
+    """Read metadata for people.
+
+    Raises:
+        BadMessage: not role metadata.
+    """
+    try:
+        metadata = Metadata[Any].from_bytes(data)
+        held = Held(data, metadata.signed)
+    except (DeserializationError, ValueError, TypeError, KeyError) as error:
+        raise BadMessage(f"expected role metadata, found {data[:40]!r}..: {error}") from error
+    signed, quorums = metadata.signed, {}
+    if isinstance(signed, Root):
+        quorums = {
+            name: Quorum(tuple(signed.keys[ident] for ident in role.keyids), role.threshold)
+            for name, role in signed.roles.items()
+        }
+    entries = tuple(
+        Listed(one.path, digest, one.size_bytes, one.release, one.hardware)
+        for digest, one in held.listed.items()
+    )
+    return Shown(
+        role=signed.type,
+        version=signed.version,
+        issued_ms=held.custom.issued_ms,
+        expires_ms=held.expires_ms,
+        signers=tuple(metadata.signatures),
+        quorums=quorums,
+        listed=entries,
+        floors=held.custom.floors,
+    )
 
 
 def is_root(data: bytes) -> bool:

@@ -83,6 +83,13 @@ class PublishBundle(Verb, frozen=True, kw_only=True, tag="bundle.publish"):
     """SHA-256 of the envelope."""
 
 
+class RegisterRole(Verb, frozen=True, kw_only=True, tag="role.register"):
+    """Take role metadata into force that was signed offline and is in the blob store."""
+
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the metadata."""
+
+
 class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     """Start a staged rollout. Durations as text, such as ``20m``."""
 
@@ -128,7 +135,7 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
 
 
 AnyVerb = (
-    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | CreateRollout
+    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill
 )  # fmt: skip
 
@@ -170,6 +177,8 @@ class Operator:
                 return await self._device(device)
             case PublishBundle():
                 return await self._publish(bytes.fromhex(verb.digest))
+            case RegisterRole():
+                return await self._register_role(bytes.fromhex(verb.digest))
             case ListRollouts():
                 return await self._runtime.read(lambda core: core.rollout_views())
             case _:
@@ -209,6 +218,13 @@ class Operator:
         manifest, size = await loop.run_in_executor(None, self._checked, digest)
         answer = await self._submit(hear.RegisterBundle(manifest, digest, size))
         return {**answer, "bundle": manifest.name, "digest": digest.hex()}
+
+    async def _register_role(self, digest: bytes) -> dict[str, Any]:
+        size = self._blobs.size_bytes(digest)
+        if size > limits.TARGETS_ROLE_BYTES_MAX:
+            most = limits.TARGETS_ROLE_BYTES_MAX
+            raise VerbError("invalid", f"expected at most {most} bytes of metadata, found {size}")
+        return await self._submit(hear.RegisterRole(self._blobs.read(digest, 0, size)))
 
     def _checked(self, digest: bytes) -> tuple[Manifest, int]:
         """The manifest of an envelope, when all that it names is here; hashes every blob."""

@@ -123,7 +123,7 @@ def test_roles_too_large_to_ride_are_fetched_and_do_not_disturb_an_image():
     assert rig.settles(big), rig.reported()
     assert rig.fetched(sha256(repository.targets).digest())
     again = [count for (name, _), count in rig.chunks.items() if name == image[:8] and count > 1]
-    assert len(again) <= 8, "the image was fetched again from far back"
+    assert len(again) <= 16, "more was fetched again than the two rounds that were under way"
 
 
 @pytest.mark.parametrize("tear", ["none", "half", "all", "late"])

@@ -196,7 +196,7 @@ class Control:
             case stimuli.DeadlineReached():
                 self._run_due(out)
             case stimuli.Started(wall_ms=wall_ms):
-                self._started(wall_ms * MS - now, now)
+                self._started(wall_ms * MS - now, now, out)
             case stimuli.BrokerUp(session_present=session_present):
                 self._broker_up(session_present, out)
             case stimuli.BrokerDown():
@@ -245,9 +245,10 @@ class Control:
         twins = self._twins.by_name
         self._republish = deque(name for name, twin in twins.items() if twin.wants_open())
 
-    def _started(self, offset_ns: int, now: int) -> None:
+    def _started(self, offset_ns: int, now: int, out: Batch) -> None:
         self._offset_ns = offset_ns
         self._at = now + offset_ns
+        self._trust.started(self._at, out)
         self._rollouts.restored(self._at)
         if any(twin.wants_open() for twin in self._twins.by_name.values()):
             self._queries.watch(self._at)

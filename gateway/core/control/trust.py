@@ -223,6 +223,12 @@ class Trust:
             if key != TIMESTAMP:
                 out.append(_known(row.data))
 
+    def started(self, at: int, out: Batch) -> None:
+        """The time is known, and these may be other keys than the last process had: what they cannot
+        vouch for is signed anew."""
+        if self._set is not None and (self._set.timestamp is None or self._set.missing()):
+            self._follow(at, out)
+
     def keep_all(self, out: Batch) -> None:
         """Say the blobs of all roles again: a crash may have come between a row and its blob."""
         out += [KeepBlob(row.data) for key, row in self._roles.items() if key != TIMESTAMP]
