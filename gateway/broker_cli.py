@@ -20,6 +20,7 @@ import typer
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.wire.errors import BadTopic
+from gateway import roles_cli
 
 if TYPE_CHECKING:
     from gateway.adapters.brokers.running import RunningBroker
@@ -50,12 +51,24 @@ ServerNames = Annotated[
 ]
 KeyFolder = Annotated[Path, typer.Argument(metavar="DIR", show_default=False)]
 
+RootKeys = Annotated[int, typer.Option(min=1, max=20, help="With --roles: how many root keys.")]
+RootThreshold = Annotated[
+    int, typer.Option(min=1, max=20, help="With --roles: how many of them must sign.")
+]
+TargetsKeys = Annotated[
+    int, typer.Option(min=1, max=20, help="With --roles: how many targets keys.")
+]
+TargetsThreshold = Annotated[
+    int, typer.Option(min=1, max=20, help="With --roles: how many of them must sign.")
+]
+
 keys_app = typer.Typer(no_args_is_help=True, help="Make signing keys and certificates.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(broker)
+    roles_cli.register(keys_app)
     app.add_typer(keys_app, name="keys")
 
 
@@ -169,6 +182,17 @@ def init(
     devices: Devices = None,
     server_names: ServerNames = None,
     days: Days = DAYS,
+    roles: Annotated[
+        bool,
+        typer.Option(
+            "--roles", help="Also keys and first metadata of TUF roles, offline ones encrypted."
+        ),
+    ] = False,
+    root_keys: RootKeys = 3,
+    root_threshold: RootThreshold = 2,
+    targets_keys: TargetsKeys = 2,
+    targets_threshold: TargetsThreshold = 2,
+    passphrase_file: roles_cli.PassphraseFile = None,
 ) -> None:
     """Make signing keys in DIR, and with --tls certificates for the broker and its clients."""
     from gateway.adapters.certificates import TLS_FOLDER, Issued
@@ -178,11 +202,15 @@ def init(
         raise _refusal("expected --tls beside --device: a device's key is in its certificate")
     certificates = folder / TLS_FOLDER
     authority = Issued.at(certificates / "ca")
+    shares = {"root": (root_keys, root_threshold), "targets": (targets_keys, targets_threshold)}
+    secret = roles_cli.passphrase(passphrase_file, confirm=True) if roles else ""
     with _explained():
         if tls:
             _check_names(_once(devices))
             refuse_existing(authority.certificate, authority.key)
         written = init_keys(folder)
+        if roles:
+            written += _begin_roles(folder, shares, secret, days)
         if tls:
             names = tuple(server_names or SERVER_NAMES)
             _make_tls(certificates, names, _once(devices), days)
@@ -190,10 +218,20 @@ def init(
         typer.echo(file)
     if tls:
         typer.echo(certificates)
-    secret = [key_file(folder, role) for role in OFFLINE_ROLES] + ([authority.key] if tls else [])
+    offline = [key_file(folder, role) for role in OFFLINE_ROLES] + ([authority.key] if tls else [])
+    offline += [folder / "offline"] if roles else []
     typer.echo("Keep offline, on no machine that a gateway or a broker runs on:", err=True)
-    for file in secret:
+    for file in offline:
         typer.echo(f"  {file}", err=True)
+
+
+def _begin_roles(
+    folder: Path, shares: dict[str, tuple[int, int]], secret: str, days: int
+) -> tuple[Path, ...]:
+    from gateway.adapters.ceremony import Shares, begin
+
+    wanted = {role: Shares(*said) for role, said in shares.items()}
+    return begin(folder, wanted, secret, roles_cli.dates(days))
 
 
 @keys_app.command("device")

@@ -164,7 +164,7 @@ def _sealed(bundle: Path, key: Path | None) -> tuple[Manifest, bytes, dict[bytes
     from gateway.adapters.keys import key_file, read_signer
 
     members = _members(bundle) if bundle.is_file() else {}
-    release = read_release(file_reader(members) if members else _reader(bundle))
+    release = read_release(file_reader(members) if members else reader(bundle))
     built = build_bundle(*release)
     if key is not None:
         expected = key_file(key.parent, ROLE_TARGETS)
@@ -185,7 +185,9 @@ def _members(archive: Path) -> dict[str, bytes]:
         return unpack(file.read(ARCHIVE_BYTES_MAX + 1))
 
 
-def _reader(directory: Path) -> Callable[[str, int], bytes]:
+def reader(directory: Path) -> Callable[[str, int], bytes]:
+    """Read files of a bundle's folder by name, each up to a size."""
+
     def read(name: str, bytes_max: int) -> bytes:
         try:
             with (directory / name).open("rb") as file:

@@ -27,7 +27,7 @@ from bench.live.drivers import ROOT, raise_descriptor_limit
 from bench.live.lean_load import resident_kb, word
 from devicesdk.agent.notes import NoteKind
 from devicesdk.bundle.chunks import RealDigests
-from devicesdk.bundle.trust import Ed25519Signer
+from devicesdk.bundle.trust import Signer
 from devicesdk.wire.messages import UpdatePolicy
 from devicesdk.wire.timebase import HOUR
 from devicesdk.wire.topics import DAT
@@ -40,6 +40,7 @@ from devicesim.world.ledger import DOWN
 from devicesim.world.watch import Watcher
 from devicesim.world.world import World, quiet_collector
 from gateway.core import stimuli as hear
+from gateway.core.control.signers import RoleSigners
 from gateway.core.gateway import Gateway, GatewayConfig
 from gateway.core.transfers.limits import TransferLimits
 from gateway.runtime.runtime import Runtime
@@ -123,8 +124,8 @@ async def crew(
             stage.pacer.stop()
 
 
-def _unthrottled(director: Ed25519Signer, flags: Ed25519Signer) -> Gateway:
-    return Gateway(GatewayConfig(transfers=UNTHROTTLED), director, flags)
+def _unthrottled(director: Signer, flags: Signer, roles: RoleSigners | None) -> Gateway:
+    return Gateway(GatewayConfig(transfers=UNTHROTTLED), director, flags, roles)
 
 
 async def power_on(world: World, stage: LiveStage) -> Crowd:

@@ -7,6 +7,7 @@ answer means for another is said here and nowhere else. Leaves out everything el
 session    connect, subscribe, back off           outbox     events and windows until acknowledged
 update     want > download > kit > trial > commit  report     `have`
 download   one blob in chunks                      flags      kill list, flag snapshots
+trust      what may be installed, and what time
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
 probe      golden probes of what is active
 =========  =====================================================================================
@@ -22,7 +23,7 @@ must happen, and power can go between any two.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
@@ -41,14 +42,18 @@ from devicesdk.agent.shared import STATE_FILE, Shared
 from devicesdk.agent.slots import Slots, factory_state
 from devicesdk.agent.snapshot import State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
+from devicesdk.agent.trust import TRUST_FILE, Trust
 from devicesdk.agent.update import Update
 from devicesdk.agent.work import Work
 from devicesdk.bundle.chunks import Digests, RealDigests
 from devicesdk.bundle.trust import Verifier
 from devicesdk.wire import codec, topics
-from devicesdk.wire.errors import ProtocolError
+from devicesdk.wire.errors import BadSignature, ProtocolError
 from devicesdk.wire.messages import Control, ControlVerb, Link
 from devicesdk.wire.timebase import NEVER
+
+if TYPE_CHECKING:
+    from devicesdk.bundle.trusted_set import Anchor
 
 __all__ = ["Agent", "BrokenAgent", "Identity"]
 
@@ -68,6 +73,8 @@ class Agent:
         state: what the device knows; None: what it knew when it left the factory.
         saved_map: the file ``map``.
         digests: checks chunks; None: by hashing each.
+        anchor: the TUF root that the device was enrolled with; None: it goes by `verifier` alone.
+        saved_trust: the file ``trust``.
     """
 
     __slots__ = (
@@ -84,6 +91,7 @@ class Agent:
         "_slots",
         "_state_lost",
         "_trial",
+        "_trust",
         "_update",
         "_work",
         "garbage",
@@ -99,6 +107,8 @@ class Agent:
         state: State | None = None,
         saved_map: bytes | None = None,
         digests: Digests | None = None,
+        anchor: Anchor | None = None,
+        saved_trust: bytes | None = None,
     ) -> None:
         state = factory_state(identity) if state is None else state
         shared = Shared(config, identity, verifier, digests or RealDigests(), seed)
@@ -118,10 +128,13 @@ class Agent:
         self._books = Books(shared, self._slots, self._outbox, state)
         self._download = Download(shared, saved_map)
         self._deltas = Deltas(shared, self._slots, self._outbox, state)
-        install = Install(shared, self._slots, self._download, self._books, self._deltas)
-        self._update = Update(shared, self._slots, self._books, install, self._work, self._trial)
+        trust = self._trust = Trust(shared, self._download, state, anchor, saved_trust)
+        install = Install(shared, self._slots, self._download, self._books, self._deltas, trust)
+        self._update = Update(
+            shared, self._slots, self._books, install, self._work, self._trial, trust
+        )
         self._report = Report(
-            shared, self._slots, self._flags, self._books, self._download, self._outbox
+            shared, self._slots, self._flags, self._books, self._download, self._outbox, trust
         )
         self._session = Session(shared)
         shared.take_snapshot = self.snapshot
@@ -136,19 +149,21 @@ class Agent:
         state: bytes | None,
         map: bytes | None,  # noqa: A002 - named as its file
         digests: Digests | None = None,
+        anchor: Anchor | None = None,
+        trust: bytes | None = None,
     ) -> Agent:
-        """Make the agent of a boot from the files ``state`` and ``map`` (None: there is none).
+        """Make the agent of a boot from the files ``state``, ``map`` and ``trust`` (None: there is none).
 
         A state file that cannot be read leaves a device that runs nothing, because nobody knows
         which slot is whole, and that takes the next update.
         """
         if state is None:
-            return cls(config, identity, verifier, seed, None, map, digests)
+            return cls(config, identity, verifier, seed, None, map, digests, anchor, trust)
         try:
             known = decode_state(state)
         except StateUnreadable:
             known = State(lost=True)
-        return cls(config, identity, verifier, seed, known, map, digests)
+        return cls(config, identity, verifier, seed, known, map, digests, anchor, trust)
 
     # -- the machine --------------------------------------------------------------------------------
 
@@ -184,6 +199,9 @@ class Agent:
         other = self._update.at
         if other < at:
             at, why = other, "update"
+        other = self._trust.at
+        if other < at:
+            at, why = other, "trust"
         return None if at >= NEVER else (at, why)
 
     def snapshot(self) -> bytes:
@@ -204,6 +222,7 @@ class Agent:
                 flags=flags.document,
                 events=self._outbox.events,
                 deltas_failed=self._deltas.failed,
+                releases=self._trust.releases,
             )
         )
 
@@ -250,6 +269,7 @@ class Agent:
         if self._state_lost:
             self._shared.note(NoteKind.STATE_LOST)
         self._shared.report_due = True
+        self._trust.booted(now)
         self._work.booted(now)
         self._probe.booted(now)
         self._update.booted(now)
@@ -262,8 +282,10 @@ class Agent:
         self._work.due(now)
         self._download.due(now)
         if self._download.ended is not None:
-            self._update.fetched(now)
+            self._fetched(now)
         self._update.due(now)
+        if self._trust.due(now):
+            self._after_trust(now)
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions
@@ -297,6 +319,9 @@ class Agent:
         self._outbox.flush(now)
         self._work.subscribed(now)
         self._download.online(now)
+        if self._shared.roles:
+            self._trust.online(now)
+            self._after_trust(now)
 
     def _lost(self, was_online: bool) -> None:  # noqa: FBT001 - the session's answer
         if was_online:
@@ -312,6 +337,10 @@ class Agent:
             return
         try:
             take(self, arrived, now)
+        except BadSignature:
+            if not self._trust.set_aside(arrived):
+                self.garbage += 1
+                self._shared.note(NoteKind.GARBAGE, self.garbage)
         except ProtocolError:
             self.garbage += 1
             self._shared.note(NoteKind.GARBAGE, self.garbage)
@@ -325,7 +354,7 @@ class Agent:
         self._update.advance(now)
 
     def _flag(self, arrived: hear.Arrived, now: int) -> None:
-        if self._flags.take_snapshot(arrived.payload):
+        if self._flags.take_snapshot(arrived.payload, self._trust.proved_ms(now)):
             self._shared.save_state()
             self._shared.report_due = True
             self._work.permit(now)
@@ -334,10 +363,14 @@ class Agent:
     def _want(self, arrived: hear.Arrived, now: int) -> None:
         self._update.offered(arrived.payload, now)
 
+    def _timestamp(self, arrived: hear.Arrived, now: int) -> None:
+        self._trust.heard(arrived.payload, now)
+        self._after_trust(now)
+
     def _data(self, arrived: hear.Arrived, now: int) -> None:
         self._download.frame(arrived.payload, now)
         if self._download.ended is not None:
-            self._update.fetched(now)
+            self._fetched(now)
 
     def _control(self, arrived: hear.Arrived, now: int) -> None:
         if arrived.retained:
@@ -349,7 +382,33 @@ class Agent:
             return
         self._download.control(control, now)
         if self._download.ended is not None:
+            self._fetched(now)
+
+    # -- trust ----------------------------------------------------------------------------------------
+
+    def _fetched(self, now: int) -> None:
+        """The download ended: whoever asked for it hears so."""
+        if self._trust.fetching:
+            self._trust.fetched(now)
+            self._after_trust(now)
+        else:
             self._update.fetched(now)
+
+    def _after_trust(self, now: int) -> None:
+        """Something of the roles changed, or was asked for: keys may be gone, and an update may go on."""
+        trust = self._trust
+        trust.keep()
+        if trust.flags_changed:
+            trust.flags_changed = False
+            self._flags.keys_changed()
+            self._shared.save_state()
+            self._shared.report_due = True
+        if trust.director_changed:
+            trust.director_changed = False
+            self._update.director_changed()
+        for arrived in trust.taken_aside():
+            self._on_arrived(arrived, now)
+        self._update.advance(now)
 
     def _on_acked(self, acked: hear.PubAcked, now: int) -> None:
         self._outbox.acked(acked.token, now)
@@ -390,6 +449,8 @@ class Agent:
     def _on_storage_failed(self, failed: hear.StorageFailed, now: int) -> None:
         if failed.file == STATE_FILE:
             self._shared.forget_saved()
+        elif failed.file == TRUST_FILE:
+            self._trust.forget_saved()
         self._update.storage_failed(now)
 
     def _ignore(self) -> None:
@@ -423,4 +484,5 @@ _TOPICS: Final[dict[str, Callable[[Agent, hear.Arrived, int], None]]] = {
     topics.WANT: Agent._want,  # noqa: SLF001
     topics.CTL: Agent._control,  # noqa: SLF001
     topics.DAT: Agent._data,  # noqa: SLF001
+    topics.TIMESTAMP: Agent._timestamp,  # noqa: SLF001
 }

@@ -54,6 +54,12 @@ class Books:
         self._shared.report_due = True
         self._shared.note(NoteKind.WANT_ACCEPTED, want.generation, int(want.hold))
 
+    def forget(self) -> None:
+        """Whoever signed the newest want may not any more: no generation holds the next one down; the
+        caller saves."""
+        self.want, self.want_bytes = None, b""
+        self._shared.report_due = True
+
     def enter(self, state: UpdateState, reason: str = "") -> None:
         """What is in hand is in this state now."""
         trial = self._slots.trial

@@ -57,6 +57,8 @@ class Source(msgspec.Struct, frozen=True):
     file: str
     hashes: HashList | None
     """None: the blob is small, is kept in RAM, and is verified as a whole."""
+    volatile: bool = False
+    """Kept in RAM alone, however large: it leaves file and map of what was fetched before as they are."""
 
 
 class Download:
@@ -128,11 +130,15 @@ class Download:
         """How much of the blob in hand is here."""
         return 0 if self._here is None else self._here.bytes_done
 
+    def take(self) -> bytes:
+        """The blob that was fetched into RAM."""
+        assert self._buffer is not None, "this blob is in a file already"
+        return bytes(self._buffer)
+
     def keep(self) -> bytes:
         """Put the blob that was fetched into RAM into its file as a whole, and return it."""
-        assert self._buffer is not None, "this blob is in a file already"
         assert self.source is not None, "no blob was fetched"
-        data = bytes(self._buffer)
+        data = self.take()
         self._shared.out.append(Save(self.source.file, data))
         return data
 
@@ -156,7 +162,7 @@ class Download:
         self._rounds = Rounds()
         self._pace.begin(source.chunk_bytes, self._shared.config.round_bytes_max)
         large = source.size_bytes > self._shared.config.checkpoint_bytes
-        self._durable = large or source.hashes is not None
+        self._durable = not source.volatile and (large or source.hashes is not None)
         here = self._here = self._lay_out(source, stored)
         self._shared.note(NoteKind.FETCH_BEGUN, here.chunks, here.count)
         if here.complete:

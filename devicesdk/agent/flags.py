@@ -109,8 +109,19 @@ class Flags:
         self._evaluate()
         return True
 
-    def take_snapshot(self, payload: bytes) -> bool:
-        """Put a flag snapshot into force if it is ours and newer; True when it is now.
+    def keys_changed(self) -> None:
+        """A key of ours was revoked: whatever versions its holder made up hold nothing down. What is in
+        force stays until somebody who may says otherwise."""
+        self.kill_version = self.rev = 0
+        self.kill_list_current = False
+        self._shared.note(NoteKind.FLAGS_REVOKED)
+
+    def take_snapshot(self, payload: bytes, proved_ms: int = 0) -> bool:
+        """Put a flag snapshot into force if it is ours, newer and not expired; True when it is now.
+
+        Args:
+            payload: the envelope.
+            proved_ms: UTC as far as it is proved (trust.py), ms.
 
         Raises:
             ProtocolError: not signed rightly, or not a flag snapshot.
@@ -123,6 +134,9 @@ class Flags:
         if flags.rev <= self.rev:
             if flags.rev < self.rev:
                 self._shared.note(NoteKind.FLAGS_OLD, flags.rev, self.rev)
+            return False
+        if 0 < flags.not_after_ms < proved_ms:
+            self._shared.note(NoteKind.FLAGS_EXPIRED, flags.rev)
             return False
         _parse(flags.document)
         self.rev = flags.rev

@@ -30,9 +30,9 @@ from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import EMPTY, Slots
 from devicesdk.agent.snapshot import Slot
 from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
+from devicesdk.agent.trust import Trust
 from devicesdk.bundle.chunks import HashList
 from devicesdk.bundle.manifest import decode_manifest
-from devicesdk.bundle.trust import ROLE_TARGETS
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadManifest, Nack, ProtocolError
 from devicesdk.wire.messages import DeltaRef, UpdateState
@@ -52,16 +52,32 @@ _ENDED_BY_NACK: Final = {
 class Install:
     """The steps of the update in hand."""
 
-    __slots__ = ("_awaiting", "_books", "_deltas", "_download", "_shared", "_skip", "_slots")
+    __slots__ = (
+        "_awaiting",
+        "_books",
+        "_deltas",
+        "_download",
+        "_shared",
+        "_skip",
+        "_slots",
+        "_trust",
+    )
 
     def __init__(
-        self, shared: Shared, slots: Slots, download: Download, books: Books, deltas: Deltas
+        self,
+        shared: Shared,
+        slots: Slots,
+        download: Download,
+        books: Books,
+        deltas: Deltas,
+        trust: Trust,
     ) -> None:
         self._shared = shared
         self._slots = slots
         self._download = download
         self._books = books
         self._deltas = deltas
+        self._trust = trust
         self._awaiting: type | None = None
         self._skip: dict[type, int] = {}
 
@@ -75,11 +91,13 @@ class Install:
 
     def hold(self) -> None:
         """Ask for nothing more."""
-        self._download.hold()
+        if not self._trust.fetching:
+            self._download.hold()
 
     def drop(self) -> None:
         """Nobody wants the update in hand any more; what was fetched stays."""
-        self._download.stop()
+        if not self._trust.fetching:
+            self._download.stop()
         if self._awaiting is not None:
             self._skip[self._awaiting] = self._skip.get(self._awaiting, 0) + 1
             self._awaiting = None
@@ -92,7 +110,9 @@ class Install:
     @property
     def waits(self) -> bool:
         """Whether an answer or a blob is on its way."""
-        return self._awaiting is not None or self._download.source is not None
+        if self._awaiting is not None:
+            return True
+        return self._download.source is not None and not self._trust.fetching
 
     # -- what happens -------------------------------------------------------------------------------
 
@@ -175,6 +195,11 @@ class Install:
         """Ask for whatever is missing next."""
         if self._awaiting is not None:
             return None
+        if job.vetted != self._trust.serial:
+            why_not = self._trust.why_not(job.want, now)
+            if why_not is not None:
+                return self._not_now(why_not)
+            job.vetted = self._trust.serial
         slots, variant = self._slots, job.variant
         here = slots[slots.inactive]
         if here.verified and here.manifest == job.want.manifest:
@@ -195,6 +220,13 @@ class Install:
             return self._need_hashes(job, now)
         return self._need_image(job, now)
 
+    def _not_now(self, why_not: tuple[UpdateState, str]) -> Outcome:
+        if why_not[0] is not UpdateState.WAITING:
+            return why_not
+        self.hold()
+        self._books.enter(*why_not)
+        return None
+
     def _need_manifest(self, job: Job, now: int) -> Outcome:
         if job.manifest_file is None:
             return self._read(MANIFEST_FILE)
@@ -208,9 +240,11 @@ class Install:
     def _open_manifest(self, job: Job, envelope: bytes, now: int) -> Outcome:
         identity = self._shared.identity
         try:
-            manifest = decode_manifest(self._shared.verifier.open(ROLE_TARGETS, envelope))
+            manifest = decode_manifest(self._trust.payload(envelope, job.want.manifest))
         except ProtocolError:
             return UpdateState.REJECTED, "manifest:untrusted"
+        if not self._trust.agrees(job.want.manifest, manifest):
+            return UpdateState.REJECTED, "manifest:disagrees"
         variant = manifest.variant_for(identity.hardware_class, identity.memory_mib)
         if variant is None:
             return UpdateState.REJECTED, "hardware"

@@ -38,6 +38,7 @@ class Job:
         "start_at",
         "told",
         "variant",
+        "vetted",
         "wake_at",
         "want",
     )
@@ -67,6 +68,8 @@ class Job:
         """What is in the slot came of it."""
         self.told = False
         """An event said that the download began."""
+        self.vetted = -1
+        """`Trust.serial` when the roles let it go on."""
 
 
 def blocked_by(job: Job, conditions: Conditions, now: int) -> str:

@@ -58,6 +58,24 @@ class NoteKind(StrEnum):
     FLAGS_TAKEN = "flags_taken", "A flag snapshot is in force; a = rev."
     FEATURE_ON = "feature_on", "A feature went on; a = its place in the configured list."
     FEATURE_OFF = "feature_off", "A feature went off; a = its place in the configured list."
+    FLAGS_EXPIRED = "flags_expired", "A flag snapshot that has expired was ignored; a = its rev."
+    # -- trust
+    ROOT_TAKEN = "root_taken", "A newer root is trusted; a = version."
+    ROLE_REFUSED = (
+        "role_refused",
+        "Role metadata was refused; a = 0 root, 1 timestamp, 2 snapshot, 3 targets, b = our root.",
+    )
+    ROLE_LATE = "role_late", "Role metadata could not be had; a = how often, b = pause in ms."
+    TIME_ASKED = (
+        "time_asked",
+        "Roles have expired by the clock alone: the gateway is asked the time.",
+    )
+    TIME_TOLD = "time_told", "The director said what time it is; a = UTC in ms."
+    DIRECTOR_REVOKED = (
+        "director_revoked",
+        "The key of the newest want was revoked: it is forgotten.",
+    )
+    FLAGS_REVOKED = "flags_revoked", "A key of flags was revoked: their versions begin anew."
     # -- the life of an update
     UPDATE_STATE = "update_state", "The update is in state a (`UpdateState`); b = generation."
     SLOT_INVALID = "slot_invalid", "The inactive slot will be overwritten; a = 0 for a, 1 for b."

@@ -18,6 +18,7 @@ from devicesdk.agent.flags import Flags
 from devicesdk.agent.outbox import Outbox
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
+from devicesdk.agent.trust import Trust
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Have
 
@@ -25,7 +26,17 @@ from devicesdk.wire.messages import Have
 class Report:
     """The reports of one boot."""
 
-    __slots__ = ("_books", "_download", "_flags", "_last", "_outbox", "_shared", "_slots", "seq")
+    __slots__ = (
+        "_books",
+        "_download",
+        "_flags",
+        "_last",
+        "_outbox",
+        "_shared",
+        "_slots",
+        "_trust",
+        "seq",
+    )
 
     def __init__(
         self,
@@ -35,6 +46,7 @@ class Report:
         books: Books,
         download: Download,
         outbox: Outbox,
+        trust: Trust,
     ) -> None:
         self._shared = shared
         self._slots = slots
@@ -42,6 +54,7 @@ class Report:
         self._books = books
         self._download = download
         self._outbox = outbox
+        self._trust = trust
         self._last: Have | None = None
         self.seq = 0
 
@@ -87,4 +100,5 @@ class Report:
             kill_version=self._flags.kill_version,
             hardware_class=self._shared.identity.hardware_class,
             variant=running.variant,
+            nonce=self._trust.nonce,
         )

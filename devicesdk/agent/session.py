@@ -183,6 +183,7 @@ class Session:
             names = Topics(config.root)
             self._filters = (
                 names.kill,
+                *((names.timestamp,) if self._shared.roles else ()),
                 names.flags(config.segment),
                 *(names.device(device, kind) for kind in (topics.WANT, topics.CTL, topics.DAT)),
             )

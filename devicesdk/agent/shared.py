@@ -38,6 +38,7 @@ class Shared:
         "online",
         "out",
         "report_due",
+        "roles",
         "seed",
         "take_snapshot",
         "verifier",
@@ -61,6 +62,8 @@ class Shared:
         self.conditions = Conditions()
         self.online = False
         """Connected and subscribed: publishing makes sense."""
+        self.roles = False
+        """Whether the device goes by TUF roles (trust.py)."""
         self.report_due = False
         """Something that `have` tells has changed."""
         self.out: list[AnyEffect] = []

@@ -91,6 +91,8 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Encoded `Event`s that were not acknowledged yet, oldest first."""
     deltas_failed: tuple[bytes, ...] = ()
     """Digests of deltas that were of no use, oldest first: never tried again."""
+    releases: tuple[tuple[str, int], ...] = ()
+    """Highest release that was committed, by bundle id."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

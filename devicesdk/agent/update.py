@@ -25,12 +25,15 @@ from devicesdk.agent.slots import Slots
 from devicesdk.agent.snapshot import Trial, decode_want
 from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
 from devicesdk.agent.trial import TrialClock, Verdict
+from devicesdk.agent.trust import Trust
 from devicesdk.agent.work import Work
 from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.wire import limits
+from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import UpdateState, Want
 from devicesdk.wire.timebase import MS, NEVER
 
+GENERATION_MAX: Final = 2**52
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 256
 
 
@@ -44,6 +47,7 @@ class Update:
         "_job",
         "_shared",
         "_slots",
+        "_trust",
         "_work",
         "storage_failures",
     )
@@ -56,6 +60,7 @@ class Update:
         install: Install,
         work: Work,
         clock: TrialClock,
+        trust: Trust,
     ) -> None:
         self._shared = shared
         self._slots = slots
@@ -63,6 +68,7 @@ class Update:
         self._install = install
         self._work = work
         self._clock = clock
+        self._trust = trust
         self._job: Job | None = None
         self.storage_failures = 0
 
@@ -97,13 +103,21 @@ class Update:
         """A want arrived.
 
         Raises:
-            ProtocolError: not signed by the director, or not a want.
+            ProtocolError: not signed by the director, not a want, or one of no possible generation.
         """
         raw = self._shared.verifier.open(ROLE_DIRECTOR, payload, limits.WANT_BYTES_MAX)
         want = decode_want(raw)
         if want.device != self._shared.identity.device:
             self._shared.note(NoteKind.WANT_NOT_MINE)
-        elif want.generation < self._books.generation:
+            return
+        if want.generation > GENERATION_MAX:
+            raise BadMessage(
+                f"expected a generation of at most {GENERATION_MAX}, found {want.generation}: the "
+                f"report of it could not be read, and no newer one could be said"
+            )
+        if self._trust.time_told(want, now) and want.generation == self._books.generation:
+            self.advance(now)
+        if want.generation < self._books.generation:
             self._shared.note(NoteKind.WANT_OLD, want.generation, self._books.generation)
         elif want.generation > self._books.generation:
             self._adopt(want, raw, now)
@@ -155,6 +169,16 @@ class Update:
     def kit_ran(self, ran: KitRan, now: int) -> None:
         """Answer to `RunKit`."""
         self._follow(self._install.kit_ran(self._job, ran, now), now)
+
+    def director_changed(self) -> None:
+        """The key of the newest want was revoked: follow nobody until a want comes from one who may."""
+        self._shared.note(NoteKind.DIRECTOR_REVOKED, self._books.generation)
+        if self._job is not None:
+            self._books.enter(UpdateState.CANCELED, "revoked")
+            self._books.tell()
+            self._drop_job()
+        self._books.forget()
+        self._shared.save_state()
 
     def storage_failed(self, now: int) -> None:
         """Storage refused a write: an update cannot go on, what runs for good still does."""
@@ -210,8 +234,7 @@ class Update:
     def _refusal(self, want: Want, now: int) -> tuple[UpdateState, str] | None:
         if self._slots.is_banned(want.manifest):
             return UpdateState.REJECTED, "quarantined"
-        wall_ms = self._shared.wall_ms(now)
-        if want.expires_ms and wall_ms is not None and wall_ms > want.expires_ms:
+        if want.expires_ms and self._trust.is_past(want.expires_ms, now):
             return UpdateState.CANCELED, "expired"
         if not 0 < want.manifest_bytes <= ENVELOPE_BYTES_MAX:
             return UpdateState.REJECTED, "manifest:size"
@@ -288,6 +311,7 @@ class Update:
             self._books.enter(UpdateState.COMMITTED)
             self._books.tell()
             self._clock.end()
+            self._trust.committed(self._slots.running.manifest)
             self._slots.commit()
             self._after_trial(now)
 

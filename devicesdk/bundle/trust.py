@@ -57,6 +57,19 @@ def key_id(public: bytes) -> bytes:
     return sha256(public).digest()[:8]
 
 
+def payload_named(envelope: bytes, digest: bytes) -> bytes:
+    """The payload of an envelope that is trusted by its digest: who signed it was settled with that.
+
+    Raises:
+        BadMessage: not an envelope.
+        BadSignature: not the envelope of this digest.
+    """
+    found = sha256(envelope).digest()
+    if found != digest:
+        raise BadSignature(f"expected envelope {digest.hex()[:16]}, found {found.hex()[:16]}")
+    return codec.decode(Signed, envelope, limits.MANIFEST_BYTES_MAX + 256).payload
+
+
 class Ed25519Signer:
     """A role's private key.
 

@@ -31,7 +31,7 @@ from devicesdk.host.settings import (
     machine_memory_mib,
     read_config,
     read_endpoint,
-    read_trust,
+    read_enrolment,
     seed_of,
 )
 from devicesdk.host.storage import Storage, StorageBusyError, StorageRefused
@@ -63,14 +63,16 @@ def put_together(options: Options) -> Kit:
     """
     endpoint, device = read_endpoint(options), check_device_id(options.device)
     memory_mib = options.memory_mib or machine_memory_mib()
-    config, trust = read_config(options.config), read_trust(options.trust)
+    config = read_config(options.config)
+    verifier, anchor = read_enrolment(options.trust)
     frames = _camera(options)
     storage = Storage(Path(options.state))
     shelf = BundleShelf([Path(folder) for folder in options.bundles])
     return Kit(
         config=config,
         identity=Identity(device, options.hardware_class, memory_mib),
-        verifier=trust.verifier(),
+        verifier=verifier,
+        anchor=anchor,
         seed=fresh_seed(),
         storage=storage,
         models=Models(storage, frames, shelf, RealClock().now),

@@ -17,8 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -30,6 +29,7 @@ from devicesdk.agent.job import MANIFEST_FILE
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import STATE_FILE
 from devicesdk.agent.snapshot import Slot, decode_state
+from devicesdk.agent.trust import TRUST_FILE
 from devicesdk.aio.clock import Clock
 from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import (
@@ -44,7 +44,7 @@ from devicesdk.aio.port import (
     Will,
 )
 from devicesdk.bundle.manifest import decode_manifest
-from devicesdk.bundle.trust import ROLE_TARGETS, Verifier
+from devicesdk.bundle.trust import Verifier, payload_named
 from devicesdk.host import deltas
 from devicesdk.host.boots import next_boot
 from devicesdk.host.burst import Bench, Burst
@@ -58,6 +58,9 @@ from devicesdk.wire import codec, topics
 from devicesdk.wire.errors import BadTopic, ProtocolError
 from devicesdk.wire.timebase import SECOND
 from devicesdk.wire.topics import Topics
+
+if TYPE_CHECKING:
+    from devicesdk.bundle.trusted_set import Anchor
 
 SENSORS_PERIOD_S: Final = 5.0
 FAREWELL_S: Final = 0.1
@@ -92,6 +95,8 @@ class Kit(msgspec.Struct, frozen=True):
     sensors: Sensors
     clock: Clock
     make_port: Callable[[Listener], MqttPort]
+    anchor: Anchor | None = None
+    """The TUF root it is enrolled with; None: it goes by `verifier` alone."""
 
 
 class Host:
@@ -159,8 +164,9 @@ class Host:
         self.boot_id = next_boot(kit.storage, kit.clock.wall_ms())
         state, saved_map = self._remembered(STATE_FILE), self._remembered("map")
         self._agent = Agent.restore(
-            kit.config, kit.identity, kit.verifier, kit.seed, state, saved_map
-        )
+            kit.config, kit.identity, kit.verifier, kit.seed, state, saved_map,
+            anchor=kit.anchor, trust=self._remembered(TRUST_FILE) if kit.anchor else None,
+        )  # fmt: skip
         _log.info("boot=%d device=%s", self.boot_id, kit.identity.device)
         self.stimulate(hear.Booted(self.boot_id, kit.clock.wall_ms(), self._bearer_up, self._told))
         self._sense()
@@ -383,10 +389,8 @@ class Host:
     def _kit_named_by(self, manifest: bytes) -> str:
         """The kit's digest in hex, where the file of this manifest is still here; else empty."""
         envelope = self._remembered(MANIFEST_FILE) or b""
-        if sha256(envelope).digest() != manifest:
-            return ""
-        try:
-            return decode_manifest(self._kit.verifier.open(ROLE_TARGETS, envelope)).kit
+        try:  # the agent trusted the digest before it asked for the kit
+            return decode_manifest(payload_named(envelope, manifest)).kit
         except ProtocolError:
             return ""
 

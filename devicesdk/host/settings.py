@@ -3,6 +3,7 @@
 Decides how text and files become values, and what is refused. Leaves out the command
 line (cli.py).
 
+A device is enrolled with a root of TUF roles (``roles/root.json`` of a key ceremony), or with plain keys:
 ``trust.json`` is what ``fleetdrill keys init`` writes: role to public Ed25519 keys, 32 bytes in hex.
 
     {"targets": ["<64 hex digits>"], "director": ["..."], "flags": ["..."]}
@@ -19,7 +20,7 @@ import ssl
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,7 +28,17 @@ from msgspec import Meta
 
 from devicesdk.agent.config import AgentConfig
 from devicesdk.aio.port import Endpoint
-from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25519Verifier
+from devicesdk.bundle.trust import (
+    ROLE_DIRECTOR,
+    ROLE_FLAGS,
+    ROLE_TARGETS,
+    Ed25519Verifier,
+    Verifier,
+)
+from devicesdk.wire.errors import ProtocolError
+
+if TYPE_CHECKING:
+    from devicesdk.bundle.trusted_set import Anchor
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 FILE_BYTES_MAX: Final = 64 * 1024
@@ -103,6 +114,28 @@ def read_trust(path: str) -> Trust:
         raise SettingsError(
             f"expected targets, director and flags in {path}, each a list of public keys of 64 hex "
             f"digits, found: {error}; fleetdrill keys init writes this file"
+        ) from error
+
+
+def read_enrolment(path: str) -> tuple[Verifier, Anchor | None]:
+    """Read what a device is enrolled with: ``trust.json``, or the root of TUF roles.
+
+    Returns:
+        Who is believed before any root is, and the root.
+
+    Raises:
+        SettingsError: neither of the two.
+    """
+    data = _read(path)
+    if b'"signatures"' not in data:
+        return read_trust(path).verifier(), None
+    from devicesdk.bundle.trusted_set import Anchor
+
+    try:
+        return Ed25519Verifier({}), Anchor(data.strip())
+    except ProtocolError as error:
+        raise SettingsError(
+            f"expected a root in {path}, such as fleetdrill keys init --roles makes, found: {error}"
         ) from error
 
 

@@ -17,6 +17,16 @@ KILL_BYTES_MAX: Final = 1024
 FLAGS_BYTES_MAX: Final = 64 * 1024
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 MANIFEST_BYTES_MAX: Final = 64 * 1024
+ROOT_ROLE_BYTES_MAX: Final = 512_000
+TIMESTAMP_ROLE_BYTES_MAX: Final = 16 * 1024
+SNAPSHOT_ROLE_BYTES_MAX: Final = 64 * 1024
+TARGETS_ROLE_BYTES_MAX: Final = 1024 * 1024
+ROOT_HINT_BYTES: Final = 36
+ROOT_HINTS_BYTES_MAX: Final = 256 * ROOT_HINT_BYTES
+"""A device may be 256 roots behind and still catch up, one by one."""
+RIDING_BYTES_MAX: Final = 4 * 1024
+"""Snapshot and targets ride along with the timestamp up to this size each; larger ones are fetched."""
+TRUST_HEAD_BYTES_MAX: Final = 40 * 1024
 TEXT_CHARS_MAX: Final = 128
 REASON_CHARS_MAX: Final = 64
 

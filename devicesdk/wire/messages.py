@@ -119,6 +119,11 @@ class Want(WireMessage, frozen=True, kw_only=True):
     nonce: U53 = field(name="n", default=0)
     delta: DeltaRef | None = field(name="dl", default=None)
     """Fetch this instead of the image, if you run its base."""
+    """The `Have.nonce` that this want answers; 0: it answers none."""
+    issued_ms: U53 = field(name="i", default=0)
+    """Wall-clock UTC when it was signed; said where `nonce` is, so that a device learns the time."""
+    back: bool = field(name="bk", default=False)
+    """Going to an older release is meant."""
 
 
 class Have(WireMessage, frozen=True, kw_only=True):
@@ -140,6 +145,8 @@ class Have(WireMessage, frozen=True, kw_only=True):
     kill_version: U53 = field(name="kv", default=0)
     hardware_class: Text = field(name="hc", default="")
     variant: Text = field(name="v", default="")
+    nonce: U53 = field(name="nc", default=0)
+    """Asks for the time: the next want shall carry this number and the instant of its signing."""
 
 
 class Link(WireMessage, frozen=True, kw_only=True):
@@ -218,6 +225,37 @@ class FlagSnapshot(WireMessage, frozen=True, kw_only=True):
     bucketing: Text = field(name="bk", default="flagd-cbor-1")
     not_after_ms: U53 = field(name="na", default=0)
     document: Annotated[bytes, Meta(max_length=limits.FLAGS_BYTES_MAX)] = field(name="d")
+
+
+class TrustHead(WireMessage, frozen=True, kw_only=True):
+    """The newest state of the TUF roles, retained: the timestamp role, and where the others are.
+
+    Everything but the signed role metadata itself is a hint, and costs a fetch at most when it lies.
+    """
+
+    timestamp: Annotated[bytes, Meta(max_length=limits.TIMESTAMP_ROLE_BYTES_MAX)] = field(name="t")
+    root: U32 = field(name="r")
+    """Version of the newest root."""
+    roots: Annotated[bytes, Meta(max_length=limits.ROOT_HINTS_BYTES_MAX)] = field(
+        name="h", default=b""
+    )
+    """36 bytes a root, newest first: SHA-256, and the size as 32 bits, big-endian."""
+    snapshot: Annotated[bytes, Meta(max_length=limits.RIDING_BYTES_MAX)] = field(
+        name="s", default=b""
+    )
+    """The snapshot role, where it is small; else it is fetched by the digest in the timestamp."""
+    targets: Annotated[bytes, Meta(max_length=limits.RIDING_BYTES_MAX)] = field(
+        name="g", default=b""
+    )
+    """The targets role, where it is small; else it is fetched by the digest in the snapshot."""
+
+    def root_blob(self, version: int) -> tuple[bytes, int] | None:
+        """Digest and size of the root of a version, if it is among the hints."""
+        at = limits.ROOT_HINT_BYTES * (self.root - version)
+        hint = self.roots[at : at + limits.ROOT_HINT_BYTES] if at >= 0 else b""
+        if len(hint) < limits.ROOT_HINT_BYTES:
+            return None
+        return hint[: limits.DIGEST_BYTES], int.from_bytes(hint[limits.DIGEST_BYTES :], "big")
 
 
 class Telemetry(WireMessage, frozen=True, kw_only=True):

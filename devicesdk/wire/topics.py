@@ -27,10 +27,11 @@ DAT: Final = "dat"
 CTL: Final = "ctl"
 EV: Final = "ev"
 TEL: Final = "tel"
+TIMESTAMP: Final = "timestamp"
 
 DEVICE_KINDS: Final = (WANT, HAVE, LINK, GET, DAT, CTL, EV, TEL)
 UPLINK_KINDS: Final = (HAVE, LINK, GET, EV, TEL)
-RETAINED_KINDS: Final = frozenset({KILL, FLAGS, WANT, HAVE, LINK})
+RETAINED_KINDS: Final = frozenset({KILL, FLAGS, WANT, HAVE, LINK, TIMESTAMP})
 
 PARSED_TOPICS_MAX: Final = 65_536
 """Topics of devices whose parse is remembered; past it all are forgotten and learnt anew."""
@@ -59,13 +60,14 @@ class Topics:
         root: the tenant's root, such as ``fd/main``; at most 4 levels.
     """
 
-    __slots__ = ("_device_prefix", "_parsed", "kill", "root")
+    __slots__ = ("_device_prefix", "_parsed", "kill", "root", "timestamp")
 
     def __init__(self, root: str = ROOT_DEFAULT) -> None:
         if not root or root.count("/") > 3 or any(c in root for c in "+#$"):
             raise BadTopic(f"expected a topic root of 1-4 plain levels, found {root!r}")
         self.root = root
         self.kill = f"{root}/k"
+        self.timestamp = f"{root}/t/timestamp"
         self._device_prefix = f"{root}/d/"
         self._parsed: dict[str, tuple[str, str]] = {}
 
@@ -82,7 +84,7 @@ class Topics:
         return f"{self._device_prefix}+/{kind}"
 
     def parse(self, topic: str) -> tuple[str, str]:
-        """Split a topic into ``(kind, device or segment)``; the kill list has the segment ``""``.
+        """Split a topic into ``(kind, device or segment)``; the kill list and the timestamp have ``""``.
 
         Raises:
             BadTopic: not a topic of this tenant.
@@ -101,6 +103,8 @@ class Topics:
                 return parsed
         elif topic == self.kill:
             return KILL, ""
+        elif topic == self.timestamp:
+            return TIMESTAMP, ""
         elif topic.startswith(f"{self.root}/f/"):
             return FLAGS, check_device_id(topic[len(self.root) + 3 :])
         raise BadTopic(

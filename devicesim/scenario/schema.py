@@ -62,6 +62,10 @@ class Scenario(Model):
     )
     broker: Broker = Field(default_factory=Broker, description="The MQTT broker.")
     agent: Agent = Field(default_factory=Agent, description="The device agent's connection.")
+    trust: Literal["roles", "keys"] = Field(
+        default="roles",
+        description="roles: devices go by TUF roles from their first root on; keys: by one key a role.",
+    )
     bundles: tuple[Bundle, ...] = Field(
         default=(),
         max_length=100,

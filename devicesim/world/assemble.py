@@ -22,8 +22,10 @@ from devicesdk.bundle.trust import (
     Ed25519Signer,
     Ed25519Verifier,
     RememberingVerifier,
+    Signer,
     Verifier,
 )
+from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.inference.source import BundleSource
 from devicesdk.wire.timebase import DAY, HOUR, MS
 from devicesdk.wire.topics import Topics
@@ -54,11 +56,13 @@ from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
 from devicesim.world.path import Path
 from devicesim.world.places import Stage
+from devicesim.world.roles import WorldRoles
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
 from devicesim.world.world import World
 from gateway.core import stimuli as hear
 from gateway.core.collect.limits import CollectLimits
+from gateway.core.control.signers import RoleSigners
 from gateway.core.gateway import Gateway, GatewayConfig
 
 BACKLOG_UNLIMITED = 10_000_000
@@ -68,6 +72,10 @@ PSI_RAISE_MIN = 0.25
 """A cohort of a few hundred devices is not the training population, and its light changes with the
 hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
 PSI_CLEAR_MAX = 0.12
+
+
+MakeGateway = Callable[[Signer, Signer, RoleSigners | None], Gateway]
+"""Builds a core from the director's, the flags' and the roles' signers."""
 
 
 class Stock(msgspec.Struct, frozen=True):
@@ -116,7 +124,7 @@ def assemble(
     *,
     seed: int | None = None,
     sink: Callable[[bytes], None] | None = None,
-    make_gateway: Callable[[Ed25519Signer, Ed25519Signer], Gateway] | None = None,
+    make_gateway: MakeGateway | None = None,
     stage: Stage | None = None,
 ) -> World:
     """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
@@ -126,7 +134,7 @@ def assemble(
         stock: profiles, links and bundles that it names.
         seed: overrides the scenario's.
         sink: takes the blocks of the trace.
-        make_gateway: builds the core from the director's and the flags' signer.
+        make_gateway: builds the core from the director's, the flags' and the roles' signers.
         stage: makes broker, gateway and paths; virtual ones by default.
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
@@ -136,17 +144,22 @@ def assemble(
     place: Stage = VirtualStage() if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
     build = make_gateway or (
-        lambda director, flags: Gateway(
+        lambda director, flags, roles: Gateway(
             GatewayConfig(
                 collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX)
             ),
             director,
             flags,
+            roles,
         )
     )
+    start_ms = scenario.clock.start_unix_ns // MS
+    roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
+    director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
+    flags: Signer = keys.flags if roles is None else roles.hand(ROLE_FLAGS)
     gateway = place.gateway(
         kernel, trace, ledger, watch, topics,
-        lambda: build(keys.director, keys.flags), scenario.clock.start_unix_ns // MS,
+        lambda: build(director, flags, roles), start_ms,
     )  # fmt: skip
     pool, shelf = InferencePool(), ModelShelf()
     bundles = {
@@ -164,12 +177,14 @@ def assemble(
     shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)
     for bundle in bundles.values():
         shop.deltas.shipped(bundle)
-    factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier())
+    anchor = None if roles is None else Anchor(roles.roots[0])
+    factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier(), anchor)
     hosts = [DeviceHost(shop, parts) for parts in factory.all_parts()]
     world = World(
         scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
+        roles=roles,
     )  # fmt: skip
     _register(world, bundles)
     for host in hosts:
@@ -235,6 +250,10 @@ def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
     """The operator's part before anything happens: bundles, the registry, what the factory shipped."""
     gateway = world.gateway
     gateway.start(0)
+    if world.roles is not None:
+        listing = [bundle.listed for bundle in bundles.values()]
+        for metadata in (world.roles.roots[0], world.roles.targets(listing, 0)):
+            gateway.stimulate(hear.RegisterRole(metadata), 0)
     for bundle in bundles.values():
         gateway.stimulate(
             hear.RegisterBundle(bundle.manifest, bundle.digest, bundle.envelope_bytes), 0
@@ -263,7 +282,9 @@ class _Factory:
         shop: Workshop,
         bundles: Mapping[str, InstalledBundle],
         verifier: Verifier,
+        anchor: Anchor | None,
     ) -> None:
+        self._anchor = anchor
         self._scenario, self._stock, self._entropy = scenario, stock, entropy
         self._shop, self._bundles, self._verifier = shop, bundles, verifier
         self._configs = {group.group: _agent_config(scenario, group) for group in scenario.fleet}
@@ -314,6 +335,7 @@ class _Factory:
             ),
             gauge=self._gauge(spec),
             topics=self._shop.topics,
+            anchor=self._anchor,
         )
 
     def _identity(self, spec: DeviceSpec, profile: Profile, factory: str) -> Identity:

@@ -11,6 +11,7 @@ import msgspec
 
 from devicesdk.bundle.build import build_bundle, whole_mib
 from devicesdk.bundle.manifest import Manifest
+from devicesdk.bundle.roles import Listed, listed
 from devicesdk.bundle.trust import Signer
 from devicesdk.inference.source import BundleSource
 from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
@@ -27,6 +28,8 @@ class InstalledBundle(msgspec.Struct, frozen=True):
     """SHA-256 of the signed envelope."""
     envelope_bytes: int
     source: BundleSource
+    listed: Listed
+    """What targets say of it."""
     deltas: bool = True
     """Whether devices may come to it by a delta."""
 
@@ -69,4 +72,7 @@ def install(
                 pool=pool,
             ),
         )
-    return InstalledBundle(manifest, digest, len(everything[digest]), source, deltas)
+    envelope = everything[digest]
+    return InstalledBundle(
+        manifest, digest, len(envelope), source, listed(manifest, envelope), deltas
+    )

@@ -112,6 +112,7 @@ class DeviceHost:
         self.agent = Agent.restore(
             parts.config, parts.identity, parts.verifier, parts.seed,
             flash.read("state"), flash.read("map"), self.shop.digests,
+            parts.anchor, flash.read("trust") if parts.anchor is not None else None,
         )  # fmt: skip
         for seen in self.shop.watch.booted:
             seen(self, now)

@@ -17,6 +17,7 @@ from devicesdk.agent.agent import Identity
 from devicesdk.agent.config import AgentConfig
 from devicesdk.bundle.chunks import RememberingDigests
 from devicesdk.bundle.trust import Verifier
+from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.inference.kit import KERNEL_DEFAULT, KERNEL_SATURATING
 from devicesdk.wire.topics import DEVICE_KINDS, Topics
 from devicesim.entropy import Stream
@@ -200,7 +201,7 @@ class Parts:
     """What is one device's own."""
 
     __slots__ = (
-        "accelerator_permille", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
+        "accelerator_permille", "anchor", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
         "link", "luck", "profile", "seed", "topic_of", "verifier",
     )  # fmt: skip
 
@@ -222,11 +223,13 @@ class Parts:
         flash: Flash,
         gauge: GaugeStream,
         topics: Topics,
+        anchor: Anchor | None = None,
     ) -> None:
         self.index, self.identity, self.group, self.labels = index, identity, group, labels
         self.profile, self.config, self.verifier, self.seed = profile, config, verifier, seed
         self.link, self.luck, self.body, self.clock = link, luck, body, clock
         self.flash, self.gauge = flash, gauge
+        self.anchor = anchor
         self.kernel_faults = 0
         self.accelerator_permille = 1000 if profile.processor.accelerator else 0
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}

@@ -320,6 +320,9 @@ class GatewayHost:
             self._ledger.delivered(UP, "dat")
             self.broker.core.publish(now, CLIENT_ID, message)
 
+    def _keep_blob(self, effect: ask.KeepBlob, now: int) -> None:  # noqa: ARG002 - all effects are called alike
+        self.blobs.add(effect.data)
+
     def _note(self, effect: ask.Note, now: int) -> None:
         code = self._effect_codes.get(effect.kind)
         if code is None:
@@ -336,5 +339,6 @@ class GatewayHost:
 _PERFORM: Final[dict[type[Any], Callable[[GatewayHost, Any, int], None]]] = {
     ask.Publish: GatewayHost._publish,  # noqa: SLF001 - the table of this very class
     ask.SendRound: GatewayHost._send_round,  # noqa: SLF001
+    ask.KeepBlob: GatewayHost._keep_blob,  # noqa: SLF001
     ask.Note: GatewayHost._note,  # noqa: SLF001
 }

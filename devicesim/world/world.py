@@ -23,6 +23,7 @@ from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
 from devicesim.world.places import BrokerPlace, GatewayPlace, Stage
+from devicesim.world.roles import WorldRoles
 from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
 from devicesim.world.watch import Watch
 
@@ -48,7 +49,7 @@ class World:
 
     __slots__ = (
         "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
-        "kernel", "ledger", "numbers", "pool", "profiles", "scenario", "skipped", "stage", "trace", "watch",
+        "kernel", "ledger", "numbers", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -67,12 +68,15 @@ class World:
         bundles: dict[bytes, InstalledBundle],
         hosts: list[DeviceHost],
         stage: Stage,
+        roles: WorldRoles | None = None,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
         self.pool, self.profiles, self.bundles, self.hosts = pool, profiles, bundles, hosts
         self.duration_ns = scenario.clock.duration_ns
         self.stage = stage
+        self.roles = roles
+        """Who signs for the fleet's owner; None: devices go by keys alone."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()

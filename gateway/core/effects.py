@@ -52,6 +52,13 @@ class SendRound(Effect, frozen=True, gc=False):
     indices: tuple[int, ...]
 
 
+class KeepBlob(Effect, frozen=True, gc=False):
+    """Put bytes that the core made or was given into the blob store, under their SHA-256, before the
+    effects that follow. Asked for again after a restart."""
+
+    data: bytes
+
+
 class Note(Effect, frozen=True, gc=False):
     """Say what was decided, for logs, traces and stories. Never decides anything."""
 
@@ -62,4 +69,4 @@ class Note(Effect, frozen=True, gc=False):
     b: int = 0
 
 
-AnyEffect = Persist | Publish | SendRound | Note
+AnyEffect = Persist | Publish | SendRound | KeepBlob | Note

@@ -26,6 +26,7 @@ from gateway.core.collect.collect import Collect
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
+from gateway.core.control.signers import RoleSigners
 from gateway.core.effects import AnyEffect
 from gateway.core.limits import ControlLimits
 from gateway.core.stimuli import (
@@ -67,13 +68,20 @@ class Gateway:
         config: topic root and limits.
         director: signs each device's want.
         flags_signer: signs flag snapshots and kill lists.
+        roles: make the snapshot and timestamp roles; None: devices go by keys alone.
     """
 
     __slots__ = ("_collect", "_control", "_due", "_due_known", "_transfers")
 
-    def __init__(self, config: GatewayConfig, director: Signer, flags_signer: Signer) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        director: Signer,
+        flags_signer: Signer,
+        roles: RoleSigners | None = None,
+    ) -> None:
         root = config.root
-        self._control = Control(replace(config.control, root=root), director, flags_signer)
+        self._control = Control(replace(config.control, root=root), director, flags_signer, roles)
         self._transfers = Transfers(replace(config.transfers, root=root))
         self._collect = Collect(replace(config.collect, root=root))
         self._due: tuple[int, str] | None = None

@@ -42,6 +42,8 @@ class BlobKnown(Internal, frozen=True):
     """SHA-256, 32 bytes."""
     size_bytes: int
     chunk_bytes: int
+    public: bool = False
+    """Whether any device may fetch it, without a grant: role metadata."""
 
 
 class Granted(Internal, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from devicesdk.wire.timebase import MINUTE, SECOND
+from devicesdk.wire.timebase import DAY, HOUR, MINUTE, SECOND
 from devicesdk.wire.topics import ROOT_DEFAULT
 
 
@@ -47,6 +47,10 @@ class ControlLimits(CoreLimits, frozen=True):
 
     start_retry_ns: int = 10 * SECOND
     """A rollout that waits for its first device looks again this often."""
+    timestamp_lives_ns: int = 3 * DAY
+    """How long a device may act on a timestamp: the longest that a frozen fleet goes unnoticed."""
+    timestamp_renewed_ns: int = 36 * HOUR
+    """A timestamp of this age is replaced."""
     priority_update: int = 500
     priority_revert: int = 900
     """Of chunk requests, 0 to 1000."""

@@ -46,6 +46,9 @@ FLAG_REFUSED: Final = "flag.refused"
 KILL_SET: Final = "kill.set"
 KILL_REFUSED: Final = "kill.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
+ROLE_REGISTERED: Final = "role.registered"
+ROLE_REFUSED: Final = "role.refused"
+TIME_TOLD: Final = "device.time_told"
 QUERY: Final = "gateway.query"
 REPUBLISH: Final = "gateway.republish"
 BAD_MESSAGE: Final = "gateway.bad_message"
@@ -89,6 +92,9 @@ SENTENCES: Final[dict[str, str]] = {
     KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
     KILL_REFUSED: "A kill was refused: {subject}.",
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
+    ROLE_REGISTERED: "New {subject} metadata is in force; the root is version {a}.",
+    ROLE_REFUSED: "Role metadata was refused: {subject}.",
+    TIME_TOLD: "Device {subject} asked what time it is, and is told with generation {a}.",
     QUERY: "{a} devices are asked to report; {b} are still to be asked.",
     REPUBLISH: "{a} open wants are published again; {b} are still to come.",
     BAD_MESSAGE: "A message of {subject} was not understood and dropped ({a} so far).",

@@ -206,6 +206,12 @@ class OutboxRow(Row, frozen=True, array_like=True, gc=False):
     payload: bytes
 
 
+class RoleRow(Row, frozen=True, array_like=True, gc=False):
+    """Signed metadata of a TUF role; the key is ``root/{n}``, targets, snapshot or timestamp."""
+
+    data: bytes
+
+
 DEVICE: Final = "control.device"
 DESIRED: Final = "control.desired"
 REPORTED: Final = "control.reported"
@@ -216,6 +222,7 @@ ROLLOUT: Final = "control.rollout"
 SEGMENT: Final = "control.segment"
 KILL: Final = "control.kill"
 OUTBOX: Final = "control.outbox"
+ROLE: Final = "control.role"
 
 TABLES: Final[dict[str, type[Row]]] = {
     DEVICE: DeviceRow,
@@ -228,6 +235,7 @@ TABLES: Final[dict[str, type[Row]]] = {
     SEGMENT: SegmentRow,
     KILL: KillRow,
     OUTBOX: OutboxRow,
+    ROLE: RoleRow,
 }
 """Table name to the type of its rows."""
 

@@ -88,6 +88,12 @@ class RegisterDelta(Stimulus, frozen=True):
     delta: DeltaRef
 
 
+class RegisterRole(Stimulus, frozen=True):
+    """Metadata of a TUF role that was signed offline: a root, the first or the next one, or targets."""
+
+    data: bytes
+
+
 class GatePlan(msgspec.Struct, frozen=True):
     """What must hold between waves. A sequential test stops a wave early when failures tip it."""
 
@@ -162,6 +168,7 @@ AnyStimulus = (
     | Enroll
     | RegisterBundle
     | RegisterDelta
+    | RegisterRole
     | CreateRollout
     | SteerRollout
     | SetFlag

@@ -18,18 +18,18 @@ from devicesdk.aio.clock import WAIT_S_MAX, Clock
 from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import PortFullError
 from devicesdk.wire.errors import Nack
-from devicesdk.wire.topics import FLAGS, KILL, WANT
+from devicesdk.wire.topics import FLAGS, KILL, TIMESTAMP, WANT
 from gateway.core import effects as ask
 from gateway.core import notes
 from gateway.core.collect import notes as collect_notes
 from gateway.core.transfers import notes as transfers_notes
-from gateway.ports import Counters, Observer
+from gateway.ports import Blobs, Counters, Observer
 from gateway.runtime.life import Life
 from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.plane import Plane
 
-CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL})
-_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.")
+CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL, TIMESTAMP})
+_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.", "role.")
 """Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
 _SUSPECT_KINDS: Final = frozenset(
     {notes.BAD_MESSAGE, notes.FULL, collect_notes.MALFORMED, collect_notes.FULL}
@@ -56,12 +56,15 @@ class Performer:
         observer: sees each effect first, and may end the life.
         clock: for expiries.
         counters: where messages are counted.
+        blobs: where the core's own blobs are put.
     """
 
-    __slots__ = ("_brake", "_clock", "_counters", "_life", "_observer")
+    __slots__ = ("_blobs", "_brake", "_clock", "_counters", "_life", "_observer")
 
-    def __init__(self, life: Life, observer: Observer, clock: Clock, counters: Counters) -> None:
-        self._life, self._observer = life, observer
+    def __init__(
+        self, life: Life, observer: Observer, clock: Clock, counters: Counters, blobs: Blobs
+    ) -> None:
+        self._life, self._observer, self._blobs = life, observer, blobs
         self._clock, self._counters = clock, counters
         self._brake = LogBrake()
 
@@ -78,6 +81,9 @@ class Performer:
             elif kind is ask.SendRound:
                 assert isinstance(effect, ask.SendRound)
                 life.rounds.send(effect)
+            elif kind is ask.KeepBlob:
+                assert isinstance(effect, ask.KeepBlob)
+                self._blobs.put(effect.data)
             elif kind is ask.Note:
                 assert isinstance(effect, ask.Note)
                 self._note(effect, now)

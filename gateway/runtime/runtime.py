@@ -269,7 +269,7 @@ class Runtime:
     # -- turns ------------------------------------------------------------------------------------
 
     async def _run(self, life: Life) -> None:
-        performer = Performer(life, self._observer, self._clock, self.counters)
+        performer = Performer(life, self._observer, self._clock, self.counters, self._blobs)
         try:
             while not life.over:
                 if life.wake.is_set():

@@ -4,7 +4,8 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
 
     gateway.db     rows (SQLite), unless another database is named
     blobs/         what devices fetch
-    keys/          director.key and flags.key; trust.json names the targets keys too
+    keys/          director.key and flags.key; trust.json names the targets keys too; snapshot.key and
+                   timestamp.key where devices go by roles
     broker/        of a broker that we start
     gateway.sock   the operator's door
 
@@ -41,6 +42,7 @@ from gateway.adapters.brokers.acl import CONTROL, DATA, MONITOR
 from gateway.adapters.brokers.drops import DropWatch
 from gateway.adapters.brokers.find import open_broker
 from gateway.adapters.brokers.running import RunningBroker
+from gateway.adapters.ceremony import online_roles
 from gateway.adapters.keys import (
     EVERYBODY_READS,
     OWNER_ONLY,
@@ -86,6 +88,7 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         stack.callback(blobs.close)
         keys = Path(config.gateway.keys) if config.gateway.keys else state / KEYS_FOLDER
         director, flags = online_signers(keys, entropy)
+        roles = online_roles(keys)
         certificates = Path(config.broker.certificates) if config.broker.certificates else None
         broker = await open_broker(
             config.broker.url,
@@ -96,7 +99,7 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
         runtime = Runtime(
-            lambda: Gateway(config.core(), director, flags),
+            lambda: Gateway(config.core(), director, flags, roles),
             storage,
             blobs,
             clock,

@@ -93,6 +93,13 @@ class ListReleases(Verb, frozen=True, kw_only=True, tag="bundle.releases"):
     bundle: Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
 
 
+class RegisterRole(Verb, frozen=True, kw_only=True, tag="role.register"):
+    """Take role metadata into force that was signed offline and is in the blob store."""
+
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    """SHA-256 of the metadata."""
+
+
 class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     """Start a staged rollout. Durations as text, such as ``20m``."""
 
@@ -140,7 +147,7 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
 
 
 AnyVerb = (
-    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | CreateRollout
+    Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill
 )  # fmt: skip
 
@@ -185,6 +192,8 @@ class Operator:
             case ListReleases(bundle=bundle):
                 rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
                 return releases_of(bundle, rows_of)
+            case RegisterRole():
+                return await self._register_role(bytes.fromhex(verb.digest))
             case ListRollouts():
                 return await self._runtime.read(lambda core: core.rollout_views())
             case _:
@@ -227,6 +236,13 @@ class Operator:
         for ref in refs:
             answer["said"] += (await self._submit(hear.RegisterDelta(ref)))["said"]
         return {**answer, "bundle": manifest.name, "digest": digest.hex()}
+
+    async def _register_role(self, digest: bytes) -> dict[str, Any]:
+        size = self._blobs.size_bytes(digest)
+        if size > limits.TARGETS_ROLE_BYTES_MAX:
+            most = limits.TARGETS_ROLE_BYTES_MAX
+            raise VerbError("invalid", f"expected at most {most} bytes of metadata, found {size}")
+        return await self._submit(hear.RegisterRole(self._blobs.read(digest, 0, size)))
 
     def _checked(self, digest: bytes) -> tuple[Manifest, int]:
         """The manifest of an envelope, when all that it names is here; hashes every blob."""

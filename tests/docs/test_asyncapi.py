@@ -25,7 +25,7 @@ TYPES = {
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and name != "WireMessage"
 }
 FILED = (manifest.BlobRef, manifest.Variant, manifest.Budgets, manifest.Manifest)
-KINDS = {topics.KILL, topics.FLAGS, *topics.DEVICE_KINDS}
+KINDS = {topics.KILL, topics.FLAGS, topics.TIMESTAMP, *topics.DEVICE_KINDS}
 EXAMPLES = [
     (message, example["name"])
     for message, told in PARTS["messages"].items()

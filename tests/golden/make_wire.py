@@ -72,6 +72,8 @@ _WANT = messages.Want(
     jitter_ms=60_000,
     expires_ms=1_790_000_000_000,
     nonce=99,
+    issued_ms=1_789_000_000_000,
+    back=True,
 )
 _HAVE = messages.Have(
     boot_id=12,
@@ -88,6 +90,7 @@ _HAVE = messages.Have(
     kill_version=2,
     hardware_class="rpi4",
     variant="int8",
+    nonce=99,
 )
 _GET = messages.Get(
     transfer=786_433, seq=3, blob=BLOB, base=16, count=7, bitmap=b"\x4d", credit=65_536, rtt_ms=180
@@ -213,6 +216,15 @@ MESSAGES: dict[str, tuple[str, WireMessage]] = {
     "flags": (
         "A flagd document, as JSON bytes.",
         messages.FlagSnapshot(rev=3, segment="all", document=_FLAGD),
+    ),
+    "timestamp": (
+        "A fleet at its second root; the metadata here are not real ones.",
+        messages.TrustHead(
+            timestamp=b'{"signatures":[],"signed":{"_type":"timestamp"}}',
+            root=2,
+            roots=sha256(b"root 2").digest() + (2_697).to_bytes(4, "big"),
+            snapshot=b'{"signatures":[],"signed":{"_type":"snapshot"}}',
+        ),
     ),
     "signed": (
         "The envelope itself; the key and the signature here are not real ones.",

@@ -37,7 +37,9 @@ from gateway.core.control.outbox import Batch, Outbox
 from gateway.core.control.progress import Progress
 from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
+from gateway.core.control.signers import RoleSigners
 from gateway.core.control.steering import Steering
+from gateway.core.control.trust import Trust
 from gateway.core.control.twins import Twins
 from gateway.core.effects import Note
 from gateway.core.internal import DeviceLabelled, Internal, Judged, Paused
@@ -53,13 +55,21 @@ class Control:
         limits: bounds.
         director: signs wants.
         flags_signer: signs flag snapshots and kill lists.
+        roles: make snapshots and timestamps; None: devices go by keys alone.
     """
 
-    def __init__(self, limits: ControlLimits, director: Signer, flags_signer: Signer) -> None:
+    def __init__(
+        self,
+        limits: ControlLimits,
+        director: Signer,
+        flags_signer: Signer,
+        roles: RoleSigners | None = None,
+    ) -> None:
         self._limits = limits
         self._outbox = Outbox(limits.outbox_in_flight_max)
         self._twins = Twins(limits)
         self._catalog = Catalog(limits)
+        self._trust = Trust(limits, self._outbox, roles)
         self._members = Members()
         self._flags = Flags(limits, self._outbox, flags_signer)
         self._queries = Queries(limits, self._twins, self._outbox)
@@ -105,6 +115,9 @@ class Control:
         if self._republish and self._up:
             return at - offset, "control: next page of open wants"
         rollouts, queries = self._rollouts.due(at), self._queries.due() if self._up else None
+        trust = self._trust.due
+        if trust is not None and (rollouts is None or trust[0] < rollouts[0]):
+            rollouts = trust
         if rollouts is None:
             nearest = queries
         elif queries is None or rollouts[0] <= queries[0]:
@@ -174,7 +187,7 @@ class Control:
                 self._twins.link(twin, codec.decode(Link, stimulus.payload), out)
             elif kind == topics.HAVE:
                 twin.heard_ns = at
-                self._progress.have(twin, codec.decode(Have, stimulus.payload), out)
+                self._progress.have(twin, codec.decode(Have, stimulus.payload), at, out)
             elif kind == topics.EV:
                 twin.heard_ns = at
                 self._progress.event(twin, codec.decode(Event, stimulus.payload), out)
@@ -187,11 +200,14 @@ class Control:
             case stimuli.DeadlineReached():
                 self._run_due(out)
             case stimuli.Started(wall_ms=wall_ms):
-                self._started(wall_ms * MS - now, now)
+                self._started(wall_ms * MS - now, now, out)
             case stimuli.BrokerUp(session_present=session_present):
                 self._broker_up(session_present, out)
             case stimuli.BrokerDown():
                 self._broker_down()
+            case stimuli.RegisterRole(data=data):
+                if self._trust.register(data, self._at, out):
+                    self._say_anew(out)
             case Judged():
                 self._rollouts.judged(stimulus, self._at, out)
             case _:
@@ -206,8 +222,7 @@ class Control:
                 if twin is not None:
                     self._rollouts.enrolled(twin, out)
             case stimuli.RegisterBundle():
-                if self._catalog.register(stimulus, out) is not None:
-                    self._rollouts.bundle_registered(at, out)
+                self._register(stimulus, at, out)
             case stimuli.RegisterDelta():
                 self._deltas.register(stimulus, out)
             case stimuli.CreateRollout(plan=plan):
@@ -221,9 +236,25 @@ class Control:
             case _:
                 pass
 
-    def _started(self, offset_ns: int, now: int) -> None:
+    def _register(self, bundle: stimuli.RegisterBundle, at: int, out: Batch) -> None:
+        """Take a bundle in, unless no device would take it from us."""
+        known = bundle.digest in self._catalog.by_digest
+        if not known and not self._trust.lists(bundle.digest, bundle.envelope_bytes):
+            said = f"{bundle.manifest.name}: the targets do not list it; sign targets that do first"
+            out.append(Note(notes.BUNDLE_REFUSED, said))
+        elif self._catalog.register(bundle, out) is not None:
+            self._rollouts.bundle_registered(at, out)
+
+    def _say_anew(self, out: Batch) -> None:
+        """A root came, and with it perhaps new keys: what was signed before may count for nothing."""
+        self._flags.republish(out)
+        twins = self._twins.by_name
+        self._republish = deque(name for name, twin in twins.items() if twin.wants_open())
+
+    def _started(self, offset_ns: int, now: int, out: Batch) -> None:
         self._offset_ns = offset_ns
         self._at = now + offset_ns
+        self._trust.started(self._at, out)
         self._rollouts.restored(self._at)
         if any(twin.wants_open() for twin in self._twins.by_name.values()):
             self._queries.watch(self._at)
@@ -235,6 +266,7 @@ class Control:
                 self._republish_page(out)
             self._queries.run(at, out)
         self._rollouts.run(at, out)
+        self._trust.run(at, out)
 
     # -- the broker ----------------------------------------------------------------------------
 
@@ -244,6 +276,8 @@ class Control:
         # A broker may come back with an older state, our session in it: it saves less often than it
         # acknowledges. Kill list and flags are few and said again each time (before `up`, which puts
         # kills first); a want that is missing shows in its device's report.
+        self._trust.keep_all(out)
+        self._trust.publish(out)
         self._flags.republish(out)
         if not session_present:
             self._republish = deque(open_wants)
@@ -286,6 +320,8 @@ class Control:
                 self._flags.segments[key] = row
             case rows.KILL:
                 self._flags.kills = row
+            case rows.ROLE:
+                self._trust.restore(key, row)
             case rows.OUTBOX:
                 self._outbox.restore(key, row)
             case _:
@@ -293,6 +329,7 @@ class Control:
 
     def _everything_that_holds(self) -> Batch:
         out: Batch = []
+        self._trust.restored(out)
         for bundle in self._catalog.by_digest.values():
             self._catalog.announce(bundle, out)
         self._deltas.announce(out)

@@ -5,7 +5,8 @@ Decides the content of wants. Leaves out when (rollouts.py, progress.py).
 Rules: each want has a generation newer than anything that the device or we have seen; a want is
 state, so stopping a device means wanting what it already has (or to stay where it is), never a verb;
 a grant is given with a want that may need bytes and taken back when that want has ended. No nonce is
-drawn: the generation already makes every want of a device unique.
+drawn: the generation already makes every want of a device unique, and a device that asks for the time
+brings its own.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from devicesdk.wire import codec, topics
 from devicesdk.wire import limits as wire_limits
 from devicesdk.wire.errors import Nack
 from devicesdk.wire.messages import Event, UpdatePolicy, Want
+from devicesdk.wire.timebase import MS
 from gateway.core import notes
-from gateway.core.control.catalog import Catalog
+from gateway.core.control.catalog import Bundle, Catalog
 from gateway.core.control.deltas import Deltas
 from gateway.core.control.members import Members, Rollout
 from gateway.core.control.outbox import Batch, Outbox
@@ -113,6 +115,13 @@ class Offers:
         out.append(Note(notes.REISSUE, twin.name, seen, desired.generation))
         self._say(twin, out)
 
+    def tell_time(self, twin: Twin, nonce: int, at: int, out: Batch) -> None:
+        """Answer a device that asks what time it is: its want, said anew with its number and the time."""
+        desired = self._renewed(twin, attempt=0)
+        self._members.join(twin, desired, out)
+        out.append(Note(notes.TIME_TOLD, twin.name, desired.generation))
+        self._say(twin, out, nonce, at)
+
     def revert(self, twin: Twin, out: Batch) -> None:
         """Want back what the device had before; without that knowledge, let it stay where it is."""
         old = twin.desired
@@ -185,11 +194,11 @@ class Offers:
         assert old is not None
         return replace(old, generation=twin.next_generation, attempt=old.attempt + attempt)
 
-    def _say(self, twin: Twin, out: Batch) -> None:
+    def _say(self, twin: Twin, out: Batch, nonce: int = 0, at: int = 0) -> None:
         """Publish the newest want, and grant or revoke to match."""
         desired = twin.desired
         assert desired is not None
-        self._publish(twin, out)
+        self._publish(twin, out, nonce, at)
         self.open_since = True
         needs_nothing = twin.reported.running == desired.manifest and not twin.reported.trial
         if desired.hold or desired.outcome is not Outcome.OPEN or needs_nothing:
@@ -197,10 +206,13 @@ class Offers:
         else:
             self.grant(twin, out)
 
-    def _publish(self, twin: Twin, out: Batch) -> None:
+    def _publish(self, twin: Twin, out: Batch, nonce: int = 0, at: int = 0) -> None:
         desired = twin.desired
         assert desired is not None
-        payload = self._director.seal(codec.encode(self._want(twin, desired)))
+        want = self._want(twin, desired)
+        if nonce:
+            want = replace(want, nonce=nonce, issued_ms=at // MS)
+        payload = self._director.seal(codec.encode(want))
         assert len(payload) <= wire_limits.WANT_BYTES_MAX, f"a want of {len(payload)} bytes"
         topic = self._topics.device(twin.name, topics.WANT)
         self._outbox.put(topic, topics.WANT, payload, out)
@@ -226,4 +238,12 @@ class Offers:
             policy=policy,
             jitter_ms=jitter_ms,
             delta=delta,
+            back=desired.purpose is Purpose.REVERT or self._is_older(twin, bundle),
         )
+
+    def _is_older(self, twin: Twin, bundle: Bundle | None) -> bool:
+        """Whether a rollout goes to an older release than the device runs: then that is meant."""
+        runs = self._catalog.by_digest.get(twin.reported.running)
+        if runs is None or bundle is None or runs.manifest.id != bundle.manifest.id:
+            return False
+        return bundle.manifest.release < runs.manifest.release

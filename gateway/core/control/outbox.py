@@ -6,7 +6,7 @@ retained means state.
 
 Rules: the row is made durable in the batch that publishes it; only the acknowledgement of the newest
 publish of a topic deletes its row; after a reconnect everything that is left is published again,
-kill list first, then flags, then wants; at most `in_flight_max` publishes are unacknowledged (the
+kill list first, then the roles' timestamp, flags, wants; at most `in_flight_max` publishes are unacknowledged (the
 broker has a receive maximum), but kill list and flags do not wait for others.
 """
 
@@ -20,8 +20,8 @@ from gateway.core.effects import Persist, Publish
 from gateway.core.internal import CONTROL_TOKENS, TOKEN_STRIDE
 from gateway.core.rows import OutboxRow
 
-_RANKS: Final = {topics.KILL: 0, topics.FLAGS: 1}
-_LAST: Final = 2
+_RANKS: Final = {topics.KILL: 0, topics.TIMESTAMP: 1, topics.FLAGS: 2}
+_LAST: Final = 3
 
 Batch = list[Any]
 """Effects and internal messages of one `handle`, in order."""

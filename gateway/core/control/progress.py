@@ -52,8 +52,8 @@ class Progress:
         self._members = members
         self._offers = offers
 
-    def have(self, twin: Twin, have: Have, out: Batch) -> None:
-        """Take in what a device reports of itself."""
+    def have(self, twin: Twin, have: Have, at: int, out: Batch) -> None:
+        """Take in what a device reports of itself, at an instant (UTC, ns)."""
         if not self._twins.have(twin, have, out):
             return
         desired, reported = twin.desired, twin.reported
@@ -61,7 +61,10 @@ class Progress:
             return
         if not desired.exposed:
             self._expose(twin, reported.running, out)
-        if reported.generation > desired.generation:
+        if have.nonce and have.nonce != twin.time_told and twin.wants_open():
+            twin.time_told = have.nonce
+            self._offers.tell_time(twin, have.nonce, at, out)
+        elif reported.generation > desired.generation:
             self._offers.reissue(twin, out)
         elif reported.generation == desired.generation:
             self._read(twin, reported.state, reported.reason, out, fresh=True)

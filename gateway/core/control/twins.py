@@ -33,7 +33,7 @@ _STRANGER: Final = DeviceRow({}, enrolled=False)
 class Twin:
     """One device. `heard_ns` is when it last said anything, for finding those that fell silent."""
 
-    __slots__ = ("desired", "device", "heard_ns", "name", "presence", "reported")
+    __slots__ = ("desired", "device", "heard_ns", "name", "presence", "reported", "time_told")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -42,6 +42,8 @@ class Twin:
         self.reported = SILENT
         self.presence = UNSEEN
         self.heard_ns = 0
+        self.time_told = 0
+        """The last number of a device's that was answered with the time."""
 
     def previous_for(self, target: bytes) -> bytes:
         """The digest to go back to from `target`: what it says it runs for good, else what it was

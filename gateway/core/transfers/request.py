@@ -28,6 +28,7 @@ class Blob(msgspec.Struct, frozen=True, gc=False):
     size_bytes: int
     chunk_bytes: int
     chunks: int
+    public: bool = False
 
 
 def decode_get(payload: bytes) -> Get:

@@ -32,6 +32,10 @@ from gateway.core.transfers.limits import TransferLimits
 from gateway.core.transfers.request import Blob, decode_get, fitting, wanted
 
 CTL_EXPIRY_NS: Final = 60 * SECOND
+PUBLIC: Final = "~public"
+"""Under this name the budget books what any device may fetch."""
+PUBLIC_PRIORITY: Final = 1000
+"""Role metadata is small, and everything else waits for it."""
 _SEEN_MAX: Final = 2 * limits.ROUNDS_OUTSTANDING_MAX
 _RESERVE_PERMILLE_MAX: Final = 500
 
@@ -112,7 +116,7 @@ class Transfers:
         if len(self._blobs) >= self.limits.blobs_max and known.blob not in self._blobs:
             return [Note(notes.FULL, known.blob.hex(), self.limits.blobs_max)]
         chunks = -(-known.size_bytes // known.chunk_bytes)
-        self._blobs[known.blob] = Blob(known.size_bytes, known.chunk_bytes, chunks)
+        self._blobs[known.blob] = Blob(known.size_bytes, known.chunk_bytes, chunks, known.public)
         return []
 
     def _granted(self, granted: Granted) -> list[Effect | Internal]:
@@ -154,6 +158,10 @@ class Transfers:
     def _lookup(self, get: Get, device: str) -> tuple[Granted, Blob] | Nack:
         """The device's grant and the blob, if it may have it."""
         grant = self._grants.get(device)
+        if grant is None or get.blob not in grant.blobs:
+            public = self._blobs.get(get.blob)
+            if public is not None and public.public:
+                return Granted(device, PUBLIC, b"", (get.blob,), PUBLIC_PRIORITY), public
         if grant is None:
             return self._refusals.get(device, Nack.UNAUTHORIZED)
         blob = self._blobs.get(get.blob)

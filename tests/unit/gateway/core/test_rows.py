@@ -21,6 +21,7 @@ from gateway.core.rows import (
     PresenceRow,
     Purpose,
     ReportedRow,
+    RoleRow,
     RolloutRow,
     SegmentRow,
     WaveRow,
@@ -41,6 +42,7 @@ SAMPLES = [
     SegmentRow(3, (("dial", "{}"),)),
     KillRow(2, ("polish",)),
     OutboxRow("want", b"payload"),
+    RoleRow(b"{}"),
 ]  # fmt: skip
 
 
