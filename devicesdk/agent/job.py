@@ -23,6 +23,7 @@ class Job:
 
     __slots__ = (
         "checked",
+        "confidence",
         "hashes",
         "hashes_file",
         "image_failures",
@@ -44,6 +45,8 @@ class Job:
         """Contents of `MANIFEST_FILE`, None until it was read."""
         self.hashes_file: bytes | None = None
         self.variant: Variant | None = None
+        self.confidence = b""
+        """The manifest's reference histogram, as `snapshot.Slot.confidence`."""
         self.hashes: HashList | None = None
         self.checked = False
         """The slot was read back in this boot and had its digest."""

@@ -38,7 +38,7 @@ FEATURE_FIRST: Final = 3
 ERROR: Final = 11
 """Columns of a row of `devicesdk.agent.stimuli.Readings`."""
 
-ERROR_LABELS: Final = ("ok", "not-finite")
+ERROR_LABELS: Final = ("ok", "not-finite", "timeout", "failed", "no-answer")
 """Names of the error codes on the wire; one that this version does not know is ``error-<code>``."""
 
 _KEYS: Final = {f.name: f.encode_name for f in msgspec.structs.fields(Telemetry)}
@@ -46,6 +46,7 @@ _BOOT, _SEQ, _BUNDLE, _FLAGS = (_KEYS[n] for n in ("boot_id", "seq", "bundle", "
 _FRAMES, _SPAN, _THROTTLED = (_KEYS[n] for n in ("frames", "span_ms", "throttled"))
 _CONFIDENCE, _ENTROPY, _LATENCY = (_KEYS[n] for n in ("confidence", "entropy", "latency"))
 _FEATURES, _ERRORS, _CHIP = (_KEYS[n] for n in ("features", "errors", "chip_c"))
+_RULES, _RECALIBRATION = _KEYS["rules"], _KEYS["recalibration"]
 _BATTERY, _KLL, _HLL = (_KEYS[n] for n in ("battery_percent", "kll", "hll"))
 
 
@@ -108,6 +109,7 @@ def encode_window(
     rows: Rows,
     *,
     sketches: bool,
+    chosen: tuple[dict[str, int], int] | None = None,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -120,6 +122,7 @@ def encode_window(
         ran: what the host says of the burst.
         rows: its frames; 12 columns each, named above.
         sketches: whether KLL and HLL go along.
+        chosen: decisions by rule, and by how many bins the confidence bound was moved.
 
     Returns:
         The payload, and how many frames were in error.
@@ -148,4 +151,12 @@ def encode_window(
         if len(counts.readings) <= K_DEVICE:
             body[_KLL] = kll_bytes(counts.readings)
         body[_HLL] = hll_bytes(counts.hashes)
+    if chosen is not None:
+        body |= _spell(*chosen)
     return _PACK(body), len(rows) - len(counts.readings)
+
+
+def _spell(rules: dict[str, int], recalibration: int) -> dict[str, Any]:
+    """What a run-time policy adds; nothing where nothing was decided."""
+    said = {_RULES: rules, _RECALIBRATION: recalibration}
+    return {key: value for key, value in said.items() if value}

@@ -70,6 +70,21 @@ class Described(Protocol):
         """The kit's file."""
         ...
 
+    @property
+    def carry(self) -> dict[str, tuple[str, ...]]:
+        """Variant to lighter ones inside its image."""
+        ...
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Variant to processor flags that it is built for."""
+        ...
+
+    @property
+    def runtime_min(self) -> str:
+        """Version of the inference runtime that it asks for; empty: any."""
+        ...
+
 
 class Built(msgspec.Struct, frozen=True):
     """A manifest, and the blobs that it names (images and hash lists), by digest."""
@@ -101,7 +116,12 @@ def build_bundle(
     blobs: dict[bytes, bytes] = {}
     classes = [name for name in described.prefer if name != DEFAULT]
     variants = tuple(
-        _variant(name, described.variants[name], models[name], hardware, blobs, chunk_bytes)
+        msgspec.structs.replace(
+            _variant(name, described.variants[name], models[name], hardware, blobs, chunk_bytes),
+            also=described.carry.get(name, ()),
+            needs=described.needs.get(name, ()),
+            runtime_min=described.runtime_min,
+        )
         for hardware in (*classes, DEFAULT)
         for name in described.prefer[hardware]
     )

@@ -35,6 +35,10 @@ class ModelError(ValueError):
     """The bytes are not a model that this engine can run."""
 
 
+class Stopped(ModelError):
+    """A run was stopped because it took too long."""
+
+
 def session_options(*, exact_int8: bool = False) -> ort.SessionOptions:
     """The options of every session here.
 
@@ -66,7 +70,7 @@ class OnnxEngine:
         ModelError: too large, not loadable, or not of these shapes.
     """
 
-    __slots__ = ("_input", "_session", "_shape", "batchable")
+    __slots__ = ("_input", "_running", "_session", "_shape", "batchable")
 
     def __init__(self, model: bytes, *, exact_int8: bool = False) -> None:
         if len(model) > MODEL_BYTES_MAX:
@@ -84,6 +88,7 @@ class OnnxEngine:
                 f"expected an ONNX model of {len(model)} bytes, found something that "
                 f"ONNX Runtime {ort.__version__} refuses: {error}"
             ) from error
+        self._running: ort.RunOptions | None = None
         self._input, self._shape = self._signature()
         self.batchable = self._probe()
         """Whether batched rows are bit-identical to rows run alone on this processor."""
@@ -100,8 +105,23 @@ class OnnxEngine:
 
     def _run(self, images: Floats) -> Floats:
         feed = {self._input: images.reshape(-1, *self._shape)}
-        out: Floats = self._session.run(None, feed)[0]
+        options = self._running = ort.RunOptions()
+        try:
+            out: Floats = self._session.run(None, feed, options)[0]
+        except Exception as error:
+            if options.terminate:
+                raise Stopped("the model took too long and was stopped") from error
+            raise ModelError(f"expected the model to run, found: {error}") from error
+        finally:
+            self._running = None
         return out
+
+    def stop(self) -> None:
+        """Stop the run in hand, if there is one: it raises `Stopped` before its next node. May be
+        called from any thread."""
+        running = self._running
+        if running is not None:
+            running.terminate = True
 
     def _signature(self) -> tuple[str, tuple[int, int, int]]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

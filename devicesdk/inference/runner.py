@@ -20,10 +20,12 @@ import numpy as np
 
 from devicesdk.inference import preprocess
 from devicesdk.inference.beside import Beside, SealError, unseal
-from devicesdk.inference.engine import Engine, Floats, agent_rows
+from devicesdk.inference.carried import Carried, answered_rows, failed_rows
+from devicesdk.inference.engine import Engine, Floats, InferenceError, agent_rows
 from devicesdk.inference.kit import Kit, KitError, judge, unpack_kit
-from devicesdk.inference.onnx import ModelError, OnnxEngine
+from devicesdk.inference.onnx import ModelError, OnnxEngine, Stopped
 from devicesdk.inference.preprocess import Bytes
+from devicesdk.inference.reduce import reduced
 
 Stopwatch: TypeAlias = Callable[[], int]
 """Real nanoseconds since some instant."""
@@ -85,7 +87,7 @@ def open_image(image: bytes, digest: bytes, shelf: Shelf) -> Runner:
             "bundle directory of this device, found neither: publish it sealed, or name the "
             "directory",
         )
-    return Runner(engine, known)
+    return Runner(engine, known, Carried(known, engine.metadata()))
 
 
 class Runner:
@@ -96,10 +98,57 @@ class Runner:
         known: what is beside it.
     """
 
-    __slots__ = ("_engine", "known")
+    __slots__ = ("_carried", "_engine", "_runs", "known")
 
-    def __init__(self, engine: Engine, known: Beside) -> None:
+    def __init__(self, engine: Engine, known: Beside, carried: Carried | None = None) -> None:
         self._engine, self.known = engine, known
+        self._carried = Carried(known, {}) if carried is None else carried
+        self._runs: Engine = engine
+
+    def prepare(self, frame: Bytes, side: int = 0) -> Floats:
+        """Turn a camera frame into the model's input, shape (1, 1024), on `side` pixels a side.
+
+        Raises:
+            ValueError: the frame does not fit the bundle's pinned operations.
+        """
+        pixels = preprocess.prepare(frame[np.newaxis], self.known.spec.preprocess)
+        return reduced(pixels, side)
+
+    def run(self, pixels: Floats, variant: str, stopwatch: Stopwatch) -> tuple[list[int], int]:
+        """Run one prepared frame on a variant; a run that fails or is stopped is a frame in error.
+
+        Args:
+            pixels: shape (1, 1024).
+            variant: empty for the image's own.
+            stopwatch: measures the model alone.
+
+        Returns:
+            As `read`.
+        """
+        edges, began = self.known.spec.edges, 0
+        try:
+            own = variant in ("", self.known.variant)
+            self._runs = self._engine if own else self._carried.engine(variant)
+            began = stopwatch()
+            probabilities = self._runs.run(pixels)
+            latency_ns = stopwatch() - began
+            made = preprocess.quantise(pixels, probabilities, edges).rows
+        except Stopped:
+            latency_ns = stopwatch() - began
+            made = failed_rows(pixels, edges, InferenceError.TIMEOUT)
+        except ModelError:
+            latency_ns = 0
+            made = failed_rows(pixels, edges, InferenceError.FAILED)
+        return agent_rows(made)[0], latency_ns
+
+    def answer(self, pixels: Floats, outputs: bytes) -> list[list[int]]:
+        """Rows of frames, shape (n, 1024), that the gateway ran."""
+        return agent_rows(answered_rows(pixels, outputs, self.known.spec.edges))
+
+    def stop(self) -> None:
+        """Stop the run in hand; may be called from any thread."""
+        if isinstance(self._runs, OnnxEngine):
+            self._runs.stop()
 
     def read(self, frame: Bytes, stopwatch: Stopwatch) -> tuple[list[int], int]:
         """Run one camera frame.
@@ -114,15 +163,11 @@ class Runner:
         Raises:
             ValueError: the frame does not fit the bundle's pinned operations.
         """
-        pixels = preprocess.prepare(frame[np.newaxis], self.known.spec.preprocess)
-        began = stopwatch()
-        probabilities = self._engine.run(pixels)
-        latency_ns = stopwatch() - began
-        made = preprocess.quantise(pixels, probabilities, self.known.spec.edges)
-        return agent_rows(made.rows)[0], latency_ns
+        return self.run(self.prepare(frame), "", stopwatch)
 
     def judge(self, kit_digest: str, stopwatch: Stopwatch) -> Judgement:
-        """Run the validation kit and hold it against the goldens and the budgets.
+        """Run the validation kit and hold it against the goldens and the budgets; lighter models in the
+        image, which the device may switch to, are held against their own goldens.
 
         Args:
             kit_digest: SHA-256 in hex that the signed manifest names; empty: it names none.
@@ -135,8 +180,17 @@ class Runner:
             kit = unpack_kit(known.kit)
             outputs, latency_ns = self._run(kit, stopwatch)
             outcome = judge(kit, spec.kit.rule, known.variant, outputs)
+            for name in self._carried.names if outcome.passed else ():
+                self._runs = engine = self._carried.engine(name)
+                outcome = judge(kit, spec.kit.rule, name, engine.run(kit.images()))
+                if not outcome.passed:
+                    break
         except KitError:
             return Judgement(passed=False, reason="kit")
+        except Stopped:
+            return Judgement(passed=False, reason="timeout")
+        except ModelError:
+            return Judgement(passed=False, reason="model")
         reason, memory_kib = "", spec.variants[known.variant].memory_kib
         if not outcome.passed:
             reason = "nan" if outcome.not_finite else "deviation"
@@ -148,6 +202,7 @@ class Runner:
 
     def _run(self, kit: Kit, stopwatch: Stopwatch) -> tuple[Floats, int]:
         images = kit.images()
+        self._runs = self._engine
         self._engine.run(images[:1])
         outputs, latencies = [], []
         for row in range(len(images)):

@@ -30,6 +30,7 @@ from devicesdk.bundle.source import (
     SourceError,
     Strict,
     VariantRecord,
+    check_carry,
     check_file,
     check_prefer,
 )
@@ -76,6 +77,10 @@ class BundleSpec(Strict, frozen=True, kw_only=True):
     twins: dict[str, FileRecord] = msgspec.field(default_factory=dict)
     """``variant/kernel-class`` to the same model as that kernel would compute it. Simulators only:
     never shipped to a device."""
+    carry: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Variant to lighter ones that travel inside its image, best first; ``rule`` needs no file."""
+    needs: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Variant to processor flags that it is built for."""
 
     def preferred(self, hardware_class: str) -> tuple[str, ...]:
         """Variants for a hardware class, best first."""
@@ -123,6 +128,7 @@ def _read_spec(path: Path) -> BundleSpec:
     except msgspec.MsgspecError as error:
         raise SourceError(f"expected a bundle description in {path}, found: {error}") from error
     check_prefer(str(path), spec.prefer, spec.variants)
+    check_carry(str(path), spec.carry, spec.variants)
     if spec.preprocess[-1:] != (preprocess.CENTRE,):
         raise SourceError(f"expected preprocess in {path} to end in {preprocess.CENTRE!r}")
     return spec

@@ -33,5 +33,9 @@ BLOB_CHUNKS_MAX: Final = 2**20
 REFETCH_AFTER_POWER_CUT_BYTES_MAX: Final = 64 * 1024
 """How much may be fetched again after a power cut: the chunk map is made durable this often."""
 
+ASK_FRAMES_MAX: Final = 32
+ASK_BYTES_MAX: Final = 48 * 1024
+"""Pixels of one ask, or outputs of one answer."""
+
 FRAME_HEADER_BYTES: Final = 24
 DIGEST_BYTES: Final = 32

@@ -22,8 +22,10 @@ from devicesdk.wire.topics import FLAGS, KILL, WANT
 from gateway.core import effects as ask
 from gateway.core import notes
 from gateway.core.collect import notes as collect_notes
+from gateway.core.stimuli import Inferred
 from gateway.core.transfers import notes as transfers_notes
 from gateway.ports import Counters, Observer
+from gateway.runtime.inference import Inference
 from gateway.runtime.life import Life
 from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.plane import Plane
@@ -56,12 +58,20 @@ class Performer:
         observer: sees each effect first, and may end the life.
         clock: for expiries.
         counters: where messages are counted.
+        inference: runs the asks of devices.
     """
 
-    __slots__ = ("_brake", "_clock", "_counters", "_life", "_observer")
+    __slots__ = ("_brake", "_clock", "_counters", "_inference", "_life", "_observer")
 
-    def __init__(self, life: Life, observer: Observer, clock: Clock, counters: Counters) -> None:
-        self._life, self._observer = life, observer
+    def __init__(
+        self,
+        life: Life,
+        observer: Observer,
+        clock: Clock,
+        counters: Counters,
+        inference: Inference,
+    ) -> None:
+        self._life, self._observer, self._inference = life, observer, inference
         self._clock, self._counters = clock, counters
         self._brake = LogBrake()
 
@@ -78,9 +88,16 @@ class Performer:
             elif kind is ask.SendRound:
                 assert isinstance(effect, ask.SendRound)
                 life.rounds.send(effect)
+            elif kind is ask.Infer:
+                assert isinstance(effect, ask.Infer)
+                self._inference.infer(effect, self._inferred)
             elif kind is ask.Note:
                 assert isinstance(effect, ask.Note)
                 self._note(effect, now)
+
+    def _inferred(self, inferred: Inferred) -> None:
+        if not self._life.over:
+            self._life.hear(inferred)
 
     def _publish(self, effect: ask.Publish, now: int) -> None:
         self._observer.published(effect, now)
