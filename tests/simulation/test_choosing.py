@@ -220,8 +220,6 @@ def test_a_kit_that_fails_on_one_hardware_class_rolls_back_there_and_goes_on_els
     drill = make_drill(text)
     notes = watched(drill)
     drill.world.run()
-    row = drill.meter.updates.rollouts["r1"]
-    print(row.phase, row.why, row.waves, notes.said.keys())
     new = next(b for b in drill.world.bundles.values() if b.manifest.version == "1.1.0")
     runs = {
         group: [h.manifest == new.digest for h in drill.world.hosts if h.parts.group == group]

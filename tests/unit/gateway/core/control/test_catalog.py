@@ -74,7 +74,9 @@ def test_rows_are_taken_back():
     assert restored.by_name["gauge@1.1.0"].digest == digest_of("gauge@1.1.0")
     again = []
     restored.announce(restored.by_digest[digest_of("gauge@1.1.0")], again)
-    assert [effect for effect in out if isinstance(effect, BlobKnown | BundleKnown | ModelKnown)] == again
+    assert [
+        effect for effect in out if isinstance(effect, BlobKnown | BundleKnown | ModelKnown)
+    ] == again
 
 
 def test_one_image_is_cut_in_one_way():
