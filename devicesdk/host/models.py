@@ -25,6 +25,7 @@ from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
 from devicesdk.inference.engine import Floats
+from devicesdk.inference.onnx import stop_all
 from devicesdk.inference.runner import CannotRun, Judgement, Runner, Stopwatch, open_image
 
 BUNDLES_MAX: Final = 256
@@ -98,7 +99,6 @@ class Models:
         limit_s: float = LIMIT_S,
     ) -> None:
         self.limit_s = limit_s
-        self._judging: Runner | None = None
         self._storage, self._camera, self._shelf = storage, camera, shelf
         self._stopwatch = stopwatch
         self._open: Runner | None = None
@@ -109,13 +109,10 @@ class Models:
     def judge(self, slot: str, holds: Slot, kit_digest: str) -> Judgement:
         """Run the validation kit of what a slot holds."""
         try:
-            self._judging = self._load(slot, holds)
-            return self._judging.judge(kit_digest, self._stopwatch)
+            return self._load(slot, holds).judge(kit_digest, self._stopwatch)
         except CannotRun as error:
             _log.error("kit=%s slot=%s why=%s", error.reason, slot, error)
             return Judgement(passed=False, reason=error.reason)
-        finally:
-            self._judging = None
 
     def frame(self, slot: str, holds: Slot, now: int, mode: Mode = PLAIN) -> Frame | None:
         """Take a frame and run it; None: there is none this time."""
@@ -148,9 +145,7 @@ class Models:
 
     def stop(self) -> None:
         """Stop what runs in the worker, if a model does; called from the event loop."""
-        for runner in (self._judging, self._open):
-            if runner is not None:
-                runner.stop()
+        stop_all()
 
     def _runner(self, slot: str, holds: Slot) -> Runner | None:
         if self._opened != (slot, holds):

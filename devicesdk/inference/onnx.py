@@ -29,6 +29,8 @@ from devicesdk.inference.engine import LABELS, Floats
 MODEL_BYTES_MAX: Final = 64 * 1024 * 1024
 PROBE_ROWS: Final = 48
 _LOG_ERRORS_ONLY: Final = 3
+_RUNNING: Final[list[ort.RunOptions]] = []
+"""Of the runs in hand; appending and removing are atomic."""
 
 
 class ModelError(ValueError):
@@ -37,6 +39,13 @@ class ModelError(ValueError):
 
 class Stopped(ModelError):
     """A run was stopped because it took too long."""
+
+
+def stop_all() -> None:
+    """Stop every run in hand of this process, also those of a model that is being probed: each raises
+    `Stopped` before its next node. May be called from any thread."""
+    for options in _RUNNING:
+        options.terminate = True
 
 
 def session_options(*, exact_int8: bool = False) -> ort.SessionOptions:
@@ -70,7 +79,7 @@ class OnnxEngine:
         ModelError: too large, not loadable, or not of these shapes.
     """
 
-    __slots__ = ("_input", "_running", "_session", "_shape", "batchable")
+    __slots__ = ("_input", "_session", "_shape", "batchable")
 
     def __init__(self, model: bytes, *, exact_int8: bool = False) -> None:
         if len(model) > MODEL_BYTES_MAX:
@@ -88,7 +97,6 @@ class OnnxEngine:
                 f"expected an ONNX model of {len(model)} bytes, found something that "
                 f"ONNX Runtime {ort.__version__} refuses: {error}"
             ) from error
-        self._running: ort.RunOptions | None = None
         self._input, self._shape = self._signature()
         self.batchable = self._probe()
         """Whether batched rows are bit-identical to rows run alone on this processor."""
@@ -105,7 +113,8 @@ class OnnxEngine:
 
     def _run(self, images: Floats) -> Floats:
         feed = {self._input: images.reshape(-1, *self._shape)}
-        options = self._running = ort.RunOptions()
+        options = ort.RunOptions()
+        _RUNNING.append(options)
         try:
             out: Floats = self._session.run(None, feed, options)[0]
         except Exception as error:
@@ -113,15 +122,8 @@ class OnnxEngine:
                 raise Stopped("the model took too long and was stopped") from error
             raise ModelError(f"expected the model to run, found: {error}") from error
         finally:
-            self._running = None
+            _RUNNING.remove(options)
         return out
-
-    def stop(self) -> None:
-        """Stop the run in hand, if there is one: it raises `Stopped` before its next node. May be
-        called from any thread."""
-        running = self._running
-        if running is not None:
-            running.terminate = True
 
     def _signature(self) -> tuple[str, tuple[int, int, int]]:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()

@@ -98,12 +98,11 @@ class Runner:
         known: what is beside it.
     """
 
-    __slots__ = ("_carried", "_engine", "_runs", "known")
+    __slots__ = ("_carried", "_engine", "known")
 
     def __init__(self, engine: Engine, known: Beside, carried: Carried | None = None) -> None:
         self._engine, self.known = engine, known
         self._carried = Carried(known, {}) if carried is None else carried
-        self._runs: Engine = engine
 
     def prepare(self, frame: Bytes, side: int = 0) -> Floats:
         """Turn a camera frame into the model's input, shape (1, 1024), on `side` pixels a side.
@@ -128,9 +127,9 @@ class Runner:
         edges, began = self.known.spec.edges, 0
         try:
             own = variant in ("", self.known.variant)
-            self._runs = self._engine if own else self._carried.engine(variant)
+            runs = self._engine if own else self._carried.engine(variant)
             began = stopwatch()
-            probabilities = self._runs.run(pixels)
+            probabilities = runs.run(pixels)
             latency_ns = stopwatch() - began
             made = preprocess.quantise(pixels, probabilities, edges).rows
         except Stopped:
@@ -144,11 +143,6 @@ class Runner:
     def answer(self, pixels: Floats, outputs: bytes) -> list[list[int]]:
         """Rows of frames, shape (n, 1024), that the gateway ran."""
         return agent_rows(answered_rows(pixels, outputs, self.known.spec.edges))
-
-    def stop(self) -> None:
-        """Stop the run in hand; may be called from any thread."""
-        if isinstance(self._runs, OnnxEngine):
-            self._runs.stop()
 
     def read(self, frame: Bytes, stopwatch: Stopwatch) -> tuple[list[int], int]:
         """Run one camera frame.
@@ -181,7 +175,7 @@ class Runner:
             outputs, latency_ns = self._run(kit, stopwatch)
             outcome = judge(kit, spec.kit.rule, known.variant, outputs)
             for name in self._carried.names if outcome.passed else ():
-                self._runs = engine = self._carried.engine(name)
+                engine = self._carried.engine(name)
                 outcome = judge(kit, spec.kit.rule, name, engine.run(kit.images()))
                 if not outcome.passed:
                     break
@@ -202,7 +196,6 @@ class Runner:
 
     def _run(self, kit: Kit, stopwatch: Stopwatch) -> tuple[Floats, int]:
         images = kit.images()
-        self._runs = self._engine
         self._engine.run(images[:1])
         outputs, latencies = [], []
         for row in range(len(images)):

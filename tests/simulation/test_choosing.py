@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 from msgspec.structs import replace
-from tests_kit.worlds import _files, _sources, broken, make_drill, scenario_text
 
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
@@ -15,6 +14,7 @@ from devicesim.world.watch import Watcher
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway, GatewayConfig
 from gateway.core.offload.limits import OffloadLimits
+from tests_kit.worlds import _files, _sources, broken, make_drill, scenario_text
 
 CARRY = {"int8-rr": ("rule",), "fp32": ("int8-rr", "rule")}
 

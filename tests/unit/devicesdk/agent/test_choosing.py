@@ -1,5 +1,7 @@
 """Choices: counted by rule, down the chain when answers are poor, up again, and never flapping."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -128,7 +130,7 @@ def test_a_step_up_that_was_a_mistake_is_not_tried_again_as_soon():
         made.believed(rows(4, confidence=0 if not variant else 10), SLOT, at)
         made.validate()
     ran = [at for at, variant in enumerate(tries) if not variant]
-    pauses = [b - a for a, b in zip(ran, ran[1:], strict=False) if b - a > 1]
+    pauses = [b - a for a, b in itertools.pairwise(ran) if b - a > 1]
     assert pauses == sorted(pauses), f"flaps: {pauses}"
     assert pauses[-1] >= 8 * pauses[0], f"its patience does not grow: {pauses}"
     assert len(ran) < 20, f"ran the poor variant {len(ran)} times in 200"
@@ -173,7 +175,7 @@ def test_recalibration_never_changes_a_row():
 @pytest.mark.parametrize(
     ("seen", "bound", "expected"),
     [
-        ([bin_ for bin_ in range(20)], 5, 5),
+        (list(range(20)), 5, 5),
         ([max(0, bin_ - 2) for bin_ in range(20)], 5, 3),
         ([min(19, bin_ + 3) for bin_ in range(20)], 5, 8),
         ([19] * 20, 5, 5),
