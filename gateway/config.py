@@ -6,7 +6,7 @@ file lies and what the values do.
 
 Rules: everything has a default that works on one machine; a password is better given by the
 environment than by a file, and is never shown; bounds of the three machines are set in ``[control]``,
-``[transfers]`` and ``[collect]`` under the names of `gateway.core`'s limits.
+``[transfers]``, ``[collect]`` and ``[offload]`` under the names of `gateway.core`'s limits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from devicesdk.wire.topics import ROOT_DEFAULT
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
+from gateway.core.offload.limits import OffloadLimits
 from gateway.core.transfers.limits import TransferLimits
 
 PREFIX: Final = "FLEETDRILL_"
@@ -128,16 +129,24 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()
     collect: CollectLimits = CollectLimits()
+    offload: OffloadLimits = OffloadLimits()
 
     def core(self) -> GatewayConfig:
         """What the gateway core takes."""
-        return GatewayConfig(self.gateway.root, self.control, self.transfers, self.collect)
+        return GatewayConfig(
+            self.gateway.root, self.control, self.transfers, self.collect, self.offload
+        )
 
 
 _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     field.name: field.type for field in msgspec.structs.fields(Config)
 }
-_INHERITED: Final = {"control": ("root",), "transfers": ("root",), "collect": ("root",)}
+_INHERITED: Final = {
+    "control": ("root",),
+    "transfers": ("root",),
+    "collect": ("root",),
+    "offload": ("root",),
+}
 """Keys of a section's type that are set elsewhere."""
 
 

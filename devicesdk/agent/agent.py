@@ -278,7 +278,7 @@ class Agent:
     def _on_deadline(self, _: hear.DeadlineReached, now: int) -> None:
         self._session.due(now)
         if not self._outbox.due(now):
-            self._lost(self._session.give_up("publishes unacknowledged", now))
+            self._lost(self._session.give_up("publishes unacknowledged", now), now)
         self._work.due(now)
         self._download.due(now)
         if self._download.ended is not None:
@@ -308,7 +308,7 @@ class Agent:
         self._session.connect_failed(now)
 
     def _on_disconnected(self, _: hear.Disconnected, now: int) -> None:
-        self._lost(self._session.lost(now))
+        self._lost(self._session.lost(now), now)
 
     def _online(self, now: int, *, session_present: bool) -> None:
         link = Link(boot_id=self._shared.boot_id, session=self._session.number, online=True)
@@ -323,10 +323,11 @@ class Agent:
             self._trust.online(now)
             self._after_trust(now)
 
-    def _lost(self, was_online: bool) -> None:  # noqa: FBT001 - the session's answer
+    def _lost(self, was_online: bool, now: int) -> None:  # noqa: FBT001 - the session's answer
         if was_online:
             self._outbox.offline()
             self._download.offline()
+            self._work.offline(now)
 
     # -- messages -------------------------------------------------------------------------------------
 
@@ -380,6 +381,10 @@ class Agent:
         if control.verb is ControlVerb.REPORT:
             self._report.say_again()
             return
+        if control.ask:
+            if not self._work.answered(control, now):
+                self._ignore()
+            return
         self._download.control(control, now)
         if self._download.ended is not None:
             self._fetched(now)
@@ -429,6 +434,11 @@ class Agent:
             busy = self._update.in_hand or self._trial.running
             self._probe.window_ended(now, ran.conditions, busy=busy)
 
+    def _on_taken(self, taken: hear.FramesTaken, now: int) -> None:
+        self._shared.conditions = taken.conditions
+        if not self._work.frames_taken(taken, now):
+            self._ignore()
+
     def _on_file_read(self, read: hear.FileRead, now: int) -> None:
         self._update.file_read(read, now)
 
@@ -474,6 +484,7 @@ _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
     hear.KitRan: Agent._on_kit_ran,  # noqa: SLF001
     hear.ProbeRan: Agent._on_probe_ran,  # noqa: SLF001
     hear.FramesRan: Agent._on_frames,  # noqa: SLF001
+    hear.FramesTaken: Agent._on_taken,  # noqa: SLF001
     hear.ConditionsChanged: Agent._on_conditions,  # noqa: SLF001
     hear.StorageFailed: Agent._on_storage_failed,  # noqa: SLF001
 }

@@ -6,12 +6,13 @@ devices of one kind, so it is built once and passed around.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from devicesdk.wire import limits
-from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
+from devicesdk.wire.messages import Capabilities
+from devicesdk.wire.timebase import HOUR, MINUTE, MS, SECOND
 
 TELEMETRY_OUTBOX_WINDOWS_MAX: Final = 192
 
@@ -36,6 +37,12 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     factory_manifest: bytes = b""
     """Digest of the manifest whose image is in slot a from the factory; empty when there is none."""
     factory_variant: str = ""
+    factory_also: tuple[str, ...] = ()
+    """Lighter variants that the factory image carries (`devicesdk.bundle.manifest.Variant.also`)."""
+    factory_confidence: bytes = b""
+    """Its reference histogram, as `devicesdk.agent.snapshot.Slot.confidence`."""
+    capabilities: Capabilities | None = None
+    """What the runtime of this machine can do; None: nobody looked."""
 
 
 class AgentConfig(msgspec.Struct, frozen=True, gc=False):
@@ -109,3 +116,19 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     """Privacy loss of one window, thousandths of epsilon."""
     privacy_frames_min: int = 20
     """A private window with fewer frames carries no histogram of inputs at all."""
+    policy_flag: str = "policy"
+    """The object flag that holds the run-time policy (policy.py)."""
+    frame_period_ns_min: int = 10 * MS
+    """Rate limit on inference: frames of a burst are never closer."""
+    inference_timeout_ns: int = 15 * SECOND
+    """Taking and running one frame longer than this is stopped, and is a frame in error."""
+    offload_feature: str = "offload"
+    """The flag that must be on, and `offload_consent` given, before a frame leaves the device."""
+    offload_consent: bool = False
+    """Whoever owns the device agrees that frames are sent to the gateway and answered there."""
+    regulatory_mode: str = ""
+    """Such as ``privacy``: a policy may ask for it, and nothing is ever sent out in one."""
+    urgency: Literal["foreground", "batch"] = "foreground"
+    """Whether somebody waits for the readings; always so while the alarm sounds."""
+    latency_budget_ms: int = 0
+    """What one inference may take; 0: no bound. For the policy to look at."""

@@ -11,6 +11,8 @@ small file atomically (write, fsync, rename) and is durable when done.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from devicesdk.wire.messages import Link
@@ -48,7 +50,7 @@ class Publish(Effect, frozen=True, gc=False):
     """
 
     kind: str
-    """`devicesdk.wire.topics` kind: have, link, get, ev or tel."""
+    """`devicesdk.wire.topics` kind: have, link, get, ev, tel or ask."""
     payload: bytes
     token: int
     retain: bool
@@ -138,6 +140,18 @@ class Activate(Effect, frozen=True, gc=False):
     variant: str
 
 
+class Mode(msgspec.Struct, frozen=True, gc=False):
+    """How frames are run: which of the models in the slot's image, and on how many pixels."""
+
+    variant: str = ""
+    """Empty: the image's own; else one that it carries (`devicesdk.bundle.sealed`)."""
+    side: int = 0
+    """Frames are reduced to this many pixels a side before anything else; 0: not reduced."""
+
+
+PLAIN: Final = Mode()
+
+
 class RunModel(Effect, frozen=True, gc=False):
     """Capture and infer `frames` frames, `period_ns` apart, the first one now; answered by `FramesRan`
     `frames * period_ns` from now. One burst runs at a time."""
@@ -146,6 +160,44 @@ class RunModel(Effect, frozen=True, gc=False):
     slot: str
     frames: int
     period_ns: int
+    mode: Mode = PLAIN
+
+
+class TakeFrames(Effect, frozen=True, gc=False):
+    """Capture frames as `RunModel` does and keep them, without running anything; answered by
+    `FramesTaken`. What is kept goes with `RunTaken`, `ReadAnswer`, `DropTaken` or the power."""
+
+    burst: int
+    slot: str
+    frames: int
+    period_ns: int
+    side: int
+    send: bool
+    """Whether the answer shall have the pixels."""
+
+
+class RunTaken(Effect, frozen=True, gc=False):
+    """Run the frames that were kept of a burst, as fast as it goes; answered by `FramesRan`."""
+
+    burst: int
+    slot: str
+    mode: Mode
+
+
+class ReadAnswer(Effect, frozen=True, gc=False):
+    """Make readings of frames that were kept and of what somebody else's model said of them, by the
+    bundle's own bins; answered by `FramesRan`."""
+
+    burst: int
+    slot: str
+    outputs: bytes
+    """Little-endian float32; fewer or others than the frames need make frames in error."""
+
+
+class DropTaken(Effect, frozen=True, gc=False):
+    """Forget the frames that were kept of a burst; no answer."""
+
+    burst: int
 
 
 class CutBurst(Effect, frozen=True, gc=False):
@@ -158,7 +210,11 @@ class Act(Effect, frozen=True, gc=False):
     """Do something in the device's own world because of what was read (sound an alarm, stop it)."""
 
     action: str
+    """``alarm_on``, ``alarm_off``, or ``last_known``: no reading now is to be trusted, this is the last
+    one that was."""
     value: int
+    age_ms: int = 0
+    """Of ``last_known``: how old it is."""
 
 
 class Note(Effect, frozen=True, gc=False):
@@ -186,6 +242,10 @@ AnyEffect = (
     | RunProbe
     | Activate
     | RunModel
+    | TakeFrames
+    | RunTaken
+    | ReadAnswer
+    | DropTaken
     | CutBurst
     | Act
     | Note

@@ -16,11 +16,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import OpenFeatureError
 
 from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.policy import Policy, PolicyError, read_policy
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.snapshot import State
 from devicesdk.bundle.trust import ROLE_FLAGS
@@ -59,6 +61,7 @@ class Flags:
         "kill_list_current",
         "kill_version",
         "killed",
+        "policy",
         "rev",
     )
 
@@ -79,6 +82,8 @@ class Flags:
         self.rev = state.flags_rev
         self._document = state.flags
         self._values: dict[str, bool] = {}
+        self.policy: Policy | None = None
+        """The run-time policy in force; None: there is none."""
         self._evaluate()
 
     @property
@@ -147,12 +152,31 @@ class Flags:
 
     def _evaluate(self) -> None:
         config, before = self._shared.config, self._values
+        self.policy = self._read_policy()
         names = dict.fromkeys((*config.features, config.inference_feature, config.probe_feature))
         self._values = {name: self._value(name) for name in names}
         for place, (name, value) in enumerate(self._values.items()):
             if before.get(name, self._default(name)) is not value:
                 kind = NoteKind.FEATURE_ON if value else NoteKind.FEATURE_OFF
                 self._shared.note(kind, place)
+
+    def on(self, feature: str) -> bool:
+        """Whether a feature that nobody configured is flagged on and not killed; looked up anew."""
+        return feature not in self.killed and self._value(feature)
+
+    def _read_policy(self) -> Policy | None:
+        """The policy in the document; None where there is none, or one that is not understood."""
+        name = self._shared.config.policy_flag
+        if name.encode() not in self._document:
+            return None
+        try:
+            found = _parse(self._document).resolve_object_value(name, {}, self._context).value
+            return read_policy(msgspec.json.encode(found)) if found else None
+        except OpenFeatureError:
+            return None
+        except (PolicyError, ArithmeticError, LookupError, TypeError, ValueError):
+            self._shared.note(NoteKind.POLICY_BAD, 0, self.rev)
+            return None
 
     def _default(self, name: str) -> bool:
         config = self._shared.config

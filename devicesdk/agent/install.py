@@ -32,7 +32,7 @@ from devicesdk.agent.snapshot import Slot
 from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
 from devicesdk.agent.trust import Trust
 from devicesdk.bundle.chunks import HashList
-from devicesdk.bundle.manifest import decode_manifest
+from devicesdk.bundle.manifest import Manifest, decode_manifest
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadManifest, Nack, ProtocolError
 from devicesdk.wire.messages import DeltaRef, UpdateState
@@ -209,7 +209,14 @@ class Install:
         if here.verified and here.image == variant.image.raw:
             # The same bytes under another manifest, and so perhaps under another kit.
             manifest = job.want.manifest
-            same = replace(here, manifest=manifest, variant=variant.name, proven=False)
+            same = replace(
+                here,
+                manifest=manifest,
+                variant=variant.name,
+                proven=False,
+                also=variant.also,
+                confidence=job.confidence,
+            )
             slots.fill(same)
             self._shared.save_state()
             return self._stage(job, same)
@@ -245,12 +252,15 @@ class Install:
             return UpdateState.REJECTED, "manifest:untrusted"
         if not self._trust.agrees(job.want.manifest, manifest):
             return UpdateState.REJECTED, "manifest:disagrees"
-        variant = manifest.variant_for(identity.hardware_class, identity.memory_mib)
+        variant = manifest.variant_for(
+            identity.hardware_class, identity.memory_mib, identity.capabilities
+        )
         if variant is None:
             return UpdateState.REJECTED, "hardware"
         if variant.image.size_bytes > self._shared.config.slot_bytes_max:
             return UpdateState.REJECTED, "space"
         job.variant = variant
+        job.confidence = reference_of(manifest, identity.hardware_class)
         return self.advance(job, now)
 
     def _need_hashes(self, job: Job, now: int) -> Outcome:
@@ -353,6 +363,8 @@ class Install:
                 image=digest,
                 size_bytes=variant.image.size_bytes,
                 verified=True,
+                also=variant.also,
+                confidence=job.confidence,
             )
         )
         job.checked = True
@@ -405,3 +417,13 @@ class Install:
 
     def _slot_file(self) -> str:
         return f"slot-{self._slots.inactive}"
+
+
+def reference_of(manifest: Manifest, hardware_class: str) -> bytes:
+    """The reference histogram of confidences for a hardware class, as `snapshot.Slot.confidence`."""
+    baseline = manifest.baseline
+    counts = baseline.get(f"confidence@{hardware_class}") or baseline.get("confidence") or []
+    most = max(counts, default=0.0)
+    if most <= 0.0:
+        return b""
+    return bytes(min(255, max(0, round(255.0 * count / most))) for count in counts)

@@ -25,6 +25,7 @@ class Job:
 
     __slots__ = (
         "checked",
+        "confidence",
         "delta",
         "delta_file",
         "delta_hashes",
@@ -52,6 +53,8 @@ class Job:
         """Contents of `MANIFEST_FILE`, None until it was read."""
         self.hashes_file: bytes | None = None
         self.variant: Variant | None = None
+        self.confidence = b""
+        """The manifest's reference histogram, as `snapshot.Slot.confidence`."""
         self.hashes: HashList | None = None
         self.checked = False
         """The slot was read back in this boot and had its digest."""

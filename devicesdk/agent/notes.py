@@ -118,5 +118,31 @@ class NoteKind(StrEnum):
         "event_dropped",
         "The outbox was full: the oldest event went; a = dropped so far.",
     )
+    # -- choosing at run time
+    POLICY_TAKEN = "policy_taken", "A run-time policy is in force; a = its rules, b = flags rev."
+    POLICY_OFF = "policy_off", "No run-time policy is in force any more."
+    POLICY_BAD = "policy_bad", "The run-time policy was not understood, so there is none; b = rev."
+    RULE_CHOSEN = (
+        "rule_chosen",
+        "Another rule of the policy decides; a = its place, b = the place of the one before.",
+    )
+    FELL_BACK = (
+        "fell_back",
+        "Answers were poor: one variant down; a = steps down now, b = those that there are.",
+    )
+    STEPPED_UP = "stepped_up", "Answers are good again: one variant up; a = steps down now."
+    LAST_KNOWN = (
+        "last_known",
+        "No reading is to be trusted; a = the last good one in permille, b = its age in ms.",
+    )
+    DEFERRED = "deferred", "Frames were kept for later; a = bursts that wait."
+    DEFERRED_DROPPED = "deferred_dropped", "Kept frames were dropped; a = bursts dropped so far."
+    ASKED = "asked", "Frames went to the gateway; a = how many, b = bytes."
+    ANSWERED = "answered", "The gateway's answer is here; a = milliseconds that it took."
+    ASK_FAILED = (
+        "ask_failed",
+        "The gateway did not answer, the device reads: a = 1 late, 2 no link, 3 wait, 4 refused.",
+    )
+    RECALIBRATED = "recalibrated", "The confidence bound moved; a = bins up (or down), b = before."
     ALARM_ON = "alarm_on", "The reading crossed the alarm threshold; a = reading in permille."
     ALARM_OFF = "alarm_off", "The reading fell below the hysteresis; a = reading in permille."

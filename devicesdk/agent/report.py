@@ -74,9 +74,12 @@ class Report:
         have = self._compose()
         if have == self._last:
             return
+        # Said once a boot, and to a gateway that may not have it: the twin keeps it.
+        can = self._shared.identity.capabilities if self._last is None else None
         self._last = have
         self.seq += 1
-        said = replace(have, seq=self.seq, bytes_done=self._download.bytes_done)
+        bytes_done = self._download.bytes_done
+        said = replace(have, seq=self.seq, bytes_done=bytes_done, capabilities=can)
         self._outbox.retained(topics.HAVE, codec.encode(said), now)
 
     def _compose(self) -> Have:

@@ -151,6 +151,8 @@ def factory_state(identity: Identity) -> State:
     image = Slot(
         manifest=identity.factory_manifest,
         variant=identity.factory_variant,
+        also=identity.factory_also,
+        confidence=identity.factory_confidence,
         verified=True,
         proven=True,
     )

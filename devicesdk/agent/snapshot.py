@@ -39,6 +39,11 @@ class Slot(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The whole image was read back and had its digest; False from before the first overwrite."""
     proven: bool = False
     """It was committed once: going back to it needs no validation kit."""
+    also: tuple[str, ...] = ()
+    """Lighter variants that the image carries, best first."""
+    confidence: bytes = b""
+    """The bundle's reference histogram of confidences: a byte a bin, its share in 255ths of the
+    largest; empty: not known."""
 
 
 class Trial(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

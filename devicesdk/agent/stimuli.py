@@ -36,6 +36,10 @@ class Conditions(msgspec.Struct, frozen=True, gc=False):
     plugged: bool = True
     chip_c: int = 25
     throttled: bool = False
+    metered: bool = False
+    """Whether the link is paid by the byte."""
+    memory_percent: int = 0
+    """Memory in use; 0 where nobody measures it."""
 
 
 class Booted(Stimulus, frozen=True, gc=False):
@@ -163,6 +167,17 @@ class FramesRan(Stimulus, frozen=True, gc=False):
     """Share of the frames that an accelerator ran; 0: none, or not known."""
 
 
+class FramesTaken(Stimulus, frozen=True, gc=False):
+    """Answer to `TakeFrames` (at the end of the burst, or at once after `CutBurst`)."""
+
+    burst: int
+    frames: int
+    """How many are kept."""
+    pixels: bytes
+    """Where they were asked for: the model's input of each frame plus 128, a byte a value."""
+    conditions: Conditions
+
+
 class ConditionsChanged(Stimulus, frozen=True, gc=False):
     """A sensor crossed something that matters (throttle, plug, battery step)."""
 
@@ -193,6 +208,7 @@ AnyStimulus = (
     | KitRan
     | ProbeRan
     | FramesRan
+    | FramesTaken
     | ConditionsChanged
     | StorageFailed
 )

@@ -42,7 +42,7 @@ FEATURE_FIRST: Final = 3
 ERROR: Final = 11
 """Columns of a row of `devicesdk.agent.stimuli.Readings`."""
 
-ERROR_LABELS: Final = ("ok", "not-finite")
+ERROR_LABELS: Final = ("ok", "not-finite", "timeout", "failed", "no-answer")
 """Names of the error codes on the wire; one that this version does not know is ``error-<code>``."""
 
 _KEYS: Final = {f.name: f.encode_name for f in msgspec.structs.fields(Telemetry)}
@@ -50,6 +50,7 @@ _BOOT, _SEQ, _BUNDLE, _FLAGS = (_KEYS[n] for n in ("boot_id", "seq", "bundle", "
 _FRAMES, _SPAN, _THROTTLED = (_KEYS[n] for n in ("frames", "span_ms", "throttled"))
 _CONFIDENCE, _ENTROPY, _LATENCY = (_KEYS[n] for n in ("confidence", "entropy", "latency"))
 _FEATURES, _ERRORS, _CHIP = (_KEYS[n] for n in ("features", "errors", "chip_c"))
+_RULES, _RECALIBRATION = _KEYS["rules"], _KEYS["recalibration"]
 _BATTERY, _KLL, _HLL = (_KEYS[n] for n in ("battery_percent", "kll", "hll"))
 _RESIDUAL, _FAILED, _WORST = (_KEYS[n] for n in ("probe_residual", "probe_failed", "probe_worst"))
 _FLIPS, _LIKE, _TOP = (_KEYS[n] for n in ("probe_flips", "probe_resembles", "top"))
@@ -133,6 +134,7 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     count_min: bool = False,
     probed: Probed | None = None,
     veil: Veil | None = None,
+    chosen: tuple[dict[str, int], int] | None = None,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -148,6 +150,7 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         count_min: whether a count-min sketch goes along.
         probed: the golden probe that ran since the last window, if one did.
         veil: privacy mode; None: counts are exact.
+        chosen: decisions by rule, and by how many bins the confidence bound was moved.
 
     Returns:
         The payload, and how many frames were in error.
@@ -186,6 +189,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_COUNT_MIN] = count_min_bytes(counts.hashes)
     if veil is not None:
         body[_PRIVACY] = veil.epsilon_permille
+    if chosen is not None:
+        body |= _spell(*chosen)
     return _PACK(body), len(rows) - len(counts.readings)
 
 
@@ -239,3 +244,9 @@ def top_readings(readings: Sequence[int]) -> bytes:
     order = sorted(range(READING_CLASSES), key=lambda one: (-counted[one], one))
     pairs = [(one, counted[one]) for one in order[:TOP_READINGS] if counted[one]]
     return pack([number for pair in pairs for number in pair])
+
+
+def _spell(rules: dict[str, int], recalibration: int) -> dict[str, Any]:
+    """What a run-time policy adds; nothing where nothing was decided."""
+    said = {_RULES: rules, _RECALIBRATION: recalibration}
+    return {key: value for key, value in said.items() if value}

@@ -16,7 +16,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from devicesdk.agent.effects import Act, Activate, CutBurst, RunModel
+from msgspec.structs import replace
+
+from devicesdk.agent.choosing import Choice, Chooser
+from devicesdk.agent.effects import PLAIN, Act, Activate, CutBurst, Mode, RunModel
+from devicesdk.agent.elsewhere import Elsewhere, Phase
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.outbox import Outbox
@@ -24,9 +28,10 @@ from devicesdk.agent.privacy import Secret, Veil
 from devicesdk.agent.probe import Probe
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
-from devicesdk.agent.stimuli import FramesRan
+from devicesdk.agent.stimuli import FramesRan, FramesTaken
 from devicesdk.agent.telemetry import ERROR, READING, Rows, encode_window
 from devicesdk.agent.trial import TrialClock
+from devicesdk.wire.messages import Control
 from devicesdk.wire.timebase import NEVER, SECOND
 
 TRIAL_BURST_NS_MIN: Final = SECOND
@@ -39,7 +44,10 @@ class Work:
         "_bundle8",
         "_burst_in_trial",
         "_burst_started",
+        "_bursts",
+        "_chooser",
         "_cut",
+        "_elsewhere",
         "_flags",
         "_gate_at",
         "_outbox",
@@ -86,6 +94,10 @@ class Work:
         self._burst_in_trial = False
         self._bundle8 = b""
         self._window_seq = 0
+        self._bursts = 0
+        self._chooser: Chooser | None = None
+        self._elsewhere: Elsewhere | None = None
+        self._adopt()
 
     # -- when ---------------------------------------------------------------------------------------
 
@@ -111,8 +123,19 @@ class Work:
         self._gate_at = min(self._gate_at, now)
         self.permit(now)
 
+    def _adopt(self) -> None:
+        """Put the flags' policy in force; a device that never had one has no chooser at all."""
+        policy = self._flags.policy
+        if self._chooser is None:
+            if policy is None:
+                return
+            self._chooser = Chooser(self._shared)
+            self._elsewhere = Elsewhere(self._shared, self._chooser)
+        self._chooser.adopt(policy, self._flags.rev)
+
     def permit(self, now: int) -> None:
         """Flags or kills changed: stop at once, or begin again at a phase of its own."""
+        self._adopt()
         enabled = self._flags.enabled(self._shared.config.inference_feature)
         if enabled is not self.enabled:
             self.enabled = enabled
@@ -122,11 +145,15 @@ class Work:
                 self._start_at = max(self._start_at, now + phase)
             else:
                 self.cut()
+                if self._elsewhere is not None:
+                    self._elsewhere.drop_waiting()
         self.go(now)
 
     def switch(self, now: int) -> None:
         """Run what the slots say is active, from now on. The saved state says so already."""
         self.cut()
+        if self._chooser is not None:
+            self._chooser.another_image()
         active, image = self._slots.active, self._slots.running
         self._shared.out.append(Activate(active, image.manifest, image.variant))
         self._probe.switched(now)
@@ -134,14 +161,19 @@ class Work:
 
     def cut(self) -> None:
         """End the burst that runs; its frames are reported when `FramesRan` says how many."""
-        if self.running and not self._cut:
+        elsewhere = self._elsewhere
+        if elsewhere is not None and elsewhere.phase is Phase.ASKING:
+            elsewhere.drop()
+            self.running = False
+            self.at = NEVER
+        elif self.running and not self._cut:
             self._cut = True
             self._shared.out.append(CutBurst(self.burst))
 
     def go(self, now: int) -> None:
         """Begin a burst if one may begin; else know when to look again."""
         if self.running or not self.enabled or not self._slots.active:
-            self.at = NEVER
+            self.at = NEVER if self._elsewhere is None else self._elsewhere.at
             return
         earliest = self._gate_at
         if not self._trial.running and self._start_at > earliest:
@@ -155,6 +187,8 @@ class Work:
     def due(self, now: int) -> None:
         """It is time to look again."""
         if now >= self.at:
+            if self._elsewhere is not None and self._elsewhere.phase is Phase.ASKING:
+                self._elsewhere.due(now)
             self.go(now)
 
     def _begin(self, now: int) -> None:
@@ -162,6 +196,12 @@ class Work:
         span, frames = config.window_ns, config.window_frames
         if self.alarm:
             frames *= config.alarm_frames_factor
+        choice = None if self._chooser is None else self._chosen(now)
+        if choice is not None:
+            if choice.path == "local" and self._ran_kept(choice):
+                return
+            span *= choice.windows
+            frames = max(1, frames * choice.windows * choice.frames_permille // 1000)
         self._burst_in_trial = self._trial.running
         late = (now - self._start_at) % span
         if self._burst_in_trial:
@@ -170,13 +210,75 @@ class Work:
             frames = max(frames, config.trial_frames_min)
         elif late:
             span, frames = _to_the_beat(span, frames, span - late)
-        self.burst += 1
+        self._bursts += 1
+        self.burst = self._bursts
         self.running = True
         self._cut = False
         self._burst_started = now
         self._bundle8 = slots.running.manifest[:8]
+        if span < frames * config.frame_period_ns_min:
+            frames = max(1, span // config.frame_period_ns_min)
         # Rounded up: a trial's burst must not end before the trial does.
-        self._shared.out.append(RunModel(self.burst, slots.active, frames, -(-span // frames)))
+        period = -(-span // frames)
+        if choice is None or choice.path == "local":
+            mode = PLAIN if choice is None else Mode(choice.variant, choice.side)
+            self._shared.out.append(RunModel(self.burst, slots.active, frames, period, mode))
+        else:
+            assert self._elsewhere is not None, "a choice without a chooser"
+            self._elsewhere.take(choice, self.burst, slots.active, frames, period)
+
+    def _chosen(self, now: int) -> Choice | None:
+        """What the policy says of the next burst; a trial is judged on the image's own model."""
+        chooser, config = self._chooser, self._shared.config
+        if chooser is None or self._trial.running:
+            return None
+        may_send = (
+            config.offload_consent
+            and not config.regulatory_mode
+            and self._flags.on(config.offload_feature)
+        )
+        return chooser.choose(self._slots.running, now, alarm=self.alarm, may_send=may_send)
+
+    def _ran_kept(self, choice: Choice) -> bool:
+        """Better days: run the oldest frames that wait, if there are any."""
+        elsewhere = self._elsewhere
+        if elsewhere is None or not elsewhere.waiting:
+            return False
+        slots = self._slots
+        self.running, self._cut, self._burst_in_trial = True, False, False
+        self._bundle8 = slots.running.manifest[:8]
+        self.burst = elsewhere.run_oldest(slots.active, Mode(choice.variant, choice.side))
+        return True
+
+    # -- frames that are not run at once --------------------------------------------------------------
+
+    def frames_taken(self, taken: FramesTaken, now: int) -> bool:
+        """Frames are on the host; False when they are none of ours."""
+        elsewhere = self._elsewhere
+        if elsewhere is None or elsewhere.phase is not Phase.TAKING or taken.burst != self.burst:
+            return False
+        if self._cut:
+            self._cut = False
+            elsewhere.drop()
+        else:
+            manifest = self._slots.running.manifest
+            elsewhere.taken(taken, now - self._burst_started, manifest, now)
+        self.running = elsewhere.busy
+        self.go(now)
+        return True
+
+    def answered(self, control: Control, now: int) -> bool:
+        """The gateway answered an ask; False when nobody waits for it any more."""
+        if self._elsewhere is None or not self._elsewhere.answered(control, now):
+            return False
+        self.at = NEVER
+        return True
+
+    def offline(self, now: int) -> None:
+        """The connection is gone."""
+        if self._elsewhere is not None and self._elsewhere.phase is Phase.ASKING:
+            self._elsewhere.offline(now)
+            self.at = NEVER
 
     # -- what came of it ------------------------------------------------------------------------------
 
@@ -185,9 +287,17 @@ class Work:
         if ran.burst != self.burst or not self.running:
             return False
         self.running = self._cut = False
+        span = now - self._burst_started
+        elsewhere = self._elsewhere
+        if elsewhere is not None and elsewhere.phase is Phase.READING:
+            elsewhere.read()
+            span = elsewhere.span_ns
+            if elsewhere.took_ms >= 0:
+                # What the reading cost in time is how long the gateway took.
+                ran = replace(ran, latency_us=elsewhere.took_ms * 1000)
         if not ran.frames:
             return True
-        rows = ran.readings.rows()
+        rows: Rows = ran.readings.rows()
         config = self._shared.config
         self._window_seq += 1
         payload, errors = encode_window(
@@ -195,17 +305,21 @@ class Work:
             self._window_seq,
             self._bundle8,
             self._flags.rev,
-            now - self._burst_started,
+            span,
             ran,
             rows,
             sketches=config.sketches,
             count_min=config.count_min,
             probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
+            chosen=None if self._chooser is None else (self._chooser.counts(), self._chooser.shift),
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)
-        self._decide(rows, errors)
+        if self._chooser is not None and not self._burst_in_trial:
+            rows = self._believed([list(row) for row in rows], now)
+        if rows:
+            self._decide(rows, errors)
         self._outbox.window(payload, now)
         return True
 
@@ -231,6 +345,19 @@ class Work:
                 self._shared.out.append(Act("alarm_off", reading))
                 self._shared.note(NoteKind.ALARM_OFF, reading)
 
+    def _believed(self, rows: list[list[int]], now: int) -> Rows:
+        """The frames that may be acted on; when there is none, say what was last known, and how old."""
+        chooser = self._chooser
+        assert chooser is not None, "nobody to believe"
+        good = chooser.believed(rows, self._slots.running, now)
+        if not good and rows:
+            reading = -1 if chooser.last_good is None else chooser.last_good[0]
+            age_ms = chooser.age_ms(now)
+            self._shared.note(NoteKind.LAST_KNOWN, reading, age_ms)
+            if chooser.last_good is not None:
+                self._shared.out.append(Act("last_known", reading, age_ms))
+        return good
+
     def _alarm_on(self, reading: int) -> None:
         self.alarm = True
         self._shared.out.append(Act("alarm_on", reading))
@@ -244,6 +371,10 @@ class Work:
         Raises:
             AssertionError: it does not, or what must not run does.
         """
+        if self._chooser is not None and self._elsewhere is not None:
+            self._chooser.validate()
+            self._elsewhere.validate()
+            assert self.running or not self._elsewhere.busy, "frames in nobody's hand"
         if self.running:
             assert self.enabled or self._cut, "a killed feature runs"
             assert self._slots.active or self._cut, "a burst runs and no slot is active"

@@ -95,7 +95,7 @@ class Described(Protocol):
 
     @property
     def runtime_min(self) -> str:
-        """Oldest ONNX Runtime."""
+        """Oldest version of the inference runtime; empty: any."""
         ...
 
     @property
@@ -121,6 +121,16 @@ class Described(Protocol):
     @property
     def sbom(self) -> Digested | None:
         """The bill of materials."""
+        ...
+
+    @property
+    def carry(self) -> dict[str, tuple[str, ...]]:
+        """Variant to lighter ones inside its image."""
+        ...
+
+    @property
+    def needs(self) -> dict[str, tuple[str, ...]]:
+        """Variant to processor flags that it is built for."""
         ...
 
 
@@ -154,7 +164,12 @@ def build_bundle(
     blobs: dict[bytes, bytes] = {}
     classes = [name for name in described.prefer if name != DEFAULT]
     variants = tuple(
-        _variant(name, described.variants[name], models[name], hardware, blobs, chunk_bytes)
+        msgspec.structs.replace(
+            _variant(name, described.variants[name], models[name], hardware, blobs, chunk_bytes),
+            also=described.carry.get(name, ()),
+            needs=described.needs.get(name, ()),
+            runtime_min=described.runtime_min,
+        )
         for hardware in (*classes, DEFAULT)
         for name in described.prefer[hardware]
     )

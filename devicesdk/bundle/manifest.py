@@ -10,6 +10,7 @@ concatenated SHA-256 of its chunks, itself a blob named by its digest.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -17,6 +18,12 @@ from msgspec import Meta
 
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadManifest
+from devicesdk.wire.messages import Capabilities
+
+ALSO_MAX = 8
+RULE = "rule"
+"""The variant that is no model: the reader that its bundle writes down as a rule."""
+_NUMBERS = re.compile(r"\d+")
 
 Positive = Annotated[int, Meta(ge=1)]
 Hex32 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -46,6 +53,23 @@ class Variant(msgspec.Struct, frozen=True):
     """Hardware classes it fits, ``*`` for any."""
     macs: Positive = 1
     memory_mib: Positive = 1
+    also: Annotated[tuple[str, ...], Meta(max_length=ALSO_MAX)] = ()
+    """Lighter variants that the image carries, best first: the device can switch without a download."""
+    needs: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    """Processor flags that it is built for, such as ``avx512_vnni``; all of them."""
+    runtime_min: Annotated[str, Meta(pattern=r"^(\d+(\.\d+){0,3})?$")] = ""
+    """Version of the inference runtime that it asks for; empty: any."""
+
+    def runs_on(self, capabilities: Capabilities | None) -> bool:
+        """Whether the runtime of a device can run it, as far as it said what it can."""
+        if capabilities is None:
+            return True
+        if capabilities.memory_mib and self.memory_mib > capabilities.memory_mib:
+            return False
+        if any(flag not in capabilities.cpu for flag in self.needs):
+            return False
+        known = capabilities.runtime
+        return not known or version_of(known) >= version_of(self.runtime_min)
 
 
 class Budgets(msgspec.Struct, frozen=True):
@@ -86,13 +110,27 @@ class Manifest(msgspec.Struct, frozen=True):
         """``id@version``."""
         return f"{self.id}@{self.version}"
 
-    def variant_for(self, hardware_class: str, memory_mib: int) -> Variant | None:
-        """The first listed variant that fits the device, or None: the bundle is not for it."""
+    def variant_for(
+        self, hardware_class: str, memory_mib: int, capabilities: Capabilities | None = None
+    ) -> Variant | None:
+        """The first listed variant that fits the device, or None: the bundle is not for it.
+
+        Args:
+            hardware_class: of the device.
+            memory_mib: for models.
+            capabilities: what its runtime can do; None: nobody knows, so it is not asked.
+        """
         for variant in self.variants:
             fits = "*" in variant.hardware or hardware_class in variant.hardware
-            if fits and variant.memory_mib <= memory_mib:
+            if fits and variant.memory_mib <= memory_mib and variant.runs_on(capabilities):
                 return variant
         return None
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """A version's numbers, for comparing: ``1.20.1+cpu`` is (1, 20, 1, 0)."""
+    numbers = [int(found) for found in _NUMBERS.findall(text.partition("+")[0])[:4]]
+    return (*numbers, 0, 0, 0, 0)[:4]
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

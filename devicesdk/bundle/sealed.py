@@ -17,11 +17,14 @@ so the kit is in base64.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 VARIANT_KEY: Final = "fleetdrill.variant"
 DESCRIPTION_KEY: Final = "fleetdrill.bundle"
 KIT_KEY: Final = "fleetdrill.kit"
+ALSO_PREFIX: Final = "fleetdrill.also."
 
 _METADATA_PROPS: Final = 14
 _KEY: Final = 1
@@ -29,7 +32,13 @@ _VALUE: Final = 2
 _LENGTH_DELIMITED: Final = 2
 
 
-def seal(model: bytes, variant: str, description: bytes, kit: bytes) -> bytes:
+def seal(
+    model: bytes,
+    variant: str,
+    description: bytes,
+    kit: bytes,
+    also: Mapping[str, bytes] = MappingProxyType({}),
+) -> bytes:
     """Append to a serialised ONNX model what a device needs to run it.
 
     Args:
@@ -37,6 +46,8 @@ def seal(model: bytes, variant: str, description: bytes, kit: bytes) -> bytes:
         variant: its name in the bundle.
         description: the bundle's ``bundle.json``.
         kit: the bundle's kit file.
+        also: lighter variants of the same bundle, best first, that the device may switch to; a name
+            with no bytes says that the variant needs none (the rule).
     """
     return b"".join(
         (
@@ -44,6 +55,7 @@ def seal(model: bytes, variant: str, description: bytes, kit: bytes) -> bytes:
             prop(VARIANT_KEY, variant.encode()),
             prop(DESCRIPTION_KEY, description),
             prop(KIT_KEY, base64.b64encode(kit)),
+            *(prop(ALSO_PREFIX + name, base64.b64encode(file)) for name, file in also.items()),
         )
     )
 

@@ -17,6 +17,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from devicesdk.bundle.manifest import ALSO_MAX, RULE
 from devicesdk.bundle.sealed import seal
 
 SCHEMA: Final = 1
@@ -108,6 +109,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     operations: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     task: TaskHead | None = None
     sbom: KitFile | None = None
+    carry: dict[str, tuple[str, ...]] = {}
+    """Variant to lighter ones that travel inside its image, best first; ``rule`` needs no file."""
+    needs: dict[str, tuple[str, ...]] = {}
+    """Variant to processor flags that it is built for."""
 
 
 def read_release(read: Callable[[str, int], bytes]) -> tuple[Release, dict[str, bytes]]:
@@ -132,13 +137,41 @@ def read_release(read: Callable[[str, int], bytes]) -> tuple[Release, dict[str, 
             f"expected a bundle description in {BUNDLE_FILE}, found: {error}"
         ) from error
     check_prefer(BUNDLE_FILE, release.prefer, release.variants)
+    check_carry(BUNDLE_FILE, release.carry, release.variants)
     models = {
         name: check_file(record.file, record, read(record.file, FILE_BYTES_MAX + 1))
         for name, record in release.variants.items()
     }
     kit = release.kit
     content = check_file(kit.file, kit, read(kit.file, FILE_BYTES_MAX + 1))
-    return release, {name: seal(model, name, text, content) for name, model in models.items()}
+    return release, {
+        name: seal(model, name, text, content, carried(name, release.carry, models))
+        for name, model in models.items()
+    }
+
+
+def carried(
+    variant: str, carry: dict[str, tuple[str, ...]], models: dict[str, bytes]
+) -> dict[str, bytes]:
+    """The files of the lighter variants that travel inside the image of `variant`, best first."""
+    return {name: models.get(name, b"") for name in carry.get(variant, ())}
+
+
+def check_carry(
+    where: str, carry: dict[str, tuple[str, ...]], variants: dict[str, VariantRecord]
+) -> None:
+    """Check that what travels in an image exists, and that no image carries itself.
+
+    Raises:
+        SourceError: one does not, or does.
+    """
+    for owner, names in carry.items():
+        wrong = [n for n in names if n == owner or (n not in variants and n != RULE)]
+        if owner not in variants or wrong or len(names) > ALSO_MAX:
+            raise SourceError(
+                f"expected carry in {where} to map a variant to at most {ALSO_MAX} others out of "
+                f"{[*sorted(variants), RULE]}, found {owner!r}: {list(names)}"
+            )
 
 
 def check_prefer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from devicesdk.agent.agent import Identity
 from devicesdk.aio.clock import RealClock
 from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.host.camera import Camera, CommandCamera, DrawnCamera, FolderCamera, NoFrameError
+from devicesdk.host.capabilities import capabilities
 from devicesdk.host.host import Host, Kit
 from devicesdk.host.models import BundleShelf, Models
 from devicesdk.host.sensors import Sensors
@@ -35,7 +37,9 @@ from devicesdk.host.settings import (
     seed_of,
 )
 from devicesdk.host.storage import Storage, StorageBusyError, StorageRefused
+from devicesdk.host.worker import HungError
 from devicesdk.wire.errors import BadTopic
+from devicesdk.wire.timebase import SECOND
 from devicesdk.wire.topics import check_device_id
 
 EXIT_REFUSED: Final = 2
@@ -70,12 +74,19 @@ def put_together(options: Options) -> Kit:
     shelf = BundleShelf([Path(folder) for folder in options.bundles])
     return Kit(
         config=config,
-        identity=Identity(device, options.hardware_class, memory_mib),
+        identity=Identity(
+            device,
+            options.hardware_class,
+            memory_mib,
+            capabilities=capabilities(memory_mib),
+        ),
         verifier=verifier,
         anchor=anchor,
         seed=fresh_seed(),
         storage=storage,
-        models=Models(storage, frames, shelf, RealClock().now),
+        models=Models(
+            storage, frames, shelf, RealClock().now, config.inference_timeout_ns / SECOND
+        ),
         sensors=Sensors(options.interface),
         clock=RealClock(options.speed),
         make_port=_port_maker(options.port_adapter, endpoint),
@@ -127,6 +138,8 @@ def main(arguments: list[str]) -> int:
         asyncio.run(live(kit))
     except Exception as error:  # noqa: BLE001 - the last stop: said in full, then the supervisor's
         _log.critical("failed=%r", error, exc_info=error)
+        if isinstance(error, HungError):
+            os._exit(EXIT_FAILED)  # the interpreter would wait for the thread for ever
         return EXIT_FAILED
     return 0
 

@@ -3,12 +3,14 @@
 Decides when frames are taken and which of them ran. Leaves out taking and running them (models.py).
 
 Rules: a beat that comes while a frame is still in hand is missed, never queued; at its end a burst waits
-for the frame in hand, whose time the camera bounds; a burst that is cut waits for nothing.
+for the frame in hand, whose time the camera and the worker's limit bound; a burst that is cut waits for
+nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 
@@ -40,8 +42,79 @@ class Rows(msgspec.Struct, frozen=True):
         return self.made
 
 
-class Burst:
-    """Frames being taken.
+class Beats(ABC):
+    """Takes a frame on each beat, until all beats are over or it is cut.
+
+    Args:
+        bench: clock, worker and models.
+        frames: how many beats.
+        period_ns: between two of them.
+    """
+
+    __slots__ = (
+        "_beats",
+        "_bench",
+        "_busy",
+        "_ended",
+        "_of",
+        "_period_ns",
+        "_started_at",
+        "_timer",
+    )
+
+    def __init__(self, bench: Bench, frames: int, period_ns: int) -> None:
+        self._bench, self._of, self._period_ns = bench, frames, period_ns
+        self._beats = 0
+        self._busy = self._ended = False
+        self._started_at = bench.clock.now()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat()
+
+    def cut(self) -> None:
+        """End it now; whatever the frame in hand shows is not looked at."""
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @abstractmethod
+    def _take(self, now: int) -> None:
+        """Begin to take a frame; `_taken` says that it is done with."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """All beats are over, and no frame is in hand."""
+
+    def _beat(self) -> None:
+        """Take a frame if none is in hand, and set the timer for the next beat."""
+        now = self._bench.clock.now()
+        if now < self._started_at + self._beats * self._period_ns:
+            self._wait()  # a timer may come a little early, or stand for less than a long wait
+            return
+        if self._beats == self._of:
+            self._timer = None
+            if not self._busy:
+                self._finish()
+            return
+        self._beats = min(self._of, (now - self._started_at) // self._period_ns + 1)
+        if not self._busy:
+            self._busy = True
+            self._take(now)
+        self._wait()
+
+    def _wait(self) -> None:
+        bench = self._bench
+        instant = self._started_at + self._beats * self._period_ns
+        self._timer = bench.loop.call_later(bench.clock.wait_s(instant), self._beat)
+
+    def _taken(self) -> None:
+        """The frame in hand is done with."""
+        self._busy = False
+        if not self._ended and self._timer is None:
+            self._finish()
+
+
+class Burst(Beats):
+    """Frames being taken and run.
 
     Args:
         bench: clock, worker and models.
@@ -50,20 +123,15 @@ class Burst:
         over: called once, when the burst has run its course.
     """
 
-    __slots__ = (
-        "_beats", "_bench", "_busy", "_ended", "_holds", "_over", "_rows", "_started_at", "_sum_ns", "_timer", "effect",
-    )  # fmt: skip
+    __slots__ = ("_holds", "_over", "_rows", "_sum_ns", "effect")
 
     def __init__(
         self, bench: Bench, effect: RunModel, holds: Slot, over: Callable[[Burst], None]
     ) -> None:
-        self._bench, self.effect, self._holds, self._over = bench, effect, holds, over
+        self.effect, self._holds, self._over = effect, holds, over
         self._rows: list[list[int]] = []
-        self._sum_ns = self._beats = 0
-        self._busy = self._ended = False
-        self._started_at = bench.clock.now()
-        self._timer: asyncio.TimerHandle | None = None
-        self._beat()
+        self._sum_ns = 0
+        super().__init__(bench, effect.frames, effect.period_ns)
 
     @property
     def frames(self) -> int:
@@ -80,45 +148,16 @@ class Burst:
         """Mean latency of one inference."""
         return self._sum_ns // 1000 // max(1, len(self._rows))
 
-    def cut(self) -> None:
-        """End it now; whatever the frame in hand shows is not looked at."""
-        self._ended = True
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _beat(self) -> None:
-        """Take a frame if none is in hand, and set the timer for the next beat."""
-        bench, effect = self._bench, self.effect
-        now = bench.clock.now()
-        if now < self._started_at + self._beats * effect.period_ns:
-            self._wait()  # a timer may come a little early, or stand for less than a long wait
-            return
-        if self._beats == effect.frames:
-            self._timer = None
-            if not self._busy:
-                self._finish()
-            return
-        self._beats = min(effect.frames, (now - self._started_at) // effect.period_ns + 1)
-        if not self._busy:
-            self._busy = True
-            take = partial(bench.models.frame, effect.slot, self._holds, now)
-            bench.worker.ask(take, self._took)
-        self._wait()
-
-    def _wait(self) -> None:
-        bench = self._bench
-        instant = self._started_at + self._beats * self.effect.period_ns
-        self._timer = bench.loop.call_later(bench.clock.wait_s(instant), self._beat)
+    def _take(self, now: int) -> None:
+        models, effect = self._bench.models, self.effect
+        take = partial(models.frame, effect.slot, self._holds, now, effect.mode)
+        self._bench.worker.ask(take, self._took, models.limit_s, models.stop)
 
     def _took(self, frame: Frame | None) -> None:
-        self._busy = False
-        if self._ended:
-            return
-        if frame is not None:
+        if frame is not None and not self._ended:
             self._rows.append(frame.row)
             self._sum_ns += frame.latency_ns
-        if self._timer is None:
-            self._finish()
+        self._taken()
 
     def _finish(self) -> None:
         self._ended = True

@@ -47,11 +47,12 @@ from devicesdk.bundle.manifest import decode_manifest
 from devicesdk.bundle.trust import Verifier, payload_named
 from devicesdk.host import deltas
 from devicesdk.host.boots import next_boot
-from devicesdk.host.burst import Bench, Burst
-from devicesdk.host.models import Models
+from devicesdk.host.burst import Bench, Burst, Rows
+from devicesdk.host.models import KIT_LIMITS, Models
 from devicesdk.host.notify import Supervisor
 from devicesdk.host.sensors import Sensors, matters
 from devicesdk.host.storage import Storage, StorageRefused
+from devicesdk.host.taken import Reading, Shelf, Taking
 from devicesdk.host.worker import Worker
 from devicesdk.inference.runner import Judgement
 from devicesdk.wire import codec, topics
@@ -108,7 +109,7 @@ class Host:
 
     __slots__ = (
         "_agent", "_alarm_at", "_bearer_up", "_bench", "_brake", "_burst", "_heard", "_kit", "_over", "_performing", "_port", "_queue",
-        "_sense_timer", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "boot_id",
+        "_sense_timer", "_shelf", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "boot_id",
     )  # fmt: skip
 
     def __init__(self, kit: Kit) -> None:
@@ -120,7 +121,8 @@ class Host:
         self._port = kit.make_port(self)
         self._supervisor = Supervisor()
         self._agent: Agent | None = None
-        self._burst: Burst | None = None
+        self._burst: Burst | Taking | Reading | None = None
+        self._shelf = Shelf()
         self._queue: deque[hear.AnyStimulus] = deque()
         self._performing = False
         self._timer: asyncio.TimerHandle | None = None
@@ -364,8 +366,10 @@ class Host:
 
     def _run_kit(self, effect: ask.RunKit) -> None:
         kit_digest = self._kit_named_by(effect.manifest)
-        judge = partial(self._kit.models.judge, effect.slot, self._holds(effect.slot), kit_digest)
-        self._worker.ask(judge, partial(self._judged, effect.slot))
+        models = self._kit.models
+        judge = partial(models.judge, effect.slot, self._holds(effect.slot), kit_digest)
+        limit_s = KIT_LIMITS * models.limit_s
+        self._worker.ask(judge, partial(self._judged, effect.slot), limit_s, models.stop)
 
     def _judged(self, slot: str, said: Judgement) -> None:
         _log.info("kit=%s slot=%s p95_us=%d", said.reason or "passed", slot, said.latency_us)
@@ -409,9 +413,40 @@ class Host:
         burst = self._burst
         if burst is not None and burst.effect.burst == effect.burst:
             burst.cut()
-            self._ran(burst)
+            if isinstance(burst, Taking):
+                self._taken(burst)
+            else:
+                self._ran(burst)
 
-    def _ran(self, burst: Burst) -> None:
+    def _take_frames(self, effect: ask.TakeFrames) -> None:
+        holds = self._holds(effect.slot)
+        self._burst = Taking(self._bench, effect, holds, self._shelf, self._taken)
+
+    def _taken(self, taking: Taking) -> None:
+        self._burst = None
+        self._told = conditions = self._kit.sensors.conditions()
+        burst = taking.effect.burst
+        self.stimulate(hear.FramesTaken(burst, taking.frames, taking.pixels, conditions))
+
+    def _run_taken(self, effect: ask.RunTaken) -> None:
+        frames = self._shelf.take(effect.burst)
+        holds = self._holds(effect.slot)
+        self._burst = reading = Reading(self._bench, effect, holds, frames, self._ran)
+        self._bench.loop.call_soon(reading.next)
+
+    def _read_answer(self, effect: ask.ReadAnswer) -> None:
+        frames, holds = self._shelf.take(effect.burst), self._holds(effect.slot)
+        read = partial(self._kit.models.answer, effect.slot, holds, frames, effect.outputs)
+        self._worker.ask(read, partial(self._answer_read, effect.burst))
+
+    def _answer_read(self, burst: int, rows: list[list[int]]) -> None:
+        conditions = self._kit.sensors.conditions()
+        self.stimulate(hear.FramesRan(burst, len(rows), Rows(rows), 0, 0, conditions))
+
+    def _drop_taken(self, effect: ask.DropTaken) -> None:
+        self._shelf.take(effect.burst)
+
+    def _ran(self, burst: Burst | Reading) -> None:
         self._burst = None
         self._told = conditions = self._kit.sensors.conditions()
         throttled = burst.frames if conditions.throttled else 0
@@ -428,8 +463,9 @@ class Host:
         )
 
     def _act(self, effect: ask.Act) -> None:
-        self.alarm_sounds = effect.action == "alarm_on"
-        _log.warning("act=%s value=%d", effect.action, effect.value)
+        if effect.action != "last_known":
+            self.alarm_sounds = effect.action == "alarm_on"
+        _log.warning("act=%s value=%d age_ms=%d", effect.action, effect.value, effect.age_ms)
 
     def _note(self, effect: ask.Note) -> None:
         said = f"note={effect.kind} a={effect.a} b={effect.b}"
@@ -456,6 +492,10 @@ _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {
     ask.RunProbe: Host._run_probe,  # noqa: SLF001
     ask.Activate: Host._activate,  # noqa: SLF001
     ask.RunModel: Host._run_model,  # noqa: SLF001
+    ask.TakeFrames: Host._take_frames,  # noqa: SLF001
+    ask.RunTaken: Host._run_taken,  # noqa: SLF001
+    ask.ReadAnswer: Host._read_answer,  # noqa: SLF001
+    ask.DropTaken: Host._drop_taken,  # noqa: SLF001
     ask.CutBurst: Host._cut_burst,  # noqa: SLF001
     ask.Act: Host._act,  # noqa: SLF001
     ask.Note: Host._note,  # noqa: SLF001

@@ -13,10 +13,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
+from devicesdk.agent.effects import PLAIN, Mode
 from devicesdk.agent.snapshot import Slot
 from devicesdk.agent.stimuli import ProbeRan
 from devicesdk.bundle.source import BUNDLE_FILE, SourceError
@@ -24,10 +25,21 @@ from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
 from devicesdk.inference.kit import KitError
-from devicesdk.inference.runner import AnyRunner, CannotRun, Judgement, Stopwatch, open_image
+from devicesdk.inference.onnx import stop_all
+from devicesdk.inference.runner import (
+    AnyRunner,
+    CannotRun,
+    Judgement,
+    Prepared,
+    Stopwatch,
+    open_image,
+)
 
 BUNDLES_MAX: Final = 256
 _WORST_PERMILLE: Final = 1000
+LIMIT_S: Final = 15.0
+KIT_LIMITS: Final = 8
+"""A validation kit may take so many times as long as a frame."""
 _log = logging.getLogger("fleetdrill.device")
 
 
@@ -37,6 +49,10 @@ class Frame(msgspec.Struct, frozen=True):
     row: list[int]
     """As `devicesdk.inference.engine.agent_rows` spells it."""
     latency_ns: int
+
+
+Pixels: TypeAlias = Prepared
+"""One frame as the model takes it, shape (1, 1024)."""
 
 
 class BundleShelf:
@@ -79,11 +95,18 @@ class Models:
         camera: takes frames.
         shelf: finds kits.
         stopwatch: measures latencies, in real ns.
+        limit_s: how long taking and running one frame may take.
     """
 
     def __init__(
-        self, storage: Storage, camera: Camera, shelf: BundleShelf, stopwatch: Stopwatch
+        self,
+        storage: Storage,
+        camera: Camera,
+        shelf: BundleShelf,
+        stopwatch: Stopwatch,
+        limit_s: float = LIMIT_S,
     ) -> None:
+        self.limit_s = limit_s
         self._storage, self._camera, self._shelf = storage, camera, shelf
         self._stopwatch = stopwatch
         self._open: AnyRunner | None = None
@@ -119,18 +142,38 @@ class Models:
             outcome.resembles,
         )
 
-    def frame(self, slot: str, holds: Slot, now: int) -> Frame | None:
+    def frame(self, slot: str, holds: Slot, now: int, mode: Mode = PLAIN) -> Frame | None:
         """Take a frame and run it; None: there is none this time."""
+        pixels = self.take(slot, holds, mode.side, now)
+        return None if pixels is None else self.run(slot, holds, pixels, mode.variant)
+
+    def take(self, slot: str, holds: Slot, side: int, now: int) -> Pixels | None:
+        """Take a frame and make it the model's input; None: there is none this time."""
         try:
             runner = self._runner(slot, holds)
-            if runner is None:
-                return None
-            row, latency_ns = runner.read(self._camera.frame(now), self._stopwatch)
+            return None if runner is None else runner.prepare(self._camera.frame(now), side)
         except (NoFrameError, ValueError) as error:
             self.missed += 1
             _log.warning("frame=missed count=%d why=%s", self.missed, error)
             return None
-        return Frame(row, latency_ns)
+
+    def run(self, slot: str, holds: Slot, pixels: Pixels, variant: str) -> Frame | None:
+        """Run a frame that was taken; None: nothing runs in this slot."""
+        runner = self._runner(slot, holds)
+        return None if runner is None else Frame(*runner.run(pixels, variant, self._stopwatch))
+
+    def answer(
+        self, slot: str, holds: Slot, frames: list[Pixels], outputs: bytes
+    ) -> list[list[int]]:
+        """Rows of frames that the gateway ran; none when nothing runs in this slot."""
+        runner = self._runner(slot, holds)
+        if runner is None or not frames:
+            return []
+        return runner.answer(frames, outputs)
+
+    def stop(self) -> None:
+        """Stop what runs in the worker, if a model does; called from the event loop."""
+        stop_all()
 
     def _runner(self, slot: str, holds: Slot) -> AnyRunner | None:
         if self._opened != (slot, holds):

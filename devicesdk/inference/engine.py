@@ -46,6 +46,12 @@ class InferenceError(enum.IntEnum):
 
     OK = 0
     NOT_FINITE = 1
+    TIMEOUT = 2
+    """It took longer than the device lets a model take, and was stopped."""
+    FAILED = 3
+    """The runtime refused, or the variant is not on the device."""
+    NO_ANSWER = 4
+    """Asked of the gateway, which said something else."""
 
     @property
     def label(self) -> str:

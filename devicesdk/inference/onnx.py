@@ -19,7 +19,7 @@ with ``OPENBLAS_NUM_THREADS=1``: its idle pool otherwise competes with the sessi
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
@@ -29,10 +29,23 @@ from devicesdk.inference.engine import LABELS, Floats
 MODEL_BYTES_MAX: Final = 64 * 1024 * 1024
 PROBE_ROWS: Final = 48
 _LOG_ERRORS_ONLY: Final = 3
+_RUNNING: Final[list[ort.RunOptions]] = []
+"""Of the runs in hand; appending and removing are atomic."""
 
 
 class ModelError(ValueError):
     """The bytes are not a model that this engine can run."""
+
+
+class Stopped(ModelError):
+    """A run was stopped because it took too long."""
+
+
+def stop_all() -> None:
+    """Stop every run in hand of this process, also those of a model that is being probed: each raises
+    `Stopped` before its next node. May be called from any thread."""
+    for options in _RUNNING:
+        options.terminate = True
 
 
 def session_options(*, exact_int8: bool = False) -> ort.SessionOptions:
@@ -79,6 +92,27 @@ def metadata_of(session: ort.InferenceSession) -> dict[str, str]:
     return dict(session.get_modelmeta().custom_metadata_map)
 
 
+def run_stoppable(
+    session: ort.InferenceSession, outputs: list[str] | None, feed: dict[str, Any]
+) -> Any:
+    """The first output of a run that `stop_all` can stop.
+
+    Raises:
+        Stopped: it was.
+        ModelError: the model refuses what it was fed.
+    """
+    options = ort.RunOptions()
+    _RUNNING.append(options)
+    try:
+        return session.run(outputs, feed, options)[0]
+    except Exception as error:
+        if options.terminate:
+            raise Stopped("the model took too long and was stopped") from error
+        raise ModelError(f"expected the model to run, found: {error}") from error
+    finally:
+        _RUNNING.remove(options)
+
+
 class OnnxEngine:
     """One session, shared by everybody who runs the same bytes; `run` may be called from any thread.
 
@@ -111,8 +145,9 @@ class OnnxEngine:
         return np.concatenate([self._run(images[row : row + 1]) for row in range(len(images))])
 
     def _run(self, images: Floats) -> Floats:
-        feed = {self._input: images.reshape(-1, *self._shape)}
-        out: Floats = self._session.run(None, feed)[0]
+        out: Floats = run_stoppable(
+            self._session, None, {self._input: images.reshape(-1, *self._shape)}
+        )
         return out
 
     def _signature(self) -> tuple[str, tuple[int, int, int]]:

@@ -13,25 +13,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
 
 from devicesdk.inference import preprocess
 from devicesdk.inference.beside import Beside, SealError, unseal
-from devicesdk.inference.engine import Engine, Floats, agent_rows
+from devicesdk.inference.carried import Carried, answered_rows, failed_rows
+from devicesdk.inference.engine import Engine, Floats, InferenceError, agent_rows
 from devicesdk.inference.frames import Frame
 from devicesdk.inference.kit import KitError, KitOutcome, judge, unpack_kit
-from devicesdk.inference.onnx import ModelError, OnnxEngine, metadata_of, open_session
+from devicesdk.inference.onnx import ModelError, OnnxEngine, Stopped, metadata_of, open_session
 from devicesdk.inference.pictures import PictureError
 from devicesdk.inference.preprocess import Bytes
+from devicesdk.inference.reduce import reduced
 from devicesdk.inference.summary import row_of
-from devicesdk.inference.tasks import interpret
+from devicesdk.inference.tasks import NOTHING, Sample, interpret
 from devicesdk.inference.tensor_kit import judge_tensors, unpack_tensor_kit
 from devicesdk.inference.tensors import TensorEngine, as_sample
 
 _Given = TypeVar("_Given")
+Prepared: TypeAlias = Any
+"""A frame as one runner's model takes it: pixels of a dial, or named tensors."""
 Stopwatch: TypeAlias = Callable[[], int]
 """Real nanoseconds since some instant."""
 Shelf: TypeAlias = Callable[[bytes], Beside | None]
@@ -96,7 +100,7 @@ def open_image(image: bytes, digest: bytes, shelf: Shelf) -> AnyRunner:
     try:
         if task is not None:
             return TensorRunner(TensorEngine(session, task), known)
-        return Runner(OnnxEngine(session), known)
+        return Runner(OnnxEngine(session), known, Carried(known, metadata_of(session)))
     except ModelError as error:
         raise CannotRun("model", str(error)) from error
 
@@ -106,23 +110,42 @@ class AnyRunner(Protocol):
 
     known: Beside
 
-    def read(self, frame: Frame, stopwatch: Stopwatch) -> tuple[list[int], int]:
-        """Run one frame.
+    def prepare(self, frame: Frame, side: int = 0) -> Prepared:
+        """Make a frame the model's input.
 
         Args:
             frame: an array (for a dial reader uint8 of shape (h, w) or (h, w, 3)), or named tensors.
-            stopwatch: measures the model alone.
-
-        Returns:
-            The row, as `engine.agent_rows` spells it, and the latency in ns.
+            side: of a dial, reduced to so many pixels a side; 0: as the bundle pins it.
 
         Raises:
             ValueError: the frame does not fit the bundle's pinned operations or the model.
         """
         ...
 
+    def run(self, prepared: Prepared, variant: str, stopwatch: Stopwatch) -> tuple[list[int], int]:
+        """Run one prepared frame; a run that fails or is stopped is a frame in error.
+
+        Args:
+            prepared: by `prepare` of this very runner.
+            variant: empty for the image's own.
+            stopwatch: measures the model alone.
+
+        Returns:
+            The row, as `engine.agent_rows` spells it, and the latency in ns.
+        """
+        ...
+
+    def answer(self, frames: Sequence[Prepared], outputs: bytes) -> list[list[int]]:
+        """Rows of prepared frames that the gateway ran."""
+        ...
+
+    def read(self, frame: Frame, stopwatch: Stopwatch) -> tuple[list[int], int]:
+        """`prepare` and `run` the image's own model."""
+        ...
+
     def judge(self, kit_digest: str, stopwatch: Stopwatch) -> Judgement:
-        """Run the validation kit and hold it against the goldens and the budgets.
+        """Run the validation kit and hold it against the goldens and the budgets; lighter models in the
+        image, which the device may switch to, are held against their own goldens.
 
         Args:
             kit_digest: SHA-256 in hex that the signed manifest names; empty: it names none.
@@ -147,20 +170,44 @@ class Runner:
         known: what is beside it.
     """
 
-    __slots__ = ("_engine", "known")
+    __slots__ = ("_carried", "_engine", "known")
 
-    def __init__(self, engine: Engine, known: Beside) -> None:
+    def __init__(self, engine: Engine, known: Beside, carried: Carried | None = None) -> None:
         self._engine, self.known = engine, known
+        self._carried = Carried(known, {}) if carried is None else carried
+
+    def prepare(self, frame: Frame, side: int = 0) -> Floats:
+        """Turn a camera frame into pixels, shape (1, 1024); see `AnyRunner.prepare`."""
+        picture = as_picture(frame)
+        pixels = preprocess.prepare(picture[np.newaxis], self.known.spec.preprocess)
+        return reduced(pixels, side)
+
+    def run(self, prepared: Floats, variant: str, stopwatch: Stopwatch) -> tuple[list[int], int]:
+        """Run pixels on a variant; see `AnyRunner.run`."""
+        pixels, edges, began = prepared, self.known.spec.edges, 0
+        try:
+            own = variant in ("", self.known.variant)
+            runs = self._engine if own else self._carried.engine(variant)
+            began = stopwatch()
+            probabilities = runs.run(pixels)
+            latency_ns = stopwatch() - began
+            made = preprocess.quantise(pixels, probabilities, edges).rows
+        except Stopped:
+            latency_ns = stopwatch() - began
+            made = failed_rows(pixels, edges, InferenceError.TIMEOUT)
+        except ModelError:
+            latency_ns = 0
+            made = failed_rows(pixels, edges, InferenceError.FAILED)
+        return agent_rows(made)[0], latency_ns
+
+    def answer(self, frames: Sequence[Floats], outputs: bytes) -> list[list[int]]:
+        """Rows of pixels that the gateway ran."""
+        pixels = np.concatenate(list(frames))
+        return agent_rows(answered_rows(pixels, outputs, self.known.spec.edges))
 
     def read(self, frame: Frame, stopwatch: Stopwatch) -> tuple[list[int], int]:
         """Run one camera frame; see `AnyRunner.read`."""
-        picture = as_picture(frame)
-        pixels = preprocess.prepare(picture[np.newaxis], self.known.spec.preprocess)
-        began = stopwatch()
-        probabilities = self._engine.run(pixels)
-        latency_ns = stopwatch() - began
-        made = preprocess.quantise(pixels, probabilities, self.known.spec.edges)
-        return agent_rows(made.rows)[0], latency_ns
+        return self.run(self.prepare(frame), "", stopwatch)
 
     def judge(self, kit_digest: str, stopwatch: Stopwatch) -> Judgement:
         """Run the validation kit; see `AnyRunner.judge`."""
@@ -174,8 +221,16 @@ class Runner:
             outputs, latency_ns = _timed(self._engine.run, rows, stopwatch)
             rule = known.spec.kit.rule
             outcome = judge(kit, rule, known.variant, np.concatenate(outputs))
+            for name in self._carried.names if outcome.passed else ():
+                outcome = judge(kit, rule, name, self._carried.engine(name).run(images))
+                if not outcome.passed:
+                    break
         except KitError:
             return Judgement(passed=False, reason="kit")
+        except Stopped:
+            return Judgement(passed=False, reason="timeout")
+        except ModelError:
+            return Judgement(passed=False, reason="model")
         return _judgement(known, outcome, latency_ns)
 
     def probe(self) -> KitOutcome:
@@ -197,16 +252,41 @@ class TensorRunner:
     def __init__(self, engine: TensorEngine, known: Beside) -> None:
         self._engine, self.known = engine, known
 
+    def prepare(self, frame: Frame, side: int = 0) -> Sample:
+        """Named tensors; their shapes are pinned, so `side` is not looked at."""
+        del side
+        return as_sample(frame, self._engine.task, self.known.spec.preprocess)
+
+    def run(self, prepared: Sample, variant: str, stopwatch: Stopwatch) -> tuple[list[int], int]:
+        """Run a sample; see `AnyRunner.run`. No image of a task carries another variant."""
+        spec, task, began = self.known.spec, self._engine.task, stopwatch()
+        error, latency_ns = InferenceError.FAILED, 0
+        try:
+            self._only_own(variant)
+            output = self._engine.run_raw(prepared)
+            latency_ns = stopwatch() - began
+            finished = self._engine.finish(output, prepared)
+        except Stopped:
+            error, latency_ns = InferenceError.TIMEOUT, stopwatch() - began
+        except ModelError:
+            pass
+        else:
+            said = interpret(task, finished.astype(np.float64))
+            return row_of(task, spec.edges, prepared, said), latency_ns
+        return [*row_of(task, spec.edges, prepared, NOTHING)[:-1], int(error)], latency_ns
+
+    def _only_own(self, variant: str) -> None:
+        if variant not in ("", self.known.variant):
+            raise ModelError(f"expected {self.known.variant} in this image, found {variant!r}")
+
+    def answer(self, frames: Sequence[Sample], outputs: bytes) -> list[list[int]]:
+        """None: the gateway runs dial readers only, and the policy of a task says so."""
+        del frames, outputs
+        return []
+
     def read(self, frame: Frame, stopwatch: Stopwatch) -> tuple[list[int], int]:
         """Run one frame; see `AnyRunner.read`."""
-        spec, task = self.known.spec, self._engine.task
-        sample = as_sample(frame, task, spec.preprocess)
-        began = stopwatch()
-        output = self._engine.run_raw(sample)
-        latency_ns = stopwatch() - began
-        finished = self._engine.finish(output, sample)
-        said = interpret(task, finished.astype(np.float64))
-        return row_of(task, spec.edges, sample, said), latency_ns
+        return self.run(self.prepare(frame), "", stopwatch)
 
     def judge(self, kit_digest: str, stopwatch: Stopwatch) -> Judgement:
         """Run the validation kit; see `AnyRunner.judge`."""

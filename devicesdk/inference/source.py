@@ -32,6 +32,7 @@ from devicesdk.bundle.source import (
     SourceError,
     Strict,
     VariantRecord,
+    check_carry,
     check_file,
     check_prefer,
 )
@@ -116,6 +117,11 @@ class BundleSpec(Strict, frozen=True, kw_only=True):
     def dtype(self) -> str:
         """Of the first input."""
         return "float32" if self.task is None else self.task.inputs[0].dtype
+
+    carry: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Variant to lighter ones that travel inside its image, best first; ``rule`` needs no file."""
+    needs: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    """Variant to processor flags that it is built for."""
 
     def preferred(self, hardware_class: str) -> tuple[str, ...]:
         """Variants for a hardware class, best first."""
@@ -215,6 +221,7 @@ def decode_spec(text: bytes) -> BundleSpec:
             f"expected a bundle description in {BUNDLE_FILE}, found: {error}"
         ) from error
     check_prefer(BUNDLE_FILE, spec.prefer, spec.variants)
+    check_carry(BUNDLE_FILE, spec.carry, spec.variants)
     after = () if spec.task is None else spec.task.postprocess
     pinned = operations.digest_of(spec.preprocess, after)
     if spec.operations != pinned and (spec.operations or spec.task is not None):

@@ -19,7 +19,7 @@ import onnxruntime as ort
 from devicesdk.inference import operations
 from devicesdk.inference.engine import Floats
 from devicesdk.inference.kit import KitError
-from devicesdk.inference.onnx import ModelError, open_session
+from devicesdk.inference.onnx import ModelError, open_session, run_stoppable
 from devicesdk.inference.tasks import Doubles, Sample, Task, Tensor, TensorSpec
 from devicesdk.inference.tensor_kit import check_sample
 
@@ -77,10 +77,7 @@ class TensorEngine:
             spec.name: sample[spec.name][np.newaxis] if spec.batched else sample[spec.name]
             for spec in task.inputs
         }
-        try:
-            output: Tensor = self._session.run([task.output], feed)[0]
-        except Exception as error:
-            raise ModelError(f"expected a sample that the model takes, found: {error}") from error
+        output: Tensor = run_stoppable(self._session, [task.output], feed)
         if task.output_batched and output.ndim and len(output) == 1:
             return output[0]  # type: ignore[no-any-return]
         return output

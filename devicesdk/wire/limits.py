@@ -46,5 +46,9 @@ REFETCH_AFTER_POWER_CUT_BYTES_MAX: Final = 64 * 1024
 DELTA_UNHASHED_BYTES_MAX: Final = REFETCH_AFTER_POWER_CUT_BYTES_MAX
 """A delta up to this size may come without a hash list: it is kept in RAM and believed as a whole."""
 
+ASK_FRAMES_MAX: Final = 32
+ASK_BYTES_MAX: Final = 48 * 1024
+"""Pixels of one ask, or outputs of one answer."""
+
 FRAME_HEADER_BYTES: Final = 24
 DIGEST_BYTES: Final = 32

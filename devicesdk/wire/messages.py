@@ -27,6 +27,7 @@ Generation = Annotated[int, Meta(ge=0, le=2**52)]
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Digest8 = Annotated[bytes, Meta(min_length=0, max_length=8)]
 Text = Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)]
+Word = Annotated[str, Meta(max_length=32)]
 Reason = Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
 
 
@@ -126,6 +127,18 @@ class Want(WireMessage, frozen=True, kw_only=True):
     """Going to an older release is meant."""
 
 
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """What a device's runtime can do; said once a boot, and where the gateway asks."""
+
+    runtime: Annotated[str, Meta(max_length=32)] = field(name="rt", default="")
+    """Version of the inference runtime, such as ``1.23.2``."""
+    providers: Annotated[tuple[Word, ...], Meta(max_length=8)] = field(name="pv", default=())
+    """Execution providers, best first."""
+    cpu: Annotated[tuple[Word, ...], Meta(max_length=32)] = field(name="cf", default=())
+    """Processor flags that matter to kernels, such as ``avx2`` or ``asimddp``."""
+    memory_mib: U32 = field(name="mm", default=0)
+
+
 class Have(WireMessage, frozen=True, kw_only=True):
     """What one device reports of itself; newer by ``(boot_id, seq)``."""
 
@@ -147,6 +160,8 @@ class Have(WireMessage, frozen=True, kw_only=True):
     variant: Text = field(name="v", default="")
     nonce: U53 = field(name="nc", default=0)
     """Asks for the time: the next want shall carry this number and the instant of its signing."""
+    capabilities: Capabilities | None = field(name="cp", default=None)
+    """In the first report of a boot and where the gateway asks; None: as said before."""
 
 
 class Link(WireMessage, frozen=True, kw_only=True):
@@ -181,6 +196,8 @@ class ControlVerb(enum.StrEnum):
     NACK = "nack"
     REPORT = "report"
     """Publish your `have` again: the gateway reconciles by query."""
+    ANSWER = "answer"
+    """Outputs for the frames of an `Ask`."""
 
 
 class Control(WireMessage, frozen=True, kw_only=True):
@@ -192,6 +209,27 @@ class Control(WireMessage, frozen=True, kw_only=True):
     retry_after_ms: U32 = field(name="ra", default=0)
     why: Wait | None = field(name="w", default=None)
     code: Nack | None = field(name="e", default=None)
+    ask: U53 = field(name="k", default=0)
+    """Number of the `Ask` that this answers; 0: it answers no ask."""
+    outputs: Annotated[bytes, Meta(max_length=limits.ASK_BYTES_MAX)] = field(name="o", default=b"")
+    """Of `ANSWER`: the model's output for each frame, little-endian float32, one after the other."""
+
+
+class Ask(WireMessage, frozen=True, kw_only=True):
+    """Frames that a device wants the gateway to run: QoS 0, because a late answer is worth nothing.
+
+    Only with consent, never in a regulatory mode. Answered by `ctl`: ANSWER, WAIT or NACK.
+    """
+
+    number: Annotated[int, Meta(ge=1, le=2**53)] = field(name="k")
+    """Not used again by this device."""
+    manifest: Digest = field(name="d")
+    """The bundle whose input the frames are."""
+    variant: Text = field(name="v", default="")
+    """Empty: the gateway chooses."""
+    frames: Annotated[int, Meta(ge=1, le=limits.ASK_FRAMES_MAX)] = field(name="n")
+    pixels: Annotated[bytes, Meta(min_length=1, max_length=limits.ASK_BYTES_MAX)] = field(name="x")
+    """All frames, one after the other: the model's input plus 128, a byte a value."""
 
 
 class Event(WireMessage, frozen=True, kw_only=True):
@@ -302,3 +340,7 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     privacy_permille: U32 = field(name="pe", default=0)
     """Privacy mode: thousandths of epsilon; each count of confidence, entropy and features has discrete
     Laplace noise and an offset of 320,000 / epsilon-permille (rounded up) added. 0: counts are exact."""
+    rules: dict[Text, U32] = field(name="ru", default_factory=dict)
+    """Decisions of the run-time policy since the last window, by the rule that made them."""
+    recalibration: int = field(name="rc", default=0)
+    """By how many bins the confidence bound was moved; the histograms are the model's own all the same."""

@@ -28,9 +28,12 @@ CTL: Final = "ctl"
 EV: Final = "ev"
 TEL: Final = "tel"
 TIMESTAMP: Final = "timestamp"
+ASK: Final = "ask"
 
-DEVICE_KINDS: Final = (WANT, HAVE, LINK, GET, DAT, CTL, EV, TEL)
-UPLINK_KINDS: Final = (HAVE, LINK, GET, EV, TEL)
+DEVICE_KINDS: Final = (WANT, HAVE, LINK, GET, DAT, CTL, EV, TEL, ASK)
+UPLINK_KINDS: Final = (HAVE, LINK, GET, EV, TEL, ASK)
+PASSING_KINDS: Final = frozenset({GET, ASK})
+"""Not kept for a gateway that is away: an answer that comes late is worth nothing."""
 RETAINED_KINDS: Final = frozenset({KILL, FLAGS, WANT, HAVE, LINK, TIMESTAMP})
 
 PARSED_TOPICS_MAX: Final = 65_536

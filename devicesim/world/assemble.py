@@ -46,7 +46,7 @@ from devicesim.world import deltas
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
-from devicesim.world.bundles import InstalledBundle, install
+from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.device_parts import ModelShelf, Parts, Workshop
 from devicesim.world.flash import Flash
@@ -174,6 +174,8 @@ def assemble(
         )
         for name, source in stock.sources.items()
     }
+    if isinstance(gateway, GatewayHost):
+        gateway.models = GatewayModels(pool, bundles.values())
     shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)
     for bundle in bundles.values():
         shop.deltas.shipped(bundle)
@@ -350,7 +352,16 @@ class _Factory:
                 f"expected bundle {factory} to fit {spec.id} ({hardware}, {memory_mib} MiB) since it "
                 "is what the factory shipped, found no variant for it; give the group another bundle"
             )
-        return Identity(spec.id, hardware, memory_mib, bundle.digest, variant.name)
+        model = self._shop.models.get((bundle.digest, variant.name))
+        return Identity(
+            spec.id,
+            hardware,
+            memory_mib,
+            bundle.digest,
+            variant.name,
+            variant.also,
+            model.confidence,
+        )
 
     def _link(self, spec: DeviceSpec) -> Link:
         book, entropy = self._stock.links, self._entropy

@@ -24,10 +24,11 @@ class Burst:
     def __init__(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:
         shop, parts = host.shop, host.parts
         self._host, self.effect, self.started_at = host, effect, now
-        model = shop.models.get((host.manifest, host.variant))
+        mode = effect.mode
+        model = shop.models.get((host.manifest, mode.variant or host.variant))
         spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
         self.memory_mib = model.memory_mib
-        self._handle = model.submit(parts.kernel_class(), spec)
+        self._handle = model.submit(parts.kernel_class(), spec, mode.side)
         self.cost = parts.body.run_burst(
             now, effect.frames, effect.period_ns, model.macs, model.precision
         )

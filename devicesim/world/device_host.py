@@ -24,6 +24,7 @@ from devicesim.world import deltas
 from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import ConnectRequest
 from devicesim.world.burst import Burst
+from devicesim.world.device_elsewhere import ELSEWHERE, Elsewhere
 from devicesim.world.device_parts import Parts, Workshop
 from devicesim.world.flash import FlashFullError
 from devicesim.world.ledger import DropCause
@@ -43,32 +44,10 @@ class DeviceHost:
     """
 
     __slots__ = (
-        "_burst",
-        "_crossing",
-        "_crowded",
-        "_deadline",
-        "_performing",
-        "_queue",
-        "_refused",
-        "acked_by",
-        "agent",
-        "alarm_sounds",
-        "boot_id",
-        "burst_alarm",
-        "frames_lost",
-        "frames_run",
-        "fuse",
-        "index",
-        "manifest",
-        "on",
-        "online",
-        "parts",
-        "path",
-        "shop",
-        "slot",
-        "topics",
-        "variant",
-        "wanted_on",
+        "_burst", "_crossing", "_crowded", "_deadline", "_performing", "_queue", "_refused", "acked_by",
+        "agent", "alarm_sounds", "boot_id", "burst_alarm", "elsewhere", "frames_lost", "frames_run",
+        "fuse", "index", "manifest", "on", "online", "parts", "path", "shop", "slot", "topics",
+        "variant", "wanted_on",
     )  # fmt: skip
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
@@ -86,6 +65,7 @@ class DeviceHost:
         self.fuse = -1
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
         self._burst: Burst | None = None
+        self.elsewhere: Elsewhere | None = None
         self._queue: list[hear.AnyStimulus] = []
         self._performing = self._refused = self._crowded = False
         self._deadline = shop.kernel.alarm(self._deadline_comes)
@@ -400,7 +380,12 @@ class DeviceHost:
     def _run_kit(self, effect: ask.RunKit, now: int) -> None:
         model = self.shop.models.get((effect.manifest, effect.variant))
         latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
-        outcome = model.judge_kit(self.parts.kernel_class(), latency)
+        kernel = self.parts.kernel_class()
+        outcome = model.judge_kit(kernel, latency)
+        for name in model.also if outcome.passed else ():
+            lighter = self.shop.models.get((effect.manifest, name))
+            if outcome.passed and lighter.kit_samples:
+                outcome = lighter.judge_kit(kernel, 0)
         answer = hear.KitRan(
             effect.slot, outcome.passed, outcome.reason, outcome.worst_permille, latency // 1000
         )
@@ -441,14 +426,14 @@ class DeviceHost:
         burst = self._burst
         if burst is not None and burst.effect.burst == effect.burst:
             self.burst_over(burst, now)
+        elif self.elsewhere is not None:
+            self.elsewhere.cut(effect.burst, now)
 
     def burst_over(self, burst: Burst, now: int) -> None:
         """The burst has run its course, or was cut: tell the agent what ran."""
         self._burst = None
         ran = burst.finish(now)
-        self.frames_run += ran
-        for seen in self.shop.watch.inferred:
-            seen(self, ran, now)
+        self.executed(ran, now)
         self.parts.body.advance(now)
         conditions = self.conditions()
         throttled = ran if burst.cost.throttled or conditions.throttled else 0
@@ -471,18 +456,26 @@ class DeviceHost:
         burst, self._burst = self._burst, None
         if burst is not None:
             ran = burst.finish(now)
-            self.frames_run += ran
             self.frames_lost += ran
-            for seen in self.shop.watch.inferred:
-                seen(self, ran, now)
+            self.executed(ran, now)
             burst.discard()
+        if self.elsewhere is not None:
+            self.elsewhere.lost()
+            self.elsewhere = None
+
+    def executed(self, frames: int, now: int) -> None:
+        """Frames were inferred here, whether or not anybody will hear of them."""
+        self.frames_run += frames
+        for seen in self.shop.watch.inferred:
+            seen(self, frames, now)
 
     def frames_under_way(self, now: int) -> int:
         """Frames of the running burst that have been captured by `now`."""
         return 0 if self._burst is None else self._burst.captured(now)
 
     def _act(self, effect: ask.Act, now: int) -> None:
-        self.alarm_sounds = effect.action == "alarm_on"
+        if effect.action != "last_known":
+            self.alarm_sounds = effect.action == "alarm_on"
         self.shop.trace.row(now, self.index, effect.action, effect.value)
 
     def _note(self, effect: ask.Note, now: int) -> None:
@@ -508,6 +501,7 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.RunProbe: DeviceHost._run_probe,  # noqa: SLF001
     ask.Activate: DeviceHost._activate,  # noqa: SLF001
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
+    **ELSEWHERE,
     ask.CutBurst: DeviceHost._cut_burst,  # noqa: SLF001
     ask.Act: DeviceHost._act,  # noqa: SLF001
     ask.Note: DeviceHost._note,  # noqa: SLF001

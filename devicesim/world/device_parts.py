@@ -85,6 +85,10 @@ class Model(msgspec.Struct, frozen=True):
     memory_mib_max: float
     kit_samples: int
     pool: InferencePool
+    also: tuple[str, ...] = ()
+    """Lighter variants that travel in the image."""
+    confidence: bytes = b""
+    """Its reference histogram, as a slot has it."""
 
     def judge_kit(self, kernel: str, latency_ns: int) -> KitJudgement:
         """Run the validation kit as this kernel class computes it and hold it against the budgets."""
@@ -110,9 +114,9 @@ class Model(msgspec.Struct, frozen=True):
             outcome.resembles,
         )
 
-    def submit(self, kernel: str, spec: FrameSpec) -> Shot:
+    def submit(self, kernel: str, spec: FrameSpec, side: int = 0) -> Shot:
         """Hand a burst to the pool."""
-        return Shot(self.pool.submit(self.digest, spec, kernel))
+        return Shot(self.pool.submit(self.digest, spec, kernel, side))
 
 
 class ModelShelf:
@@ -156,6 +160,7 @@ _DETAILS: Final[dict[type[Any], tuple[str, Callable[[Any], int] | None]]] = {
     hear.KitRan: ("kit ran", lambda s: int(s.passed)),
     hear.ProbeRan: ("probe ran", lambda s: s.residual_permille),
     hear.FramesRan: ("frames ran", lambda s: s.frames),
+    hear.FramesTaken: ("frames taken", lambda s: s.frames),
     hear.ConditionsChanged: ("conditions", lambda s: s.conditions.chip_c),
     hear.StorageFailed: ("storage failed", None),
 }

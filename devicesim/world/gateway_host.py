@@ -18,7 +18,7 @@ from typing import Any, Final
 from devicesdk.wire import codec
 from devicesdk.wire.errors import BadTopic
 from devicesdk.wire.timebase import DAY, MS, NEVER, SECOND
-from devicesdk.wire.topics import GET, TEL, UPLINK_KINDS, Topics
+from devicesdk.wire.topics import PASSING_KINDS, TEL, UPLINK_KINDS, Topics
 from devicesim.world.broker.packets import Connack, Connect, Message, ReasonCode
 from devicesim.world.broker_host import BrokerHost
 from devicesim.world.kernel import Kernel
@@ -54,7 +54,7 @@ class GatewayHost:
     __slots__ = (
         "_alarm", "_checkpoint", "_down", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
         "_kernel", "_ledger", "_make", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "blobs", "broker",
-        "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "store", "topics", "up",
+        "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "models", "store", "topics", "up",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,8 @@ class GatewayHost:
         self.core: Gateway = make()
         self.up = self.connected = False
         self.commit_ns = 0
+        self.models: Callable[[ask.Infer], tuple[bytes, int]] | None = None
+        """Runs the asks of devices: outputs, and how long it took."""
         self.fuse = -1
         self.crashes = self.messages_in = self.inbox_peak = 0
         self._tampering: Callable[[str, bytes], bytes] | None = None
@@ -131,7 +133,10 @@ class GatewayHost:
         )
         connack = self.broker.connect(now, request, self)
         self.connected = True
-        filters = [(self.topics.every_device(kind), int(kind != GET)) for kind in UPLINK_KINDS]
+        filters = [
+            (self.topics.every_device(kind), int(kind not in PASSING_KINDS))
+            for kind in UPLINK_KINDS
+        ]
         self.broker.core.subscribe(now, CLIENT_ID, filters)
         self.stimulate(hear.BrokerUp(connack.session_present), now)
 
@@ -323,6 +328,16 @@ class GatewayHost:
     def _keep_blob(self, effect: ask.KeepBlob, now: int) -> None:  # noqa: ARG002 - all effects are called alike
         self.blobs.add(effect.data)
 
+    def _infer(self, effect: ask.Infer, now: int) -> None:
+        """Run frames; how long that takes is this machine's, the outputs are a real model's."""
+        outputs, took_ns = self.models(effect) if self.models is not None else (b"", MS)
+        answer = hear.Inferred(effect.job, outputs)
+        self._kernel.at(now + took_ns, self._inferred, (self.crashes, answer))
+
+    def _inferred(self, now: int, argument: tuple[int, hear.Inferred]) -> None:
+        if argument[0] == self.crashes:
+            self.stimulate(argument[1], now)
+
     def _note(self, effect: ask.Note, now: int) -> None:
         code = self._effect_codes.get(effect.kind)
         if code is None:
@@ -340,5 +355,6 @@ _PERFORM: Final[dict[type[Any], Callable[[GatewayHost, Any, int], None]]] = {
     ask.Publish: GatewayHost._publish,  # noqa: SLF001 - the table of this very class
     ask.SendRound: GatewayHost._send_round,  # noqa: SLF001
     ask.KeepBlob: GatewayHost._keep_blob,  # noqa: SLF001
+    ask.Infer: GatewayHost._infer,  # noqa: SLF001
     ask.Note: GatewayHost._note,  # noqa: SLF001
 }

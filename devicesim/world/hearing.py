@@ -31,6 +31,7 @@ class Window(msgspec.Struct, frozen=True, gc=False):
     boot_id: int = field(name="b")
     seq: int = field(name="q")
     frames: int = field(name="n")
+    rules: dict[str, int] | None = field(name="ru", default=None)
 
 
 class Listener(Watcher):

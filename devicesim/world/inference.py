@@ -22,10 +22,14 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from devicesdk.bundle.manifest import RULE
 from devicesdk.inference import dials, engine, kit, preprocess
+from devicesdk.inference.carried import answered_rows
 from devicesdk.inference.engine import Floats, InferenceError, Rows
 from devicesdk.inference.kit import KERNEL_DEFAULT, KitOutcome
 from devicesdk.inference.onnx import OnnxEngine
+from devicesdk.inference.reduce import reduced, usable_side
+from devicesdk.inference.rule import DialRule
 from devicesdk.inference.source import BundleSource
 from devicesim.models import datastream
 from devicesim.models.datastream import FrameSpec
@@ -66,20 +70,30 @@ class PoolStats(msgspec.Struct, kw_only=True):
 class _Variant:
     """A registered model on one kernel class; its session opens at first use."""
 
-    __slots__ = ("_engine", "_model", "edges", "kernel", "name", "pending", "source", "stats")
+    __slots__ = (
+        "_engine", "_model", "edges", "kernel", "name", "pending", "side", "source", "stats",
+    )  # fmt: skip
 
-    def __init__(self, source: BundleSource, name: str, kernel: str, model: bytes) -> None:
-        self.source, self.name, self.kernel = source, name, kernel
+    def __init__(
+        self, source: BundleSource, name: str, kernel: str, model: bytes, side: int = 0
+    ) -> None:
+        self.source, self.name, self.kernel, self.side = source, name, kernel, side
         self.edges = source.spec.edges
         self.pending: list[Readings] = []
         self.stats = VariantStats()
         self._model = model
-        self._engine: OnnxEngine | None = None
+        self._engine: engine.Engine | None = None
 
-    def engine(self) -> OnnxEngine:
+    def engine(self) -> engine.Engine:
         if self._engine is None:
-            self._engine = OnnxEngine(self._model)
+            self._engine = OnnxEngine(self._model) if self._model else DialRule()
         return self._engine
+
+    def reduced(self, side: int) -> _Variant:
+        """The same on fewer pixels, with books of its own."""
+        twin = _Variant(self.source, self.name, f"{self.kernel}@{side}", self._model, side)
+        twin._engine = self.engine()  # one session for both
+        return twin
 
 
 class _Sheet:
@@ -220,8 +234,41 @@ class InferencePool:
                     self._add(digest, _Variant(source, name, kernel, content))
         return digests
 
+    def register_rule(self, source: BundleSource, digest: bytes) -> None:
+        """Make a bundle's rule, which is no model, runnable under a digest of its own."""
+        if (digest, KERNEL_DEFAULT) not in self._variants:
+            self._add(digest, _Variant(source, RULE, KERNEL_DEFAULT, b""))
+
+    def pixels(self, spec: FrameSpec, frames: int, side: int = 0) -> Floats:
+        """The model's input for the first frames of a burst, shape (frames, 1024)."""
+        drawn = datastream.expand([spec], [frames])
+        images = np.empty((frames, dials.PIXELS), dtype=np.float32)
+        return reduced(datastream.render(drawn, images, np.empty_like(images)), side)
+
+    def answered(self, variant_digest: bytes, pixels: Floats, outputs: bytes) -> list[list[int]]:
+        """Rows of frames that somebody else ran, by the bins that a model's bundle pins.
+
+        Raises:
+            KeyError: the digest was never registered.
+        """
+        edges = self._find(variant_digest, KERNEL_DEFAULT).edges
+        return engine.agent_rows(answered_rows(pixels, outputs, edges))
+
+    def outputs(self, variant_digest: bytes, pixels: Floats) -> bytes:
+        """What a model says of prepared frames, shape (n, 1024): float32, one frame after the other.
+
+        Raises:
+            KeyError: the digest was never registered.
+        """
+        said = self._find(variant_digest, KERNEL_DEFAULT).engine().run(pixels)
+        return said.astype("<f4").tobytes()
+
     def submit(
-        self, variant_digest: bytes, specs: FrameSpec, kernel: str = KERNEL_DEFAULT
+        self,
+        variant_digest: bytes,
+        specs: FrameSpec,
+        kernel: str = KERNEL_DEFAULT,
+        side: int = 0,
     ) -> Readings:
         """Take a burst; what its frames show is fixed now.
 
@@ -229,11 +276,14 @@ class InferencePool:
             variant_digest: as `register` returned it.
             specs: from `GaugeStream.burst`.
             kernel: class of the device's kernels; a model without a twin for it is not affected.
+            side: frames are reduced to this many pixels a side; 0: not reduced.
 
         Raises:
             KeyError: the digest was never registered.
         """
         variant = self._variants.get((variant_digest, kernel)) or self._find(variant_digest, kernel)
+        if side and usable_side(side):
+            variant = self._reduced(variant_digest, variant, usable_side(side))
         if self.pending_frames >= PENDING_FRAMES_MAX:
             self.flush()
         handle = Readings(self, variant, specs)
@@ -296,6 +346,12 @@ class InferencePool:
             )
         return found
 
+    def _reduced(self, digest: bytes, variant: _Variant, side: int) -> _Variant:
+        key = (digest, f"{variant.kernel}@{side}")
+        if key not in self._variants:
+            self._add(digest, variant.reduced(side))
+        return self._variants[key]
+
     def _run_pending(self, variant: _Variant, waiting: list[Readings]) -> None:
         group: list[Readings] = []
         frames = 0
@@ -319,6 +375,8 @@ class InferencePool:
         for start in range(0, total, BATCH_FRAMES):
             batch = frames.window(start, start + BATCH_FRAMES)
             images = datastream.render(batch, self._images, self._scratch)
+            if variant.side:
+                images = reduced(images, variant.side)
             made = preprocess.quantise(images, run(images), edges)
             rows[start : start + len(images)] = made.rows
             self.stats.batches += 1

@@ -227,8 +227,12 @@ class Recorder(Listener):
 
     def said_window(self, host: DeviceHost, window: Window, now: int) -> None:
         """One window more."""
-        del host, window, now
+        del host, now
         self._sent += 1
+        if window.rules:
+            for rule, count in window.rules.items():
+                named = f"policy.{rule}"
+                self.decisions[named] = self.decisions.get(named, 0) + count
 
     def heard_chunk(self, host: DeviceHost, frame: Frame, nbytes: int, now: int) -> None:
         """Bytes of blobs that reached their device."""

@@ -69,4 +69,15 @@ class Note(Effect, frozen=True, gc=False):
     b: int = 0
 
 
-AnyEffect = Persist | Publish | SendRound | KeepBlob | Note
+class Infer(Effect, frozen=True, gc=False):
+    """Run frames through a model; answered by one `Inferred`, unless this process ends first."""
+
+    job: int
+    image: bytes
+    """SHA-256 of the model's file in the blob store."""
+    frames: int
+    pixels: bytes
+    """The input of all frames plus 128, a byte a value."""
+
+
+AnyEffect = Persist | Publish | SendRound | KeepBlob | Note | Infer

@@ -1,7 +1,8 @@
-"""The gateway core: three machines that share nothing, and the router between them.
+"""The gateway core: four machines that share nothing, and the router between them.
 
 Decides which machine hears what. Leaves out everything else: control (twins, rollouts, flags),
-transfers (chunks) and collect (telemetry) each decide for themselves, and the host performs effects.
+transfers (chunks), collect (telemetry) and offload (asks) each decide for themselves, and the host
+performs effects.
 
 Rules: what the machines say to each other is carried within the batch in which it was said, so a
 batch is complete when `handle` returns; a batch's rows must be durable before its other effects are
@@ -29,12 +30,15 @@ from gateway.core.control.control import Control
 from gateway.core.control.signers import RoleSigners
 from gateway.core.effects import AnyEffect
 from gateway.core.limits import ControlLimits
+from gateway.core.offload.limits import OffloadLimits
+from gateway.core.offload.offload import Offload
 from gateway.core.stimuli import (
     AnyStimulus,
     Arrived,
     BrokerDown,
     BrokerUp,
     DeadlineReached,
+    Inferred,
     PubAcked,
     Started,
 )
@@ -59,6 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()
     collect: CollectLimits = CollectLimits()
+    offload: OffloadLimits = OffloadLimits()
 
 
 class Gateway:
@@ -71,7 +76,7 @@ class Gateway:
         roles: make the snapshot and timestamp roles; None: devices go by keys alone.
     """
 
-    __slots__ = ("_collect", "_control", "_due", "_due_known", "_transfers")
+    __slots__ = ("_collect", "_control", "_due", "_due_known", "_offload", "_transfers")
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class Gateway:
         self._control = Control(replace(config.control, root=root), director, flags_signer, roles)
         self._transfers = Transfers(replace(config.transfers, root=root))
         self._collect = Collect(replace(config.collect, root=root))
+        self._offload = Offload(replace(config.offload, root=root))
         self._due: tuple[int, str] | None = None
         self._due_known = False
         """Whether `_due` is still what control and transfers wait for: telemetry does not change it."""
@@ -99,12 +105,17 @@ class Gateway:
                     return said
             elif stimulus.kind == topics.GET:
                 said = self._transfers.handle(stimulus, now)
+            elif stimulus.kind == topics.ASK:
+                said = self._offload.handle(stimulus, now)
             else:
                 said = self._control.handle(stimulus, now)
         elif kind in _EVERYBODY:
             said = self._control.handle(stimulus, now)
             said += self._transfers.handle(stimulus, now)
             said += self._collect.handle(stimulus, now)
+            said += self._offload.handle(stimulus, now)
+        elif kind is Inferred:
+            said = self._offload.handle(stimulus, now)
         elif isinstance(stimulus, PubAcked):
             said = self._acked(stimulus, now)
         else:
@@ -115,7 +126,8 @@ class Gateway:
     def deadline(self) -> tuple[int, str] | None:
         """The instant at which `DeadlineReached` is wanted, and why; it may have passed already."""
         if not self._due_known:
-            self._due = _sooner(self._control.deadline(), self._transfers.deadline())
+            mine = _sooner(self._control.deadline(), self._transfers.deadline())
+            self._due = _sooner(mine, self._offload.deadline())
             self._due_known = True
         return _sooner(self._due, self._collect.deadline())
 
@@ -150,6 +162,7 @@ class Gateway:
         self._control.validate()
         self._transfers.validate()
         self._collect.validate()
+        self._offload.validate()
 
     # -- for people ----------------------------------------------------------------------------
 
@@ -174,6 +187,11 @@ class Gateway:
     def transfers(self) -> Transfers:
         """The transfers machine, for reading its counters."""
         return self._transfers
+
+    @property
+    def offload(self) -> Offload:
+        """The offload machine, for reading its counters."""
+        return self._offload
 
     # -- routing -------------------------------------------------------------------------------
 
@@ -201,6 +219,8 @@ class Gateway:
                 waiting.extend(self._transfers.handle(item, now))
             elif isinstance(item, internal.ToCollect):
                 waiting.extend(self._collect.handle(item, now))
+            elif isinstance(item, internal.ToOffload):
+                waiting.extend(self._offload.handle(item, now))
             elif isinstance(item, internal.Judged):
                 waiting.extend(self._control.handle(item, now))
             else:

@@ -5,7 +5,7 @@ that its type names, within the same batch. They are values, they may come twice
 durable themselves.
 
 Rules: after a restart control says everything that still holds again (`BlobKnown`, `BundleKnown`,
-`DeviceLabelled`, `Watching`, `Granted`, `Paused`, in this order), so that a machine may start empty;
+`ModelKnown`, `DeviceLabelled`, `Watching`, `Granted`, `Paused`, in this order), so that a machine may start empty;
 a later `Granted` for a device replaces the earlier one, a `Revoked` ends it. A machine that keeps
 rows of its own names its tables ``transfers.…`` or ``collect.…`` and lists them, table name to row
 Struct, in a dictionary ``TABLES`` in its package's ``rows.py``.
@@ -89,6 +89,15 @@ class BundleKnown(Internal, frozen=True):
     baseline: dict[str, list[float]]
 
 
+class ModelKnown(Internal, frozen=True):
+    """To offload: what of a registered bundle can be run here."""
+
+    manifest: bytes
+    """Digest of the manifest's envelope, 32 bytes."""
+    variants: tuple[tuple[str, bytes, int], ...]
+    """Name, digest of the image and multiply-accumulates of each."""
+
+
 class Watching(Internal, frozen=True):
     """To collect: compare this candidate with this baseline and say `Judged` as windows come in."""
 
@@ -117,3 +126,4 @@ class Judged(Internal, frozen=True):
 ToTransfers = BlobKnown | Granted | Revoked | Paused
 ToCollect = DeviceLabelled | BundleKnown | Watching
 ToControl = Judged
+ToOffload = ModelKnown

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from devicesdk.bundle.manifest import Manifest
-from devicesdk.wire.messages import DeltaRef, UpdateState
+from devicesdk.wire.messages import Capabilities, DeltaRef, UpdateState
 from gateway.core.stimuli import RolloutPlan
 
 
@@ -117,6 +117,8 @@ class ReportedRow(Row, frozen=True, array_like=True, gc=False):
     variant: str = ""
     slot: str = "a"
     bytes_done: int = 0
+    capabilities: Capabilities | None = None
+    """As it last said them, in whichever boot."""
 
 
 class PresenceRow(Row, frozen=True, array_like=True, gc=False):

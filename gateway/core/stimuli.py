@@ -49,7 +49,7 @@ class Arrived(Stimulus, frozen=True):
     """A message from a device arrived."""
 
     kind: str
-    """`devicesdk.wire.topics` kind: have, link, get, ev or tel."""
+    """`devicesdk.wire.topics` kind: have, link, get, ev, tel or ask."""
     device: str
     payload: bytes
     retained: bool = False
@@ -59,6 +59,14 @@ class PubAcked(Stimulus, frozen=True):
     """The broker took the QoS 1 publish with this token."""
 
     token: int
+
+
+class Inferred(Stimulus, frozen=True, gc=False):
+    """Answer to `Infer`."""
+
+    job: int
+    outputs: bytes
+    """Little-endian float32; empty: it could not be run."""
 
 
 class Enroll(Stimulus, frozen=True):
@@ -165,6 +173,7 @@ AnyStimulus = (
     | BrokerDown
     | Arrived
     | PubAcked
+    | Inferred
     | Enroll
     | RegisterBundle
     | RegisterDelta

@@ -22,8 +22,10 @@ from devicesdk.wire.topics import FLAGS, KILL, TIMESTAMP, WANT
 from gateway.core import effects as ask
 from gateway.core import notes
 from gateway.core.collect import notes as collect_notes
+from gateway.core.stimuli import Inferred
 from gateway.core.transfers import notes as transfers_notes
 from gateway.ports import Blobs, Counters, Observer
+from gateway.runtime.inference import Inference
 from gateway.runtime.life import Life
 from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.plane import Plane
@@ -57,14 +59,22 @@ class Performer:
         clock: for expiries.
         counters: where messages are counted.
         blobs: where the core's own blobs are put.
+        inference: runs the asks of devices.
     """
 
-    __slots__ = ("_blobs", "_brake", "_clock", "_counters", "_life", "_observer")
+    __slots__ = ("_blobs", "_brake", "_clock", "_counters", "_inference", "_life", "_observer")
 
     def __init__(
-        self, life: Life, observer: Observer, clock: Clock, counters: Counters, blobs: Blobs
+        self,
+        life: Life,
+        observer: Observer,
+        clock: Clock,
+        counters: Counters,
+        blobs: Blobs,
+        inference: Inference,
     ) -> None:
         self._life, self._observer, self._blobs = life, observer, blobs
+        self._inference = inference
         self._clock, self._counters = clock, counters
         self._brake = LogBrake()
 
@@ -84,9 +94,16 @@ class Performer:
             elif kind is ask.KeepBlob:
                 assert isinstance(effect, ask.KeepBlob)
                 self._blobs.put(effect.data)
+            elif kind is ask.Infer:
+                assert isinstance(effect, ask.Infer)
+                self._inference.infer(effect, self._inferred)
             elif kind is ask.Note:
                 assert isinstance(effect, ask.Note)
                 self._note(effect, now)
+
+    def _inferred(self, inferred: Inferred) -> None:
+        if not self._life.over:
+            self._life.hear(inferred)
 
     def _publish(self, effect: ask.Publish, now: int) -> None:
         self._observer.published(effect, now)

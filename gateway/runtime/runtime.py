@@ -28,7 +28,8 @@ from typing import Any, Final, TypeVar
 
 from devicesdk.aio.clock import Clock
 from devicesdk.wire.errors import ProtocolError
-from devicesdk.wire.topics import GET, TEL, UPLINK_KINDS, Topics
+from devicesdk.wire.topics import ASK, GET, PASSING_KINDS, TEL, UPLINK_KINDS, Topics
+from gateway.adapters.inference import OnnxModels
 from gateway.config import RuntimeLimits
 from gateway.core import effects as ask
 from gateway.core import rows
@@ -37,6 +38,7 @@ from gateway.core.gateway import Gateway
 from gateway.ports import Blobs, Counters, Observer, Storage, Unobserved
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.hearing import Hearing
+from gateway.runtime.inference import Inference
 from gateway.runtime.life import Answer, BusyError, Life, NotRunningError, Ports
 from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.performing import Performer
@@ -91,6 +93,7 @@ class Runtime:
         self._task: asyncio.Task[None] | None = None
         self._worker = ThreadPoolExecutor(1, "fleetdrill-storage")
         self._hasher = ThreadPoolExecutor(1, "fleetdrill-hasher")
+        self._inference = Inference(OnnxModels(), blobs)
 
     # -- life -----------------------------------------------------------------------------------
 
@@ -164,14 +167,17 @@ class Runtime:
         self.crash()
         self._worker.shutdown()
         self._hasher.shutdown()
+        self._inference.close()
 
     def _new_life(self) -> Life:
         life, limits, ports = Life(), self._limits, self._ports
         ears = Hearing(life, self.topics, self.counters, limits, self._clock)
-        kept = tuple(self.topics.every_device(kind) for kind in UPLINK_KINDS if kind != GET)
+        kept = tuple(
+            self.topics.every_device(kind) for kind in UPLINK_KINDS if kind not in PASSING_KINDS
+        )
         # Kept for a gateway that is away, chunk requests would be answered when their devices have
-        # long asked again: the same bytes twice.
-        passing = (self.topics.every_device(GET),)
+        # long asked again: the same bytes twice. An ask is worth nothing later.
+        passing = (self.topics.every_device(GET), self.topics.every_device(ASK))
         life.control = Plane(
             "control", ports.control, ports.control_dial(), (), ears, self._clock,
             Backoff(self._seed, "control"), self.counters, limits.suback_s_max,
@@ -269,7 +275,9 @@ class Runtime:
     # -- turns ------------------------------------------------------------------------------------
 
     async def _run(self, life: Life) -> None:
-        performer = Performer(life, self._observer, self._clock, self.counters, self._blobs)
+        performer = Performer(
+            life, self._observer, self._clock, self.counters, self._blobs, self._inference
+        )
         try:
             while not life.over:
                 if life.wake.is_set():

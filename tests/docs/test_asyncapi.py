@@ -31,6 +31,8 @@ EXAMPLES = [
     for message, told in PARTS["messages"].items()
     for example in told["examples"]
 ]
+INSIDE = ("UpdatePolicy", "Capabilities", "DeltaRef")
+"""Spoken inside other messages only."""
 UNTOLD = object()
 
 
@@ -89,7 +91,7 @@ def test_an_operation_for_each_topic_says_who_speaks_and_what_stays(kind):
     assert operation["action"] == ("send" if kind in topics.UPLINK_KINDS else "receive")
     binding = operation["bindings"]["mqtt"]
     assert binding["retain"] is (kind in topics.RETAINED_KINDS)
-    assert binding["qos"] == (0 if kind == topics.DAT else 1)
+    assert binding["qos"] == (0 if kind in (topics.DAT, topics.ASK) else 1)
 
 
 def test_the_messages_of_the_code_and_no_others():
@@ -98,7 +100,7 @@ def test_the_messages_of_the_code_and_no_others():
     assert set(SCHEMAS) == set(TYPES) | others
     carried = {msg["payload"]["$ref"] for msg in PARTS["messages"].values()}
     carried |= {m["x-signed-payload"]["$ref"] for m in PARTS["messages"].values() if "x-role" in m}
-    spoken = {f"#/components/schemas/{n}" for n in TYPES if n not in ("UpdatePolicy", "DeltaRef")}
+    spoken = {f"#/components/schemas/{n}" for n in TYPES if n not in INSIDE}
     assert carried == spoken | {"#/components/schemas/Frame"}
 
 

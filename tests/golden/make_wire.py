@@ -189,6 +189,35 @@ MESSAGES: dict[str, tuple[str, WireMessage]] = {
         messages.Control(verb=ControlVerb.NACK, transfer=786_433, seq=3, code=Nack.GONE),
     ),
     "ctl-report": ("Publish `have` again.", messages.Control(verb=ControlVerb.REPORT)),
+    "ctl-answer": (
+        "Outputs for two frames of an ask; these are of a model with one output.",
+        messages.Control(verb=ControlVerb.ANSWER, ask=12_582_916, outputs=bytes(8)),
+    ),
+    "ask": (
+        "Two frames of four pixels.",
+        messages.Ask(number=12_582_916, manifest=DIGEST, frames=2, pixels=bytes(range(124, 132))),
+    ),
+    "have-capabilities": (
+        "The first report of a boot says what the runtime can do.",
+        messages.Have(
+            boot_id=13,
+            seq=1,
+            capabilities=messages.Capabilities(
+                runtime="1.23.2", providers=("CPU",), cpu=("avx2", "fma"), memory_mib=4096
+            ),
+        ),
+    ),
+    "tel-chosen": (
+        "A window of a device that a run-time policy decides for.",
+        messages.Telemetry(
+            boot_id=12,
+            seq=41,
+            bundle=DIGEST[:8],
+            frames=1,
+            rules={"hot": 1, "ask>local": 2},
+            recalibration=-2,
+        ),
+    ),
     "ev-update": (
         "A transition.",
         messages.Event(

@@ -440,6 +440,8 @@ class Rig:
         self.haves: list[Have] = []
         self.links: list[Link] = []
         self.runs: list[tuple[str, bytes]] = []
+        self.kept: dict[int, int] = {}
+        """Frames taken and not run, by burst."""
         self.writes_per_digest: Counter[bytes] = Counter()
         self.notes: Counter[str] = Counter()
         self.agent: Agent | None = None
@@ -637,6 +639,17 @@ class Rig:
                 assert self._burst is None, "two bursts at once"
                 self._burst = (effect, self.now, self.runs[-1][1])
                 self._later(frames * period, frames_ran(burst))
+            case ask.TakeFrames(burst=burst, frames=frames, period_ns=period, send=send):
+                assert self._burst is None, "frames are taken while a burst runs"
+                pixels = bytes(16 * frames) if send else b""
+                self.kept[burst] = frames
+                self._later(frames * period, hear.FramesTaken(burst, frames, pixels, CALM))
+            case ask.RunTaken(burst=burst) | ask.ReadAnswer(burst=burst):
+                frames = self.kept.pop(burst)
+                self.executed += frames
+                self._later(MS, frames_ran(burst, frames))
+            case ask.DropTaken(burst=burst):
+                del self.kept[burst]
             case ask.CutBurst(burst=burst):
                 return [self._burst_answer(burst)]
             case ask.Note(kind=kind):

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from devicesdk.wire.topics import CTL, DAT, EV, GET, HAVE, LINK, ROOT_DEFAULT, TEL, WANT
+from devicesdk.wire.topics import ASK, CTL, DAT, EV, GET, HAVE, LINK, ROOT_DEFAULT, TEL, WANT
 
-DEVICE_WRITES: Final = (HAVE, LINK, GET, EV, TEL)
+DEVICE_WRITES: Final = (HAVE, LINK, GET, EV, TEL, ASK)
 DEVICE_READS: Final = (WANT, DAT, CTL)
 SHARED_READS: Final = ("k", "f/#", "b/#", "t/#")
 """Kill list, flags, carousel, timestamps: for every user."""
@@ -51,7 +51,7 @@ USERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("write", "f/+"),
         ("write", "t/timestamp"),
     ),
-    DATA: (*_CHUNKS, *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL))),
+    DATA: (*_CHUNKS, *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL, ASK))),
     TRANSFERS: _CHUNKS,
     COLLECT: (("read", f"d/+/{TEL}"),),
     MONITOR: (),

@@ -15,7 +15,7 @@ from devicesdk.wire.errors import BadManifest
 from gateway.core import notes, rows
 from gateway.core.control.outbox import Batch
 from gateway.core.effects import Note, Persist
-from gateway.core.internal import BlobKnown, BundleKnown
+from gateway.core.internal import BlobKnown, BundleKnown, ModelKnown
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import BundleRow
 from gateway.core.stimuli import RegisterBundle
@@ -80,6 +80,8 @@ class Catalog:
             image = variant.image
             out.append(BlobKnown(image.raw, image.size_bytes, variant.chunk_bytes))
         out.append(BundleKnown(bundle.digest[:8], bundle.manifest.baseline))
+        variants = tuple((v.name, v.image.raw, v.macs) for v in bundle.manifest.variants)
+        out.append(ModelKnown(bundle.digest, variants))
 
     def _refusal(self, stimulus: RegisterBundle) -> str:
         manifest = stimulus.manifest

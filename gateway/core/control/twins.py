@@ -157,6 +157,7 @@ class Twins:
             have.variant,
             have.slot,
             have.bytes_done,
+            old.capabilities if have.capabilities is None else have.capabilities,
         )
         if _worth_keeping(old, new):
             out.append(Persist(rows.REPORTED, twin.name, new))
@@ -184,11 +185,15 @@ class Twins:
         return twin.reported.hardware_class or _first(labels, self._limits.hardware_labels)
 
     def fits(self, twin: Twin, manifest: Manifest) -> bool:
-        """Whether a bundle has a variant for the device's hardware class, as far as it is known."""
-        known = self.hardware(twin)
-        if not known:
+        """Whether a bundle has a variant for the device's hardware class and for what its runtime can
+        do, as far as either is known."""
+        known, can = self.hardware(twin), twin.reported.capabilities
+        if not known and can is None:
             return True
-        return any("*" in v.hardware or known in v.hardware for v in manifest.variants)
+        return any(
+            (not known or "*" in v.hardware or known in v.hardware) and v.runs_on(can)
+            for v in manifest.variants
+        )
 
     def validate(self) -> None:
         """Check the twins' own consistency.
@@ -230,4 +235,5 @@ def _worth_keeping(old: ReportedRow, new: ReportedRow) -> bool:
         or new.hardware_class != old.hardware_class
         or new.variant != old.variant
         or new.slot != old.slot
+        or new.capabilities != old.capabilities
     )

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from devicesdk.host.worker import JOBS_MAX, Worker
+from devicesdk.host.worker import JOBS_MAX, HungError, Worker
 
 
 class Answers(list):
@@ -52,3 +52,33 @@ async def test_after_close_nothing_is_told_and_too_many_jobs_are_refused():
     worker.close()
     await asyncio.sleep(0.05)
     assert heard == []
+
+
+async def test_a_job_that_takes_too_long_is_asked_to_stop_and_answers():
+    stop, answers, errors = threading.Event(), Answers(1), []
+    worker = Worker(errors.append, asyncio.get_running_loop())
+    worker.ask(lambda: stop.wait(10), answers, 0.05, stop.set)
+    assert await answers.wait() == [True]
+    assert (worker.stopped, worker.hung, errors) == (1, False, [])
+    worker.close()
+
+
+async def test_a_job_that_does_not_stop_ends_the_host_and_is_not_waited_for():
+    go, errors, asked = threading.Event(), Answers(1), []
+    worker = Worker(errors, asyncio.get_running_loop(), grace_s=0.05)
+    worker.ask(lambda: go.wait(10), asked.append, 0.05, lambda: asked.append("stop"))
+    assert isinstance((await errors.wait())[0], HungError)
+    assert worker.hung
+    worker.close()
+    assert asked == ["stop"]
+    go.set()
+
+
+async def test_the_clock_of_a_limit_starts_when_the_job_does():
+    stops, answers = [], Answers(2)
+    worker = Worker(pytest.fail, asyncio.get_running_loop())
+    worker.ask(lambda: threading.Event().wait(0.4), answers)
+    worker.ask(lambda: 7, answers, 0.3, lambda: stops.append(1))
+    assert await answers.wait() == [False, 7]
+    assert stops == []
+    worker.close()

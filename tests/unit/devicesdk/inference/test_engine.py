@@ -27,4 +27,5 @@ def test_outputs_name_their_columns():
 
 
 def test_error_codes_have_a_word_for_the_wire():
-    assert [code.label for code in InferenceError] == ["ok", "not-finite"]
+    words = ["ok", "not-finite", "timeout", "failed", "no-answer"]
+    assert [code.label for code in InferenceError] == words

@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from devicesdk.inference.onnx import MODEL_BYTES_MAX, ModelError, OnnxEngine, session_options
+from devicesdk.inference.onnx import (
+    MODEL_BYTES_MAX,
+    ModelError,
+    OnnxEngine,
+    Stopped,
+    session_options,
+    stop_all,
+)
 
 
 def model(nodes, *, shape=("n", 1, 32, 32), labels=32, consts=None):
@@ -105,3 +114,54 @@ def test_a_model_of_another_shape_is_refused_with_what_was_found():
     )
     with pytest.raises(ModelError, match="only the first dimension"):
         OnnxEngine(few)
+
+
+def endless_model():
+    """A model that goes round for ever: a hung one, as far as anybody can tell from outside."""
+    kind = TensorProto.FLOAT
+    go_on = helper.make_tensor("always", TensorProto.BOOL, [], [True])
+    body = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["again"], value=go_on),
+            helper.make_node("Identity", ["before"], ["after"]),
+        ],
+        "round",
+        [
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+            helper.make_tensor_value_info("more", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", kind, ["n", 32]),
+        ],
+        [
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", kind, ["n", 32]),
+        ],
+    )
+    rounds = helper.make_tensor("rounds", TensorProto.INT64, [], [2**62])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["image"], ["row"]),
+            helper.make_node("Slice", ["row", "from", "to", "axis"], ["first"]),
+            helper.make_node("Loop", ["rounds", "", "first"], ["out"], body=body),
+        ],
+        "endless",
+        [helper.make_tensor_value_info("image", kind, ["n", 1, 32, 32])],
+        [helper.make_tensor_value_info("out", kind, ["n", 32])],
+        [
+            rounds,
+            *(
+                helper.make_tensor(name, TensorProto.INT64, [1], [value])
+                for name, value in (("from", 0), ("to", 32), ("axis", 1))
+            ),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def test_a_model_that_goes_round_for_ever_is_stopped_from_another_thread():
+    watch = threading.Timer(0.2, stop_all)
+    watch.start()
+    with pytest.raises(Stopped):
+        OnnxEngine(endless_model())  # it is probed when it is opened, and would never come back
+    watch.join()
+    stop_all()  # nothing runs: nothing happens

@@ -296,7 +296,7 @@ async def test_nonsense_from_devices_is_acknowledged_and_harms_nobody(stage):
     for kind in topics.UPLINK_KINDS:
         data.deliver(NAMES.device(DEVICE, kind), b"\xff" * 40)
         data.deliver(NAMES.device(DEVICE, kind), b"", qos=0)
-    await until(lambda: len(stage.words("ack")) == 6, "six acknowledgements")
+    await until(lambda: len(stage.words("ack")) == 7, "seven acknowledgements")
     assert stage.runtime.running
     assert stage.runtime.counters.messages_in["?"] == 1
     await stage.runtime.submit(hear.Kill("gauge"))
@@ -423,7 +423,7 @@ async def test_a_session_that_was_kept_is_not_subscribed_again_by_the_same_proce
 async def test_chunk_requests_pass_with_qos_0_so_that_no_broker_keeps_them(stage):
     """One kept for a gateway that is away is answered when its device has long asked again."""
     asked = [(filters, qos) for _, _, filters, qos in stage.words("subscribe")]
-    assert ((NAMES.every_device(topics.GET),), 0) in asked
+    assert ((NAMES.every_device(topics.GET), NAMES.every_device(topics.ASK)), 0) in asked
     assert all(qos == 1 for filters, qos in asked if NAMES.every_device(topics.GET) not in filters)
 
 

@@ -8,7 +8,7 @@ from devicesdk.bundle.manifest import BlobRef
 from gateway.core import notes
 from gateway.core.control.catalog import Catalog
 from gateway.core.effects import Note, Persist
-from gateway.core.internal import BlobKnown, BundleKnown
+from gateway.core.internal import BlobKnown, BundleKnown, ModelKnown
 from gateway.core.limits import ControlLimits
 from tests_kit.gateway_charts import bundle, digest_of
 
@@ -74,7 +74,9 @@ def test_rows_are_taken_back():
     assert restored.by_name["gauge@1.1.0"].digest == digest_of("gauge@1.1.0")
     again = []
     restored.announce(restored.by_digest[digest_of("gauge@1.1.0")], again)
-    assert [effect for effect in out if isinstance(effect, BlobKnown | BundleKnown)] == again
+    assert [
+        effect for effect in out if isinstance(effect, BlobKnown | BundleKnown | ModelKnown)
+    ] == again
 
 
 def test_one_image_is_cut_in_one_way():

@@ -92,7 +92,7 @@ def test_a_restart_tells_the_other_machines_everything_that_holds():
     chart >> SteerRollout("r1", "pause")
     said = [type(item).__name__ for item in chart.restarted().left]
     assert said == (
-        ["BlobKnown"] * 3 + ["BundleKnown"] + ["BlobKnown"] * 3 + ["BundleKnown"]
+        (["BlobKnown"] * 3 + ["BundleKnown", "ModelKnown"]) * 2
         + ["DeviceLabelled"] * 4 + ["Watching"] + ["Granted"] * 2 + ["Paused"]
     )  # fmt: skip
     assert said.count("Granted") == 2, "who ended has a grant, or who did not has none"
