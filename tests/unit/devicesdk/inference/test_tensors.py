@@ -66,7 +66,7 @@ def test_a_model_without_the_tasks_inputs_or_output_does_not_load(task):
 
 def test_a_sample_that_the_model_refuses_says_so():
     engine = TensorEngine(little.embedder(), SENTENCE)
-    with pytest.raises(ModelError, match="expected a sample that the model takes"):
+    with pytest.raises(ModelError, match="expected the model to run"):
         engine.run({"ids": np.array([900]), "mask": np.array([1])})
 
 
