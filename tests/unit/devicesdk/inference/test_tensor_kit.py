@@ -116,7 +116,7 @@ def test_what_is_no_kit_of_this_task_is_refused():
 
 
 def test_a_kit_that_unpacks_into_too_much_is_refused(monkeypatch):
-    monkeypatch.setattr(tensor_kit, "UNPACKED_BYTES_MAX", 300)
+    monkeypatch.setattr(tensor_kit, "KIT_UNPACKED_BYTES_MAX", 300)
     with pytest.raises(KitError, match="300 bytes unpacked"):
         unpack_tensor_kit(pack_tensor_kit(kit()), TASK)
 
