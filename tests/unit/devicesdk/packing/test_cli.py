@@ -206,6 +206,8 @@ def test_the_same_words_give_the_same_bytes_and_the_epoch_its_date(desk, tmp_pat
 @pytest.mark.parametrize(
     ("words", "story"),
     [
+        (("--model", "numpy:no/such.onnx"), "package:path/in/it"),
+        (("--model", "no_such_package:x.onnx"), "package:path/in/it"),
         (("--task", "guess"), "--task out of classify, regress, embed, tensor"),
         (("--span", "1"), "expected --span low,high"),
         (("--prefer", "jetson"), "HARDWARE=variant,variant"),
