@@ -59,7 +59,8 @@ def _explain(part: str, missing: str) -> None:
     """Offer a command that says which extra would bring this part."""
     extra = _EXTRAS.get(part, "all")
 
-    @app.command(part, help=f"Not installed: pip install 'fleetdrill[{extra}]'")
+    # Brackets would be taken for markup here.
+    @app.command(part, help=f"Not installed: it comes with the extra {extra}.")
     def absent() -> None:
         typer.echo(
             f"expected the packages of the {part}, found no {missing}: "

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from typing import Final, TypeAlias
 
 import msgspec
@@ -22,11 +21,13 @@ from numpy.typing import NDArray
 
 from devicesdk.inference import preprocess
 from devicesdk.inference.engine import LABELS, Engine, Floats
+from devicesdk.inference.npz import ArrayError, read_npz
 
 Bytes: TypeAlias = NDArray[np.uint8]
 
 KIT_SAMPLES_MAX: Final = 256
 KIT_BYTES_MAX: Final = 4 * 1024 * 1024
+KIT_UNPACKED_BYTES_MAX: Final = 16 * KIT_BYTES_MAX
 KERNEL_DEFAULT: Final = "default"
 KERNEL_SATURATING: Final = "saturating"
 """An int8 kernel whose 16-bit accumulators saturate: the hardware fault that a kit must find."""
@@ -163,17 +164,18 @@ def unpack_kit(packed: bytes) -> Kit:
     if len(packed) > KIT_BYTES_MAX:
         raise KitError(f"expected a kit of at most {KIT_BYTES_MAX} bytes, found {len(packed)}")
     try:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise KitError(f"expected an .npz archive, found something else: {error}") from error
+        arrays = read_npz(packed, KIT_UNPACKED_BYTES_MAX)
+    except ArrayError as error:
+        raise KitError(str(error)) from error
     pixels = arrays.pop("pixels", None)
     if pixels is None or pixels.dtype != np.uint8 or pixels.shape[1:] != (preprocess.PIXELS,):
         raise KitError(f"expected uint8 pixels of shape (n, {preprocess.PIXELS}) in the kit")
     if not 0 < len(pixels) <= KIT_SAMPLES_MAX:
         raise KitError(f"expected 1 to {KIT_SAMPLES_MAX} samples, found {len(pixels)}")
-    goldens = {name.removeprefix("golden/"): array for name, array in arrays.items()}
-    for name, array in goldens.items():
+    goldens: dict[str, Floats] = {}
+    for entry, array in arrays.items():
+        name = entry.removeprefix("golden/")
         if array.dtype != np.float32 or array.shape != (len(pixels), LABELS):
             raise KitError(f"expected goldens {name} as float32 ({len(pixels)}, {LABELS})")
-    return Kit(pixels=pixels, goldens=goldens)
+        goldens[name] = array.view(np.float32)
+    return Kit(pixels=pixels.view(np.uint8), goldens=goldens)

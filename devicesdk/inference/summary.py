@@ -5,7 +5,8 @@ physical features (preprocess.py) and where the pinned edges come from (devicesd
 
 Rules: all inputs of a sample count as one row of real numbers; a statistic is a whole number of units, a
 power of ten that the bundle pins so that the population it was built from spreads over some ten thousand
-of them; what is not finite counts as 0 and shows by the model's output.
+of them; what is not finite counts as 0 there, and its row has the error of a model without a result: an
+int8 model would turn it into a number, and a reading.
 """
 
 from __future__ import annotations
@@ -58,8 +59,15 @@ def row_of(task: Task, edges: Edges, sample: Sample, said: Meaning) -> list[int]
         int(np.searchsorted(row, value, side="right"))
         for row, value in zip(edges.features, in_units(statistics(sample), task.units), strict=True)
     ]
-    if not said.finite:
+    if not said.finite or not _finite(sample):
         return [0, 0, engine.ENTROPY_BINS - 1, *bins, int(InferenceError.NOT_FINITE)]
     confidence = int(np.searchsorted(edges.confidence, said.confidence, side="right"))
     entropy = int(np.searchsorted(edges.entropy, said.entropy, side="right"))
     return [said.reading, confidence, entropy, *bins, int(InferenceError.OK)]
+
+
+def _finite(sample: Sample) -> bool:
+    return all(
+        tensor.dtype.kind != "f" or bool(np.isfinite(tensor.astype(np.float64)).all())
+        for tensor in sample.values()
+    )

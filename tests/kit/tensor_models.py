@@ -55,6 +55,18 @@ def classifier(seed=1, opset=17, softmax=True):
     return _model(nodes, ins, [value("y", TensorProto.FLOAT, ["n", CLASSES])], weights, opset)
 
 
+def bytes_reader(seed=4):
+    """(n, 64) bytes -> probabilities of five classes, as readers of files have them."""
+    weights = {"w": grain(seed).normal(0, 0.01, (64, CLASSES)).astype(np.float32)}
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["f", "w"], ["l"]),
+        helper.make_node("Softmax", ["l"], ["y"], axis=1),
+    ]
+    ins = [value("x", TensorProto.UINT8, ["n", 64])]
+    return _model(nodes, ins, [value("y", TensorProto.FLOAT, ["n", CLASSES])], weights)
+
+
 def regressor(seed=2):
     """(n, 6) -> one number."""
     g = grain(seed)

@@ -13,8 +13,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.adapters.keys import init_keys
+from devicesdk.bundle.archive import pack
+from gateway.adapters.keys import init_keys, read_signer
 from gateway.cli import register
+from tests_kit import tensor_models as little
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20
@@ -82,6 +84,9 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     source, key = str(ROOT / "models/gauge/1.1.0"), str(site.state.parent / "targets.key")
     published = site.ask("bundle", "publish", source, "--key", key)
     assert published["bundle"] == "gauge@1.1.0"
+    archive = site.state.parent / "little.zip"
+    archive.write_bytes(pack(little.bundle(read_signer(site.state.parent, "targets")).members))
+    assert site.ask("bundle", "publish", str(archive))["bundle"] == "little@1.0.0"
     site.ask("fleet", "enroll", "kiosk-1", "--label", "region=eu")
     site.ask("rollout", "create", "r1", "--bundle", "gauge@1.1.0", "--waves", "50,100")
     site.ask("flag", "set", "all", "x", FLAG)

@@ -6,8 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from gateway.adapters.keys import init_keys
+from devicesdk.bundle.archive import pack
+from devicesdk.packing.cli import register as register_tool
+from gateway.adapters.keys import init_keys, read_signer
 from gateway.cli import EXIT_AWAY, EXIT_INVALID, register
+from tests_kit import tensor_models as little
 
 ROOT = Path(__file__).parents[3]
 APP = typer.Typer()
@@ -79,3 +82,29 @@ def test_a_bundle_needs_the_targets_key_and_a_whole_folder(run, tmp_path):
     assert "expected a bundle's file" in empty
     assert "gateway serve" in run(*publish, key, code=EXIT_AWAY)
     assert not (tmp_path / "state").exists(), "nothing is written where no gateway is"
+
+
+def test_an_archive_is_published_with_the_signature_it_has(run, tmp_path):
+    init_keys(tmp_path / "keys")
+    signer = read_signer(tmp_path / "keys", "targets")
+    archives = {}
+    for name, by in (("signed", signer), ("unsigned", None)):
+        archives[name] = tmp_path / f"{name}.zip"
+        archives[name].write_bytes(pack(little.bundle(by).members))
+    publish = ("bundle", "publish")
+    said = run(*publish, str(archives["unsigned"]), code=EXIT_INVALID)
+    assert "expected --key, or an archive that is signed" in said
+    key = str(tmp_path / "keys" / "targets.key")
+    assert "gateway serve" in run(*publish, str(archives["unsigned"]), "--key", key, code=EXIT_AWAY)
+    assert "gateway serve" in run(*publish, str(archives["signed"]), code=EXIT_AWAY)
+    archives["signed"].write_bytes(archives["signed"].read_bytes()[:-9])
+    assert "cut short" in run(*publish, str(archives["signed"]), code=EXIT_INVALID)
+    assert "expected --key" in run(*publish, str(ROOT / "models/gauge/1.1.0"), code=EXIT_INVALID)
+
+
+def test_publishing_joins_the_group_that_the_bundle_tool_made():
+    app = typer.Typer()
+    register_tool(app)
+    register(app)
+    listed = CliRunner().invoke(app, ["bundle", "--help"]).output
+    assert all(word in listed for word in ("build", "verify", "publish"))

@@ -33,7 +33,8 @@ def test_a_colour_picture_becomes_planes():
 def test_normalising_is_by_channel_and_in_thousandths():
     planes = np.stack([np.full((2, 2), 0.5), np.full((2, 2), 1.0)]).astype(np.float32)
     made = prepare(planes, ("normal:500,250,100,250",))
-    assert np.allclose(made[0], 0.0) and np.allclose(made[1], 3.0)
+    assert np.allclose(made[0], 0.0)
+    assert np.allclose(made[1], 3.0)
 
 
 def test_axes_and_numbers():

@@ -5,8 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
-from devicesdk.inference.source import SourceError, load_source
+from devicesdk.bundle.archive import file_reader, pack
+from devicesdk.inference.source import SourceError, TensorSource, load_any, load_source
+from devicesdk.packing.files import open_bundle
+from tests_kit import tensor_models as little
 
 GAUGE = Path(__file__).parents[4] / "models" / "gauge" / "1.1.0"
 
@@ -74,3 +79,36 @@ def test_a_wrong_description_says_where(bundle, change, story):
     rewrite(bundle, change)
     with pytest.raises(SourceError, match=story):
         load_source(bundle)
+
+
+def test_an_archive_is_read_as_its_directory_is(tmp_path):
+    archive = tmp_path / "gauge.zip"
+    archive.write_bytes(pack(open_bundle(GAUGE).members))
+    source, directory = load_source(archive), load_source(GAUGE)
+    assert (source.spec, source.models, source.twins) == (
+        directory.spec,
+        directory.models,
+        directory.twins,
+    )
+    archive.write_bytes(b"PK torn")
+    with pytest.raises(SourceError, match="damaged"):
+        load_source(archive)
+
+
+def test_a_model_that_reads_no_dials_is_no_source_for_drawn_ones(tmp_path):
+    members = little.bundle(wanted=("fp32",)).members
+    (tmp_path / "little.zip").write_bytes(pack(members))
+    with pytest.raises(SourceError, match=r"expected a reader of dials .* found the task classify"):
+        load_source(tmp_path / "little.zip")
+    source = load_any(file_reader(members))
+    assert isinstance(source, TensorSource)
+    assert source.spec.dtype == "float32"
+    assert len(source.digest("fp32")) == 32
+
+
+def test_the_shipped_bundles_have_their_papers():
+    spec = load_source(GAUGE).spec
+    document = json.loads((GAUGE / spec.sbom.file).read_text())
+    assert document["metadata"]["component"]["version"] == spec.version
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document)) is None
+    assert spec.metrics["fp32"]["error_permyriad_baseline"] == 41

@@ -76,7 +76,7 @@ def test_a_kernel_that_reads_otherwise_is_recognised():
 
 
 def test_a_kit_runs_each_of_its_samples():
-    answers = {length: row for length, row in zip(LENGTHS, GOLDEN, strict=True)}
+    answers = dict(zip(LENGTHS, GOLDEN, strict=True))
     assert run_tensor_kit(kit(), RULE, TASK, "fp32", lambda s: answers[len(s["x"])]).passed
     with pytest.raises(KitError, match="int8/default"):
         run_tensor_kit(kit(), RULE, TASK, "int8", lambda _: GOLDEN[0])
@@ -116,7 +116,7 @@ def test_what_is_no_kit_of_this_task_is_refused():
 
 
 def test_a_kit_that_unpacks_into_too_much_is_refused(monkeypatch):
-    monkeypatch.setattr(tensor_kit, "UNPACKED_BYTES_MAX", 300)
+    monkeypatch.setattr(tensor_kit, "KIT_UNPACKED_BYTES_MAX", 300)
     with pytest.raises(KitError, match="300 bytes unpacked"):
         unpack_tensor_kit(pack_tensor_kit(kit()), TASK)
 
