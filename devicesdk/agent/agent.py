@@ -215,6 +215,8 @@ class Agent:
                 flags=flags.document,
                 events=self._outbox.events,
                 releases=self._trust.releases,
+                kill_open=flags.kill_open,
+                flags_open=flags.flags_open,
             )
         )
 
