@@ -223,6 +223,8 @@ class Agent:
                 events=self._outbox.events,
                 deltas_failed=self._deltas.failed,
                 releases=self._trust.releases,
+                kill_open=flags.kill_open,
+                flags_open=flags.flags_open,
             )
         )
 

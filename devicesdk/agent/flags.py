@@ -58,7 +58,9 @@ class Flags:
         "_document",
         "_shared",
         "_values",
+        "flags_open",
         "kill_list_current",
+        "kill_open",
         "kill_version",
         "killed",
         "policy",
@@ -80,6 +82,8 @@ class Flags:
         """Whether the last list that came is the newest we know: an old one, replayed, opens no gate."""
         self.killed = state.killed
         self.rev = state.flags_rev
+        self.kill_open, self.flags_open = state.kill_open, state.flags_open
+        """Whether the next signed one counts whatever its version: a key of ours was revoked."""
         self._document = state.flags
         self._values: dict[str, bool] = {}
         self.policy: Policy | None = None
@@ -103,12 +107,12 @@ class Flags:
         """
         raw = self._shared.verifier.open(ROLE_FLAGS, payload, limits.KILL_BYTES_MAX)
         kill = codec.decode(KillList, raw, limits.KILL_BYTES_MAX)
-        self.kill_list_current = kill.version >= self.kill_version
-        if kill.version <= self.kill_version:
+        self.kill_list_current = self.kill_open or kill.version >= self.kill_version
+        if kill.version <= self.kill_version and not self.kill_open:
             if kill.version < self.kill_version:
                 self._shared.note(NoteKind.KILL_OLD, kill.version, self.kill_version)
             return False
-        self.kill_version = kill.version
+        self.kill_version, self.kill_open = kill.version, False
         self.killed = kill.features
         self._shared.note(NoteKind.KILL_OBEYED, kill.version, len(kill.features))
         self._evaluate()
@@ -117,7 +121,7 @@ class Flags:
     def keys_changed(self) -> None:
         """A key of ours was revoked: whatever versions its holder made up hold nothing down. What is in
         force stays until somebody who may says otherwise."""
-        self.kill_version = self.rev = 0
+        self.kill_open = self.flags_open = True
         self.kill_list_current = False
         self._shared.note(NoteKind.FLAGS_REVOKED)
 
@@ -136,7 +140,7 @@ class Flags:
         if flags.segment != self._shared.config.segment or flags.bucketing != BUCKETING:
             self._shared.note(NoteKind.FLAGS_NOT_OURS)
             return False
-        if flags.rev <= self.rev:
+        if flags.rev <= self.rev and not self.flags_open:
             if flags.rev < self.rev:
                 self._shared.note(NoteKind.FLAGS_OLD, flags.rev, self.rev)
             return False
@@ -144,7 +148,7 @@ class Flags:
             self._shared.note(NoteKind.FLAGS_EXPIRED, flags.rev)
             return False
         _parse(flags.document)
-        self.rev = flags.rev
+        self.rev, self.flags_open = flags.rev, False
         self._document = flags.document
         self._shared.note(NoteKind.FLAGS_TAKEN, flags.rev)
         self._evaluate()

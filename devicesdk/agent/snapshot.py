@@ -98,6 +98,10 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Digests of deltas that were of no use, oldest first: never tried again."""
     releases: tuple[tuple[str, int], ...] = ()
     """Highest release that was committed, by bundle id."""
+    kill_open: bool = False
+    """A key was revoked: the next signed kill list counts, whatever its version."""
+    flags_open: bool = False
+    """The same of the next flag snapshot."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

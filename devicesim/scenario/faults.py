@@ -109,6 +109,15 @@ class GatewaySlowStore(Action, hits=Hits.GATEWAY, span=Span.REQUIRED):
     commit_ns: PositiveDuration = Field(alias="commit", description="Time of one commit.")
 
 
+class KeysRotate(Action, hits=Hits.GATEWAY, span=Span.INSTANT):
+    """Replace signing keys: the owner of the fleet signs the next root, and targets where theirs went."""
+
+    do: Literal["keys.rotate"]
+    roles: tuple[Literal["root", "targets", "snapshot", "timestamp", "director", "flags"], ...] = (
+        Field(default=(), description="Whose keys; none: the root is only signed anew.")
+    )
+
+
 # --- power and storage ---------------------------------------------------------------------------
 
 

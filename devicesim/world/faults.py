@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from devicesdk.wire.timebase import SECOND
 from devicesim.models import crossing
 from devicesim.models.datastream import Condition
 from devicesim.scenario import faults as verbs
 from devicesim.world.device_host import DeviceHost
+from gateway.core.stimuli import RegisterRole
 
 if TYPE_CHECKING:
     from devicesim.world.world import World
@@ -137,6 +139,29 @@ def gateway_slow_store(
         gateway.commit_ns = before
 
     return undo
+
+
+def keys_rotate(world: World, action: verbs.KeysRotate, hosts: list[DeviceHost], now: int) -> None:
+    """New keys, and a root that says so; without roles there is nobody to sign one."""
+    del hosts
+    roles = world.roles
+    if roles is None:
+        world.skip(action.key, "the scenario says `trust: keys`", now)
+        return
+    signed = [roles.rotate(action.roles, now)]
+    if "targets" in action.roles:
+        signed.append(roles.targets(None, now))
+    _register(now, (world, signed))
+
+
+def _register(now: int, argument: tuple[World, list[bytes]]) -> None:
+    """The owner's side: what a gateway that is down did not hear is said again."""
+    world, signed = argument
+    if not world.gateway.up:
+        world.kernel.at(now + SECOND, _register, argument)
+        return
+    for metadata in signed:
+        world.gateway.stimulate(RegisterRole(metadata), now)
 
 
 # -- power and storage ----------------------------------------------------------------------------
@@ -284,6 +309,7 @@ BEGIN: Final[dict[str, Begin]] = {
     "broker.slow_accept": broker_slow_accept,
     "gateway.crash": gateway_crash,
     "gateway.slow_store": gateway_slow_store,
+    "keys.rotate": keys_rotate,
     "power.cut": power_cut,
     "device.reboot": device_reboot,
     "unplug": _body(lambda _: crossing.plugged(on=False)),

@@ -28,6 +28,7 @@ ASKED_FOR = [
     "broker.slow_accept",
     "gateway.crash",
     "gateway.slow_store",
+    "keys.rotate",
     "power.cut",
     "device.reboot",
     "flash.full",
