@@ -61,6 +61,8 @@ from gateway.core.collect.limits import CollectLimits
 from gateway.core.gateway import Gateway, GatewayConfig
 
 BACKLOG_UNLIMITED = 10_000_000
+METERED_RADIOS = ("lte", "3g")
+"""Paid by the byte, as a rule."""
 INFLIGHT_MAX = 100
 """``max_inflight_messages`` of a broker that serves a gateway: mosquitto's 20 starve its requests."""
 PSI_RAISE_MIN = 0.25
@@ -287,7 +289,7 @@ class _Factory:
     def _parts(self, spec: DeviceSpec, labels: dict[str, str]) -> Parts:
         entropy, profile = self._entropy, self._stock.profiles[spec.profile]
         config = self._configs[spec.group]
-        return Parts(
+        parts = Parts(
             index=spec.index,
             identity=self._identity(spec, profile, labels["factory"]),
             group=spec.group,
@@ -306,6 +308,8 @@ class _Factory:
             gauge=self._gauge(spec),
             topics=self._shop.topics,
         )
+        parts.metered = self._stock.links.links[spec.link].radio in METERED_RADIOS
+        return parts
 
     def _identity(self, spec: DeviceSpec, profile: Profile, factory: str) -> Identity:
         bundle = self._bundles.get(factory)

@@ -190,7 +190,7 @@ class Parts:
 
     __slots__ = (
         "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
-        "link", "luck", "profile", "seed", "topic_of", "verifier",
+        "link", "luck", "metered", "profile", "seed", "topic_of", "verifier",
     )  # fmt: skip
 
     def __init__(
@@ -217,6 +217,8 @@ class Parts:
         self.link, self.luck, self.body, self.clock = link, luck, body, clock
         self.flash, self.gauge = flash, gauge
         self.kernel_faults = 0
+        self.metered = False
+        """Whether the link is paid by the byte."""
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}
 
     def kernel_class(self) -> str:
