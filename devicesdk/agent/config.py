@@ -128,6 +128,8 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     """Whoever owns the device agrees that frames are sent to the gateway and answered there."""
     regulatory_mode: str = ""
     """Such as ``privacy``: a policy may ask for it, and nothing is ever sent out in one."""
+    metered: bool = False
+    """Whether the link is paid by the byte."""
     urgency: Literal["foreground", "batch"] = "foreground"
     """Whether somebody waits for the readings; always so while the alarm sounds."""
     latency_budget_ms: int = 0

@@ -66,7 +66,9 @@ class AiomqttPort:
                 f"expected a port without a connection, found {dial.client_id} connected or "
                 "connecting: disconnect or abort first"
             )
-        self._session = Session(self, self._listener, self._endpoint, dial, self._epoch, self._last)
+        self._session = Session(
+            self, self._listener, self._endpoint.now(), dial, self._epoch, self._last
+        )
         self._last = self._session.task
         self._epoch += 1
 

@@ -58,7 +58,7 @@ class LeanPort:
                 f"expected a port without a connection, found {dial.client_id} connected or "
                 "connecting: disconnect or abort first"
             )
-        hello = connect_packet(self._endpoint, dial)
+        hello = connect_packet(self._endpoint.now(), dial)
         connection = Connection(self, self._listener, self._loop, dial, hello, self._epoch)
         self._epoch += 1
         self._connection = connection

@@ -12,6 +12,7 @@ connected again when it has said that it is not.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ssl import SSLContext
 from typing import Final, Protocol
 
@@ -42,6 +43,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Local address to connect from; None lets the kernel choose."""
     unix: str | None = None
     """Path of a Unix socket instead of host and port."""
+    refresh: Callable[[Endpoint], Endpoint] | None = None
+    """Called before each connect: gives credentials of that moment."""
+
+    def now(self) -> Endpoint:
+        """The endpoint as it is to be used for this connect."""
+        return self if self.refresh is None else self.refresh(self)
 
 
 class Will(msgspec.Struct, frozen=True):

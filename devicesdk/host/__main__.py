@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from devicesdk.agent.agent import Identity
 from devicesdk.aio.clock import RealClock
 from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.host.camera import Camera, CommandCamera, DrawnCamera, FolderCamera, NoFrameError
 from devicesdk.host.capabilities import capabilities
+from devicesdk.host.credentials import CredentialError, Credentials
 from devicesdk.host.host import Host, Kit
 from devicesdk.host.models import BundleShelf, Models
 from devicesdk.host.sensors import Sensors
@@ -65,7 +67,7 @@ def put_together(options: Options) -> Kit:
         StorageBusyError: another process runs this device.
         StorageRefused: its folder cannot be used.
     """
-    endpoint, device = read_endpoint(options), check_device_id(options.device)
+    endpoint, device = _endpoint(options), check_device_id(options.device)
     memory_mib = options.memory_mib or machine_memory_mib()
     config = read_config(options.config)
     verifier, anchor = read_enrolment(options.trust)
@@ -87,10 +89,27 @@ def put_together(options: Options) -> Kit:
         models=Models(
             storage, frames, shelf, RealClock().now, config.inference_timeout_ns / SECOND
         ),
-        sensors=Sensors(options.interface),
+        sensors=Sensors(options.interface, metered=config.metered),
         clock=RealClock(options.speed),
         make_port=_port_maker(options.port_adapter, endpoint),
     )
+
+
+def _endpoint(options: Options) -> Endpoint:
+    endpoint = read_endpoint(options)
+    if options.password_command is None and options.renew_command is None:
+        return endpoint
+    try:
+        credentials = Credentials(
+            RealClock().wall_ms,
+            password_command=options.password_command,
+            renew_command=options.renew_command,
+            certificate=options.cert,
+            key=options.key,
+        )
+    except CredentialError as error:
+        raise SettingsError(f"--password-command, --renew-command: {error}") from error
+    return replace(endpoint, refresh=credentials.refresh)
 
 
 def _camera(options: Options) -> Camera:

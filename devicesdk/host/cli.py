@@ -21,7 +21,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from devicesdk.host import show
+from devicesdk.host import policies, show
 from devicesdk.host.settings import Adapter, Options
 
 device_app = typer.Typer(name="device", help="Run a real device.", no_args_is_help=True)
@@ -41,6 +41,12 @@ def run(
     trust: Annotated[Path, typer.Option(help="trust.json of: fleetdrill keys init")],
     username: Annotated[str | None, typer.Option(help="For the broker.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="Password: first line.")] = None,
+    password_command: Annotated[
+        str | None, typer.Option(help="Program that writes the password; run before each connect.")
+    ] = None,
+    renew_command: Annotated[
+        str | None, typer.Option(help="Program that renews --cert and --key before they end.")
+    ] = None,
     ca: Annotated[Path | None, typer.Option(help="Certificates to trust (PEM).")] = None,
     cert: Annotated[Path | None, typer.Option(help="This device's certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
@@ -69,6 +75,8 @@ def run(
         trust=str(trust),
         username=username,
         password_file=_text(password_file),
+        password_command=password_command,
+        renew_command=renew_command,
         ca=_text(ca),
         cert=_text(cert),
         key=_text(key),
@@ -102,6 +110,26 @@ def show_device(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     typer.echo(json.dumps(known) if as_json else "\n".join(show.in_words(known)))
+
+
+@device_app.command("policy")
+def explain_policy(
+    file: Annotated[Path, typer.Argument(help="A run-time policy (JSON).")],
+    *,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(help="name=value, such as chip_c=75 or link=offline; repeat it."),
+    ] = None,
+    flag: Annotated[bool, typer.Option(help="Write the flag definition instead.")] = False,
+) -> None:
+    """Check a run-time policy, and say what it decides and why."""
+    try:
+        policy, found = policies.read(file), policies.context_of(context or [])
+    except (policies.PolicyError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    lines = policies.as_flag(policy) if flag else policies.in_words(policy, found)
+    typer.echo("\n".join(lines))
 
 
 def _text(path: Path | None) -> str | None:

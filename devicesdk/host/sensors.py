@@ -21,6 +21,8 @@ from typing import Final
 from devicesdk.agent.stimuli import Conditions
 
 SYS: Final = Path("/sys")
+MEMINFO: Final = Path("/proc/meminfo")
+MEMORY_STEP_PERCENT: Final = 10
 BATTERY_STEP_PERCENT: Final = 5
 CHIP_STEP_C: Final = 5
 _CHIP_C_SANE: Final = range(-50, 151)
@@ -35,6 +37,7 @@ def matters(old: Conditions, new: Conditions) -> bool:
         or old.throttled is not new.throttled
         or abs(old.battery_percent - new.battery_percent) >= BATTERY_STEP_PERCENT
         or abs(old.chip_c - new.chip_c) >= CHIP_STEP_C
+        or abs(old.memory_percent - new.memory_percent) >= MEMORY_STEP_PERCENT
     )
 
 
@@ -44,11 +47,30 @@ class Sensors:
     Args:
         interface: network interface whose carrier is watched; empty: the carrier is always up.
         sys: where sysfs is.
+        metered: whether the link is paid by the byte; nobody but the owner knows.
+        meminfo: where the kernel tells of memory.
     """
 
-    __slots__ = ("_cores", "_interface", "_pi", "_supplies", "_throttle_count", "_zones")
+    __slots__ = (
+        "_cores",
+        "_interface",
+        "_meminfo",
+        "_metered",
+        "_pi",
+        "_supplies",
+        "_throttle_count",
+        "_zones",
+    )
 
-    def __init__(self, interface: str = "", sys: Path = SYS) -> None:
+    def __init__(
+        self,
+        interface: str = "",
+        sys: Path = SYS,
+        *,
+        metered: bool = False,
+        meminfo: Path = MEMINFO,
+    ) -> None:
+        self._metered, self._meminfo = metered, meminfo
         self._zones = sorted(sys.glob("class/thermal/thermal_zone*/temp"))
         self._supplies = sorted(sys.glob("class/power_supply/*"))
         self._cores = sorted(
@@ -65,7 +87,10 @@ class Sensors:
     def conditions(self) -> Conditions:
         """All sensors, now."""
         battery, plugged = self._power()
-        return Conditions(battery, plugged, self._chip_c(), self._throttled())
+        memory = memory_percent(self._meminfo)
+        return Conditions(
+            battery, plugged, self._chip_c(), self._throttled(), self._metered, memory
+        )
 
     @staticmethod
     def memory_peak_mib() -> int:
@@ -103,6 +128,16 @@ class Sensors:
 
     def _throttles(self) -> int:
         return sum(_number(core, 0) for core in self._cores)
+
+
+def memory_percent(meminfo: Path) -> int:
+    """Memory in use: what is not available of the total; 0 where the kernel does not say."""
+    found = dict(line.split()[:2] for line in _text(meminfo).splitlines() if len(line.split()) > 1)
+    try:
+        total, free = int(found["MemTotal:"]), int(found["MemAvailable:"])
+    except (KeyError, ValueError):
+        return 0
+    return max(0, min(100, 100 - 100 * free // max(1, total)))
 
 
 def _text(path: Path) -> str:

@@ -65,6 +65,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trust: str
     username: str | None = None
     password_file: str | None = None
+    password_command: str | None = None
+    renew_command: str | None = None
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
@@ -194,8 +196,12 @@ def read_endpoint(options: Options) -> Endpoint:
             "--broker: expected no credentials in the address, where everybody can read them; use "
             "--username and --password-file"
         )
-    if options.password_file is not None and options.username is None:
-        raise SettingsError("--password-file: expected --username with it")
+    if (options.password_file or options.password_command) and options.username is None:
+        raise SettingsError("--password-file, --password-command: expected --username with it")
+    if options.password_file is not None and options.password_command is not None:
+        raise SettingsError("--password-file, --password-command: expected at most one of them")
+    if options.renew_command is not None and options.cert is None:
+        raise SettingsError("--renew-command: expected --cert and --key with it")
     if parts.scheme == "mqtt" and (options.ca or options.cert or options.key):
         raise SettingsError("--ca, --cert, --key: expected mqtts:// with them, found mqtt://")
     return Endpoint(
@@ -214,7 +220,7 @@ def _tls(options: Options) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if cert is not None:
+        if cert is not None and options.renew_command is None:  # else: loaded before each connect
             context.load_cert_chain(cert, key)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(

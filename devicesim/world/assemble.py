@@ -66,6 +66,8 @@ from gateway.core.control.signers import RoleSigners
 from gateway.core.gateway import Gateway, GatewayConfig
 
 BACKLOG_UNLIMITED = 10_000_000
+METERED_RADIOS = ("lte", "3g")
+"""Paid by the byte, as a rule."""
 INFLIGHT_MAX = 100
 """``max_inflight_messages`` of a broker that serves a gateway: mosquitto's 20 starve its requests."""
 PSI_RAISE_MIN = 0.25
@@ -319,7 +321,7 @@ class _Factory:
     def _parts(self, spec: DeviceSpec, labels: dict[str, str]) -> Parts:
         entropy, profile = self._entropy, self._stock.profiles[spec.profile]
         config = self._configs[spec.group]
-        return Parts(
+        parts = Parts(
             index=spec.index,
             identity=self._identity(spec, profile, labels["factory"]),
             group=spec.group,
@@ -339,6 +341,8 @@ class _Factory:
             topics=self._shop.topics,
             anchor=self._anchor,
         )
+        parts.metered = self._stock.links.links[spec.link].radio in METERED_RADIOS
+        return parts
 
     def _identity(self, spec: DeviceSpec, profile: Profile, factory: str) -> Identity:
         bundle = self._bundles.get(factory)

@@ -163,7 +163,9 @@ class DeviceHost:
     def conditions(self) -> hear.Conditions:
         """What the sensors say."""
         chip_c, soc, throttled, plugged = self.parts.body.sense()
-        return hear.Conditions(int(soc * 100), plugged, round(chip_c), throttled)
+        return hear.Conditions(
+            int(soc * 100), plugged, round(chip_c), throttled, self.parts.metered
+        )
 
     # -- the five steps -------------------------------------------------------------------------
 

@@ -207,7 +207,7 @@ class Parts:
 
     __slots__ = (
         "accelerator_permille", "anchor", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
-        "link", "luck", "profile", "seed", "topic_of", "verifier",
+        "link", "luck", "metered", "profile", "seed", "topic_of", "verifier",
     )  # fmt: skip
 
     def __init__(
@@ -237,6 +237,8 @@ class Parts:
         self.anchor = anchor
         self.kernel_faults = 0
         self.accelerator_permille = 1000 if profile.processor.accelerator else 0
+        self.metered = False
+        """Whether the link is paid by the byte."""
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}
 
     def kernel_class(self) -> str:

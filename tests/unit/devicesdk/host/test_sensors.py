@@ -25,7 +25,7 @@ def supply(root, name, **files):
 
 
 def test_a_machine_without_sensors_is_a_healthy_one_on_the_mains(tmp_path):
-    sensors = Sensors(sys=tmp_path)
+    sensors = Sensors(sys=tmp_path, meminfo=tmp_path / "none")
     assert sensors.conditions() == Conditions()
     assert sensors.carrier()
 
@@ -94,3 +94,23 @@ def test_the_carrier_of_the_watched_interface(tmp_path):
 )
 def test_only_steps_that_matter_are_told(new, told):
     assert matters(Conditions(), new) is told
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"),
+    [
+        ("MemTotal: 1000 kB\nMemFree: 10 kB\nMemAvailable: 250 kB\n", 75),
+        ("MemTotal: 0 kB\nMemAvailable: 0 kB\n", 100),
+        ("MemTotal: many kB\nMemAvailable: 1 kB\n", 0),
+        ("", 0),
+    ],
+)
+def test_memory_in_use_is_what_is_not_available(tmp_path, text, percent):
+    (tmp_path / "meminfo").write_text(text)
+    found = Sensors(sys=tmp_path, metered=True, meminfo=tmp_path / "meminfo").conditions()
+    assert (found.memory_percent, found.metered) == (percent, True)
+
+
+def test_memory_matters_in_steps():
+    assert matters(Conditions(memory_percent=50), Conditions(memory_percent=60))
+    assert not matters(Conditions(memory_percent=50), Conditions(memory_percent=59))
