@@ -51,7 +51,8 @@ RULES: Final = (
     _must("S4", "A SUBSCRIBE has at most 8 filters, all with QoS 1 or more.", _RELAY),
     _must(
         "S5",
-        "It publishes with QoS 1, `have` and `link` retained, the others not; `tel` may have QoS 0.",
+        "It publishes with QoS 1, `have` and `link` retained, the others not; `tel` and `get` may "
+        "have QoS 0.",
         f"{_RELAY}, or by subscribing again",
     ),
     _must(

@@ -91,7 +91,7 @@ def test_an_operation_for_each_topic_says_who_speaks_and_what_stays(kind):
     assert operation["action"] == ("send" if kind in topics.UPLINK_KINDS else "receive")
     binding = operation["bindings"]["mqtt"]
     assert binding["retain"] is (kind in topics.RETAINED_KINDS)
-    assert binding["qos"] == (0 if kind in (topics.DAT, topics.ASK) else 1)
+    assert binding["qos"] == (0 if kind in (topics.DAT, topics.GET, topics.ASK) else 1)
 
 
 def test_the_messages_of_the_code_and_no_others():
