@@ -90,6 +90,6 @@ class Packets:
             self._ledger.broken("R1", f"published on {topic}, which is not its own to speak on")
             return
         wanted = kind in topics.RETAINED_KINDS
-        ok = (qos == 1 or kind in (topics.TEL, topics.GET)) and retain is wanted
+        ok = (qos == 1 or kind in (topics.TEL, *topics.PASSING_KINDS)) and retain is wanted
         told = "retained" if retain else "not retained"
         self._ledger.settle("S5", f"{kind} was published with QoS {qos}, {told}", ok=ok)
