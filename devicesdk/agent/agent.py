@@ -203,6 +203,16 @@ class Agent:
         """Whether a configured feature may run now: not killed, not flagged off."""
         return self._flags.enabled(feature)
 
+    @property
+    def flags(self) -> Flags:
+        """What is in force: for whoever evaluates other flags on this device."""
+        return self._flags
+
+    @property
+    def online(self) -> bool:
+        """Whether the device is connected and subscribed."""
+        return self._shared.online
+
     def validate(self) -> None:
         """Check every invariant of every part; for tests and for the world's checks.
 

@@ -33,7 +33,7 @@ _DOCUMENTS_MAX: Final = 16
 
 
 @lru_cache(maxsize=_DOCUMENTS_MAX)
-def _parse(document: bytes) -> Any:
+def evaluator(document: bytes) -> Any:
     """An evaluator for a flagd document, shared by all agents of a process: it is never changed.
 
     Raises:
@@ -46,6 +46,12 @@ def _parse(document: bytes) -> Any:
     except Exception as error:
         raise BadMessage(f"expected a flagd document, found {document[:40]!r}: {error}") from error
     return core
+
+
+def context_of(device: str, hardware_class: str, segment: str) -> EvaluationContext:
+    """What flags know of a device: its id is the targeting key, so a percentage is sticky."""
+    attributes = {"hardware_class": hardware_class, "segment": segment}
+    return EvaluationContext(targeting_key=device, attributes=attributes)
 
 
 class Flags:
@@ -65,13 +71,7 @@ class Flags:
     def __init__(self, shared: Shared, state: State) -> None:
         self._shared = shared
         identity = shared.identity
-        self._context = EvaluationContext(
-            targeting_key=identity.device,
-            attributes={
-                "hardware_class": identity.hardware_class,
-                "segment": shared.config.segment,
-            },
-        )
+        self._context = context_of(identity.device, identity.hardware_class, shared.config.segment)
         self.kill_version = state.kill_version
         self.kill_list_current = False
         """Whether the last list that came is the newest we know: an old one, replayed, opens no gate."""
@@ -124,7 +124,7 @@ class Flags:
             if flags.rev < self.rev:
                 self._shared.note(NoteKind.FLAGS_OLD, flags.rev, self.rev)
             return False
-        _parse(flags.document)
+        evaluator(flags.document)
         self.rev = flags.rev
         self._document = flags.document
         self._shared.note(NoteKind.FLAGS_TAKEN, flags.rev)
@@ -150,7 +150,7 @@ class Flags:
         if not self._document:
             return default
         try:
-            found = _parse(self._document).resolve_boolean_value(name, default, self._context)
+            found = evaluator(self._document).resolve_boolean_value(name, default, self._context)
         except (OpenFeatureError, ArithmeticError, LookupError, TypeError, ValueError):
             return default
         return found.value is True

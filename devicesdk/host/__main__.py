@@ -76,6 +76,7 @@ def put_together(options: Options) -> Kit:
         sensors=Sensors(options.interface),
         clock=RealClock(options.speed),
         make_port=_port_maker(options.port_adapter, endpoint),
+        notice=None if options.notice is None else Path(options.notice),
     )
 
 

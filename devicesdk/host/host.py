@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,7 @@ from devicesdk.bundle.trust import ROLE_TARGETS, Verifier
 from devicesdk.host.boots import next_boot
 from devicesdk.host.burst import Bench, Burst
 from devicesdk.host.models import Models
+from devicesdk.host.notice import NOTICE_FILE, Board
 from devicesdk.host.notify import Supervisor
 from devicesdk.host.sensors import Sensors, matters
 from devicesdk.host.storage import Storage, StorageRefused
@@ -91,6 +93,8 @@ class Kit(msgspec.Struct, frozen=True):
     sensors: Sensors
     clock: Clock
     make_port: Callable[[Listener], MqttPort]
+    notice: Path | None = None
+    """Where programs on this device read its flags; None: in its own folder."""
 
 
 class Host:
@@ -102,7 +106,8 @@ class Host:
 
     __slots__ = (
         "_agent", "_alarm_at", "_bearer_up", "_bench", "_brake", "_burst", "_heard", "_kit", "_over", "_performing", "_port", "_queue",
-        "_sense_timer", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "boot_id",
+        "_sense_timer", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "board",
+        "boot_id",
     )  # fmt: skip
 
     def __init__(self, kit: Kit) -> None:
@@ -123,6 +128,8 @@ class Host:
         self._brake = LogBrake()
         self._heard = ""
         self._told = kit.sensors.conditions()
+        notice = kit.notice or kit.storage.folder / NOTICE_FILE
+        self.board = Board(notice, kit.identity, kit.config.segment, kit.clock)
         self._bearer_up = kit.sensors.carrier()
         self.boot_id = 0
         self.alarm_sounds = False
@@ -199,6 +206,7 @@ class Host:
             while self._queue:
                 self._step(self._queue.popleft())
             self._rearm()
+            self._post()
         except Exception as error:  # noqa: BLE001 - it ends the host, and `run` raises it
             self._fail(error)
         finally:
@@ -238,12 +246,17 @@ class Host:
         else:
             self._rearm()  # a timer may come a little early, or stand for less than a long wait
 
+    def _post(self) -> None:
+        if self._agent is not None:
+            self.board.follow(self._agent)
+
     # -- what the sensors tell --------------------------------------------------------------------
 
     def _sense(self) -> None:
         """Look at the sensors, and again a little later."""
         self._sense_timer = self._bench.loop.call_later(SENSORS_PERIOD_S, self._sense)
         self._supervisor.say("WATCHDOG=1")
+        self._post()
         now = self._kit.sensors.conditions()
         if matters(self._told, now):
             self._told = now
@@ -270,6 +283,7 @@ class Host:
     def on_disconnected(self, reason: str) -> None:
         """The connection is gone."""
         _log.warning("connection=lost why=%s", reason)
+        self.board.offline()
         self.stimulate(hear.Disconnected(reason))
 
     def on_suback(self, codes: tuple[int, ...]) -> None:
