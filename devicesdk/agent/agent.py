@@ -8,6 +8,7 @@ session    connect, subscribe, back off           outbox     events and windows 
 update     want > download > kit > trial > commit  report     `have`
 download   one blob in chunks                      flags      kill list, flag snapshots
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
+experim.   which candidate takes turns             arm        whose turn it is
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -28,6 +29,7 @@ from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
+from devicesdk.agent.experiments import Experiments
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.install import Install
 from devicesdk.agent.notes import NoteKind
@@ -71,6 +73,7 @@ class Agent:
         "_books",
         "_booted",
         "_download",
+        "_experiments",
         "_flags",
         "_outbox",
         "_report",
@@ -117,6 +120,9 @@ class Agent:
             shared, self._slots, self._flags, self._books, self._download, self._outbox
         )
         self._session = Session(shared)
+        self._experiments = Experiments(
+            shared, self._slots, self._flags, self._outbox, self._work, self._update, state
+        )
         shared.take_snapshot = self.snapshot
 
     @classmethod
@@ -149,6 +155,8 @@ class Agent:
         """Take in what happened; returns what to do about it, in order."""
         shared = self._shared
         _ROUTES[type(stimulus)](self, stimulus, now)
+        while shared.look_due:
+            self._experiments.look(now)
         if shared.online:
             if self._outbox.waits:
                 self._outbox.flush(now)
@@ -196,6 +204,7 @@ class Agent:
                 flags_rev=flags.rev,
                 flags=flags.document,
                 events=self._outbox.events,
+                fell_back=self._experiments.fell_back,
             )
         )
 
@@ -320,7 +329,7 @@ class Agent:
     def _kill(self, arrived: hear.Arrived, now: int) -> None:
         if self._flags.take_kill_list(arrived.payload):
             self._shared.save_state()
-            self._shared.report_due = True
+            self._shared.report_due = self._shared.look_due = True
         if self._flags.kill_list_current:
             self._work.kill_list_came(now)
         self._update.advance(now)
@@ -328,7 +337,7 @@ class Agent:
     def _flag(self, arrived: hear.Arrived, now: int) -> None:
         if self._flags.take_snapshot(arrived.payload):
             self._shared.save_state()
-            self._shared.report_due = True
+            self._shared.report_due = self._shared.look_due = True
             self._work.permit(now)
             self._update.advance(now)
 
@@ -364,6 +373,8 @@ class Agent:
             return
         if self._trial.running:
             self._update.judge(now)
+        elif self._work.arm is not None:
+            self._experiments.ran(now)
         self._work.go(now)
         if self._update.in_hand:
             self._update.advance(now)

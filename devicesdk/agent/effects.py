@@ -119,6 +119,17 @@ class RunModel(Effect, frozen=True, gc=False):
     slot: str
     frames: int
     period_ns: int
+    shadow: str = ""
+    """Slot whose model runs on the same frames and is only compared; empty: none."""
+
+
+class StandBy(Effect, frozen=True, gc=False):
+    """This verified slot, which is not the active one, may be named by `RunModel` from now on. Saved
+    state says what is in it."""
+
+    slot: str
+    manifest: bytes
+    variant: str
 
 
 class CutBurst(Effect, frozen=True, gc=False):
@@ -157,6 +168,7 @@ AnyEffect = (
     | RunKit
     | Activate
     | RunModel
+    | StandBy
     | CutBurst
     | Act
     | Note

@@ -90,6 +90,18 @@ class Flags:
         """Whether the feature may run; one that is not configured may not."""
         return self._values.get(feature, False)
 
+    def structure(self, name: str) -> Any:
+        """What an object flag says to this device; None where it says nothing."""
+        if not self._document:
+            return None
+        try:
+            return (
+                evaluator(self._document).resolve_object_value(name, {}, self._context).value
+                or None
+            )
+        except (OpenFeatureError, ArithmeticError, LookupError, TypeError, ValueError):
+            return None
+
     def take_kill_list(self, payload: bytes) -> bool:
         """Obey a kill list if it is newer; True when it is in force now.
 

@@ -28,6 +28,7 @@ class Job:
         "image_failures",
         "kit_passed",
         "manifest_file",
+        "promoted",
         "start_at",
         "told",
         "variant",
@@ -49,6 +50,8 @@ class Job:
         """The slot was read back in this boot and had its digest."""
         self.kit_passed = False
         self.image_failures = 0
+        self.promoted = False
+        """Staged before, and to be tried now although its want says to stage only."""
         self.told = False
         """An event said that the download began."""
 

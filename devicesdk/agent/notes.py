@@ -91,5 +91,17 @@ class NoteKind(StrEnum):
         "event_dropped",
         "The outbox was full: the oldest event went; a = dropped so far.",
     )
+    # -- experiments
+    EXPERIMENT_JOINED = "experiment_joined", "A candidate takes turns here; a = rev of the flags."
+    EXPERIMENT_LEFT = "experiment_left", "No candidate takes turns here now; a = rev of the flags."
+    EXPERIMENT_FELL_BACK = (
+        "experiment_fell_back",
+        "The candidate broke its guardrails: production runs again; a = burst.",
+    )
+    EXPERIMENT_UNREADABLE = (
+        "experiment_unreadable",
+        "An experiment's flag was not understood; a = rev of the flags.",
+    )
+    # -- alarm
     ALARM_ON = "alarm_on", "The reading crossed the alarm threshold; a = reading in permille."
     ALARM_OFF = "alarm_off", "The reading fell below the hysteresis; a = reading in permille."

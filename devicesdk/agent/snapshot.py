@@ -89,6 +89,8 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The flagd document of `flags_rev`."""
     events: tuple[bytes, ...] = ()
     """Encoded `Event`s that were not acknowledged yet, oldest first."""
+    fell_back: bytes = b""
+    """Manifest of the candidate that broke its guardrails in an experiment here."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

@@ -133,6 +133,9 @@ class FramesRan(Stimulus, frozen=True, gc=False):
     """Mean latency of one inference in this burst."""
     throttled_frames: int
     conditions: Conditions
+    shadow: Readings | None = None
+    """Of the slot that ran in the shadow, row by row for the same frames."""
+    shadow_latency_us: int = 0
 
 
 class ConditionsChanged(Stimulus, frozen=True, gc=False):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from devicesdk.agent.arm import APART_PERMILLE, Arm, shadow_window
 from devicesdk.agent.effects import Act, Activate, CutBurst, RunModel
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.notes import NoteKind
@@ -41,12 +42,14 @@ class Work:
         "_flags",
         "_gate_at",
         "_outbox",
+        "_shadow8",
         "_shared",
         "_slots",
         "_start_at",
         "_trial",
         "_window_seq",
         "alarm",
+        "arm",
         "at",
         "burst",
         "enabled",
@@ -67,12 +70,14 @@ class Work:
         """Number of the burst that runs or ran last."""
         self.running = False
         self.alarm = False
+        self.arm: Arm | None = None
+        """This device's part in an experiment."""
         self.enabled = flags.enabled(shared.config.inference_feature)
         self._cut = False
         self._start_at = self._gate_at = 0
         self._burst_started = 0
         self._burst_in_trial = False
-        self._bundle8 = b""
+        self._bundle8 = self._shadow8 = b""
         self._window_seq = 0
 
     # -- when ---------------------------------------------------------------------------------------
@@ -119,6 +124,12 @@ class Work:
             self._cut = True
             self._shared.out.append(CutBurst(self.burst))
 
+    def stand_down(self) -> None:
+        """The experiment's part is over: whatever of it runs ends now."""
+        if self.arm is not None:
+            self.arm = None
+            self.cut()
+
     def go(self, now: int) -> None:
         """Begin a burst if one may begin; else know when to look again."""
         if self.running or not self.enabled or not self._slots.active:
@@ -155,9 +166,13 @@ class Work:
         self.running = True
         self._cut = False
         self._burst_started = now
-        self._bundle8 = slots.running.manifest[:8]
+        slot, shadow = slots.active, ""
+        if self.arm is not None and not self._burst_in_trial:
+            slot, shadow = self.arm.turn(self._shared.conditions)
+            self._shadow8 = slots[shadow].manifest[:8] if shadow else b""
+        self._bundle8 = slots[slot].manifest[:8]
         # Rounded up: a trial's burst must not end before the trial does.
-        self._shared.out.append(RunModel(self.burst, slots.active, frames, -(-span // frames)))
+        self._shared.out.append(RunModel(self.burst, slot, frames, -(-span // frames), shadow))
 
     # -- what came of it ------------------------------------------------------------------------------
 
@@ -185,7 +200,21 @@ class Work:
             self._trial.count(ran.frames, errors)
         self._decide(rows, errors)
         self._outbox.window(payload, now)
+        if self.arm is not None:
+            self.arm.judge(ran, errors)
+        if ran.shadow is not None:
+            self._tell_shadow(ran, rows, now)
         return True
+
+    def _tell_shadow(self, ran: FramesRan, rows: Rows, now: int) -> None:
+        """A window of its own for what ran on the same frames."""
+        self._window_seq += 1
+        boot_id, span_ns = self._shared.boot_id, now - self._burst_started
+        apart = APART_PERMILLE if self.arm is None else self.arm.definition.apart_permille
+        payload = shadow_window(
+            boot_id, self._window_seq, self._shadow8, self._flags.rev, span_ns, ran, rows, apart
+        )
+        self._outbox.window(payload, now)
 
     def _decide(self, rows: Rows, errors: int) -> None:
         """Act on the readings, in their order; a frame in error decides nothing."""

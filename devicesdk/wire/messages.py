@@ -99,6 +99,9 @@ class Want(WireMessage, frozen=True, kw_only=True):
     expires_ms: U53 = field(name="x", default=0)
     """Wall-clock UTC; 0 means never."""
     nonce: U53 = field(name="n", default=0)
+    stage: bool = field(name="so", default=False)
+    """Stage only: install beside what runs, pass the kit, and rest there (`STAGED`) until a flag or a
+    newer generation says more."""
 
 
 class Have(WireMessage, frozen=True, kw_only=True):
@@ -225,3 +228,6 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     """Golden-probe residual in permille of full scale, where a probe ran."""
     kll: bytes = field(name="kl", default=b"")
     hll: bytes = field(name="hl", default=b"")
+    shadow: tuple[U32, ...] = field(name="sh", default=())
+    """Of a window of a shadow, beside the one of what was served: frames seen by both, disagreed on,
+    failed by the candidate alone, failed by production alone."""
