@@ -48,16 +48,24 @@ class Burst:
         effect: what was asked.
         holds: what is in its slot.
         over: called once, when the burst has run its course.
+        shadow: what is in the slot that sees the same frames, where there is one.
     """
 
     __slots__ = (
-        "_beats", "_bench", "_busy", "_ended", "_holds", "_over", "_rows", "_started_at", "_sum_ns", "_timer", "effect",
+        "_beats", "_bench", "_busy", "_ended", "_holds", "_over", "_rows", "_shadow", "_shadow_ns", "_shadow_rows", "_started_at",
+        "_sum_ns", "_timer", "effect",
     )  # fmt: skip
 
     def __init__(
-        self, bench: Bench, effect: RunModel, holds: Slot, over: Callable[[Burst], None]
+        self,
+        bench: Bench,
+        effect: RunModel,
+        holds: Slot,
+        over: Callable[[Burst], None],
+        shadow: Slot | None = None,
     ) -> None:
         self._bench, self.effect, self._holds, self._over = bench, effect, holds, over
+        self._shadow, self._shadow_rows, self._shadow_ns = shadow, list[list[int]](), 0
         self._rows: list[list[int]] = []
         self._sum_ns = self._beats = 0
         self._busy = self._ended = False
@@ -80,6 +88,16 @@ class Burst:
         """Mean latency of one inference."""
         return self._sum_ns // 1000 // max(1, len(self._rows))
 
+    @property
+    def shadow(self) -> Rows | None:
+        """The rows of the shadow for the same frames; None where there was none."""
+        return None if self._shadow is None else Rows(self._shadow_rows)
+
+    @property
+    def shadow_latency_us(self) -> int:
+        """Mean latency of one inference of the shadow."""
+        return self._shadow_ns // 1000 // max(1, len(self._shadow_rows))
+
     def cut(self) -> None:
         """End it now; whatever the frame in hand shows is not looked at."""
         self._ended = True
@@ -101,9 +119,14 @@ class Burst:
         self._beats = min(effect.frames, (now - self._started_at) // effect.period_ns + 1)
         if not self._busy:
             self._busy = True
-            take = partial(bench.models.frame, effect.slot, self._holds, now)
-            bench.worker.ask(take, self._took)
+            bench.worker.ask(self._taking(now), self._took)
         self._wait()
+
+    def _taking(self, now: int) -> Callable[[], Frame | None]:
+        models, effect = self._bench.models, self.effect
+        if self._shadow is None:
+            return partial(models.frame, effect.slot, self._holds, now)
+        return partial(models.pair, effect.slot, self._holds, effect.shadow, self._shadow, now)
 
     def _wait(self) -> None:
         bench = self._bench
@@ -117,6 +140,9 @@ class Burst:
         if frame is not None:
             self._rows.append(frame.row)
             self._sum_ns += frame.latency_ns
+            if frame.shadow is not None:
+                self._shadow_rows.append(frame.shadow.row)
+                self._shadow_ns += frame.shadow.latency_ns
         if self._timer is None:
             self._finish()
 

@@ -396,7 +396,11 @@ class Host:
         _log.info("active=%s variant=%s", effect.slot or "none", effect.variant)
 
     def _run_model(self, effect: ask.RunModel) -> None:
-        self._burst = Burst(self._bench, effect, self._holds(effect.slot), self._ran)
+        shadow = self._holds(effect.shadow) if effect.shadow else None
+        self._burst = Burst(self._bench, effect, self._holds(effect.slot), self._ran, shadow)
+
+    def _stand_by(self, effect: ask.StandBy) -> None:
+        _log.info("beside=%s variant=%s", effect.slot, effect.variant)
 
     def _cut_burst(self, effect: ask.CutBurst) -> None:
         burst = self._burst
@@ -416,6 +420,8 @@ class Host:
                 burst.latency_us,
                 throttled,
                 conditions,
+                burst.shadow,
+                burst.shadow_latency_us,
             )
         )
 
@@ -446,6 +452,7 @@ _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {
     ask.RunKit: Host._run_kit,  # noqa: SLF001
     ask.Activate: Host._activate,  # noqa: SLF001
     ask.RunModel: Host._run_model,  # noqa: SLF001
+    ask.StandBy: Host._stand_by,  # noqa: SLF001
     ask.CutBurst: Host._cut_burst,  # noqa: SLF001
     ask.Act: Host._act,  # noqa: SLF001
     ask.Note: Host._note,  # noqa: SLF001

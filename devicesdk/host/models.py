@@ -22,9 +22,12 @@ from devicesdk.bundle.source import BUNDLE_FILE, SourceError
 from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
+from devicesdk.inference.preprocess import Bytes
 from devicesdk.inference.runner import CannotRun, Judgement, Runner, Stopwatch, open_image
 
 BUNDLES_MAX: Final = 256
+_FAILED: Final = (*[0] * 11, 1)
+"""The row of a frame that a model could not run at all."""
 _log = logging.getLogger("fleetdrill.device")
 
 
@@ -34,6 +37,8 @@ class Frame(msgspec.Struct, frozen=True):
     row: list[int]
     """As `devicesdk.inference.engine.agent_rows` spells it."""
     latency_ns: int
+    shadow: Frame | None = None
+    """What the other slot's model made of the same picture, where it was asked."""
 
 
 class BundleShelf:
@@ -85,6 +90,9 @@ class Models:
         self._stopwatch = stopwatch
         self._open: Runner | None = None
         self._opened: tuple[str, Slot] | None = None
+        self._beside: Runner | None = None
+        self._beside_holds: tuple[str, Slot] | None = None
+        """Open while a shadow runs, and no longer: it is memory."""
         self.missed = 0
         """Frames that could not be taken or run."""
 
@@ -98,16 +106,48 @@ class Models:
 
     def frame(self, slot: str, holds: Slot, now: int) -> Frame | None:
         """Take a frame and run it; None: there is none this time."""
+        self._beside = self._beside_holds = None
+        taken = self._take(slot, holds, now)
+        return None if taken is None else taken[0]
+
+    def pair(
+        self, slot: str, holds: Slot, shadow: str, shadow_holds: Slot, now: int
+    ) -> Frame | None:
+        """Take one frame and run both slots on it; a shadow that cannot run has made an error."""
+        taken = self._take(slot, holds, now)
+        if taken is None:
+            return None
+        frame, picture = taken
+        runner = self._shadow_runner(shadow, shadow_holds)
+        row, latency_ns = list(_FAILED), 0
+        if runner is not None:
+            try:
+                row, latency_ns = runner.read(picture, self._stopwatch)
+            except ValueError as error:
+                _log.warning("shadow=failed why=%s", error)
+        return Frame(frame.row, frame.latency_ns, Frame(row, latency_ns))
+
+    def _take(self, slot: str, holds: Slot, now: int) -> tuple[Frame, Bytes] | None:
         try:
             runner = self._runner(slot, holds)
             if runner is None:
                 return None
-            row, latency_ns = runner.read(self._camera.frame(now), self._stopwatch)
+            picture = self._camera.frame(now)
+            row, latency_ns = runner.read(picture, self._stopwatch)
         except (NoFrameError, ValueError) as error:
             self.missed += 1
             _log.warning("frame=missed count=%d why=%s", self.missed, error)
             return None
-        return Frame(row, latency_ns)
+        return Frame(row, latency_ns), picture
+
+    def _shadow_runner(self, slot: str, holds: Slot) -> Runner | None:
+        if self._beside_holds != (slot, holds):
+            self._beside, self._beside_holds = None, (slot, holds)
+            try:
+                self._beside = self._load(slot, holds)
+            except CannotRun as error:
+                _log.error("shadow=%s slot=%s why=%s", error.reason, slot, error)
+        return self._beside
 
     def _runner(self, slot: str, holds: Slot) -> Runner | None:
         if self._opened != (slot, holds):

@@ -42,31 +42,9 @@ class DeviceHost:
     """
 
     __slots__ = (
-        "_burst",
-        "_crossing",
-        "_deadline",
-        "_performing",
-        "_queue",
-        "_refused",
-        "acked_by",
-        "agent",
-        "alarm_sounds",
-        "boot_id",
-        "burst_alarm",
-        "frames_lost",
-        "frames_run",
-        "fuse",
-        "index",
-        "manifest",
-        "on",
-        "online",
-        "parts",
-        "path",
-        "shop",
-        "slot",
-        "topics",
-        "variant",
-        "wanted_on",
+        "_burst", "_crossing", "_deadline", "_performing", "_queue", "_refused", "acked_by", "agent",
+        "alarm_sounds", "beside", "boot_id", "burst_alarm", "frames_lost", "frames_run", "fuse", "index",
+        "manifest", "on", "online", "parts", "path", "shop", "slot", "topics", "variant", "wanted_on",
     )  # fmt: skip
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
@@ -79,6 +57,8 @@ class DeviceHost:
         self.wanted_on = True
         self.acked_by = NEVER
         self.slot, self.manifest, self.variant = "", b"", ""
+        self.beside = ("", b"", "")
+        """Slot, manifest and variant of what stands by."""
         self.alarm_sounds = False
         self.frames_run = self.frames_lost = 0
         self.fuse = -1
@@ -404,7 +384,22 @@ class DeviceHost:
             seen(self, effect, now)
         self.slot, self.manifest, self.variant = effect.slot, effect.manifest, effect.variant
 
+    def _stand_by(self, effect: ask.StandBy, now: int) -> None:
+        for seen in self.shop.watch.stood_by:
+            seen(self, effect, now)
+        self.beside = (effect.slot, effect.manifest, effect.variant)
+
+    def holds(self, slot: str) -> tuple[bytes, str]:
+        """Manifest and variant of what the agent said is in this slot."""
+        if slot == self.slot:
+            return self.manifest, self.variant
+        assert slot == self.beside[0], f"{self.device} runs slot {slot}, which does not stand by"
+        return self.beside[1:]
+
     def _run_model(self, effect: ask.RunModel, now: int) -> None:
+        if effect.shadow or effect.slot != self.slot:
+            for seen in self.shop.watch.tried:
+                seen(self, effect, now)
         self._burst = Burst(self, effect, now)
         self._watch_body(now)
 
@@ -421,9 +416,7 @@ class DeviceHost:
         """The burst has run its course, or was cut: tell the agent what ran."""
         self._burst = None
         ran = burst.finish(now)
-        self.frames_run += ran
-        for seen in self.shop.watch.inferred:
-            seen(self, ran, now)
+        self._inferred(burst, ran, now)
         self.parts.body.advance(now)
         conditions = self.conditions()
         throttled = ran if burst.cost.throttled or conditions.throttled else 0
@@ -432,9 +425,11 @@ class DeviceHost:
                 burst.effect.burst,
                 ran,
                 burst.readings(ran),
-                burst.cost.latency_ns // 1000,
+                burst.latency_us,
                 throttled,
                 conditions,
+                burst.shadowed(ran),
+                burst.shadow_latency_us,
             ),
             now,
         )
@@ -444,11 +439,18 @@ class DeviceHost:
         burst, self._burst = self._burst, None
         if burst is not None:
             ran = burst.finish(now)
-            self.frames_run += ran
-            self.frames_lost += ran
+            self.frames_lost += self._inferred(burst, ran, now)
+            burst.discard()
+
+    def _inferred(self, burst: Burst, ran: int, now: int) -> int:
+        """Count what was executed: what was served, and what ran in its shadow."""
+        executed = 0
+        for _ in range(2 if burst.effect.shadow else 1):
+            executed += ran
             for seen in self.shop.watch.inferred:
                 seen(self, ran, now)
-            burst.discard()
+        self.frames_run += executed
+        return executed
 
     def frames_under_way(self, now: int) -> int:
         """Frames of the running burst that have been captured by `now`."""
@@ -479,6 +481,7 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.RunKit: DeviceHost._run_kit,  # noqa: SLF001
     ask.Activate: DeviceHost._activate,  # noqa: SLF001
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
+    ask.StandBy: DeviceHost._stand_by,  # noqa: SLF001
     ask.CutBurst: DeviceHost._cut_burst,  # noqa: SLF001
     ask.Act: DeviceHost._act,  # noqa: SLF001
     ask.Note: DeviceHost._note,  # noqa: SLF001
