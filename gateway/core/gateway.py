@@ -1,7 +1,7 @@
-"""The gateway core: three machines that share nothing, and the router between them.
+"""The gateway core: four machines that share nothing, and the router between them.
 
 Decides which machine hears what. Leaves out everything else: control (twins, rollouts, flags),
-transfers (chunks) and collect (telemetry) each decide for themselves, and the host performs effects.
+transfers (chunks), collect (telemetry) and experiments each decide for themselves, and the host performs effects.
 
 Rules: what the machines say to each other is carried within the batch in which it was said, so a
 batch is complete when `handle` returns; a batch's rows must be durable before its other effects are
@@ -26,7 +26,10 @@ from gateway.core.collect.collect import Collect
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
-from gateway.core.effects import AnyEffect
+from gateway.core.effects import AnyEffect, Persist
+from gateway.core.experiments import rows as experiments_rows
+from gateway.core.experiments.experiments import Experiments, ExperimentView
+from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.limits import ControlLimits
 from gateway.core.stimuli import (
     AnyStimulus,
@@ -36,6 +39,7 @@ from gateway.core.stimuli import (
     DeadlineReached,
     PubAcked,
     Started,
+    SteerExperiment,
 )
 from gateway.core.transfers import rows as transfers_rows
 from gateway.core.transfers.limits import TransferLimits
@@ -45,6 +49,7 @@ TABLES: Final[dict[str, type[Any]]] = {
     **rows.TABLES,
     **transfers_rows.TABLES,
     **collect_rows.TABLES,
+    **experiments_rows.TABLES,
 }
 """Table name to the type of its rows, of all machines; `rows.encode` and `rows.decode` read them."""
 
@@ -58,6 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()
     collect: CollectLimits = CollectLimits()
+    experiments: ExperimentLimits = ExperimentLimits()
 
 
 class Gateway:
@@ -69,13 +75,14 @@ class Gateway:
         flags_signer: signs flag snapshots and kill lists.
     """
 
-    __slots__ = ("_collect", "_control", "_due", "_due_known", "_transfers")
+    __slots__ = ("_collect", "_control", "_due", "_due_known", "_experiments", "_transfers")
 
     def __init__(self, config: GatewayConfig, director: Signer, flags_signer: Signer) -> None:
         root = config.root
         self._control = Control(replace(config.control, root=root), director, flags_signer)
         self._transfers = Transfers(replace(config.transfers, root=root))
         self._collect = Collect(replace(config.collect, root=root))
+        self._experiments = Experiments(replace(config.experiments, root=root))
         self._due: tuple[int, str] | None = None
         self._due_known = False
         """Whether `_due` is still what control and transfers wait for: telemetry does not change it."""
@@ -97,8 +104,11 @@ class Gateway:
             said = self._control.handle(stimulus, now)
             said += self._transfers.handle(stimulus, now)
             said += self._collect.handle(stimulus, now)
+            said += self._experiments.handle(stimulus, now)
         elif isinstance(stimulus, PubAcked):
             said = self._acked(stimulus, now)
+        elif isinstance(stimulus, SteerExperiment):
+            said = self._experiments.handle(stimulus, now)
         else:
             said = self._control.handle(stimulus, now)
         self._due_known = False
@@ -108,12 +118,13 @@ class Gateway:
         """The instant at which `DeadlineReached` is wanted, and why; it may have passed already."""
         if not self._due_known:
             self._due = _sooner(self._control.deadline(), self._transfers.deadline())
+            self._due = _sooner(self._due, self._experiments.deadline())
             self._due_known = True
         return _sooner(self._due, self._collect.deadline())
 
     def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
         """Rows to make durable before the messages handled so far are acknowledged."""
-        return list(self._collect.checkpoint())
+        return [*self._collect.checkpoint(), *self._experiments.checkpoint()]
 
     def restore(self, stored: Iterable[tuple[str, str, Any]], now: int) -> None:
         """Take durable rows ``(table, key, row)`` into a new core, before the first stimulus."""
@@ -121,6 +132,7 @@ class Gateway:
             "control": [],
             "transfers": [],
             "collect": [],
+            "experiments": [],
         }
         for row in stored:
             machine = row[0].partition(".")[0]
@@ -128,6 +140,7 @@ class Gateway:
                 mine[machine].append(row)
         said: list[Any] = self._transfers.restore(mine["transfers"], now)
         said += self._collect.restore(mine["collect"], now)
+        said += self._experiments.restore(mine["experiments"], now)
         said += self._control.restore(mine["control"], now)
         self._due_known = False
         effects = self._route(said, now)
@@ -142,6 +155,7 @@ class Gateway:
         self._control.validate()
         self._transfers.validate()
         self._collect.validate()
+        self._experiments.validate()
 
     # -- for people ----------------------------------------------------------------------------
 
@@ -156,6 +170,10 @@ class Gateway:
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it; None when it is not known."""
         return self._control.twin_view(device)
+
+    def experiment_views(self) -> list[ExperimentView]:
+        """All experiments, oldest first."""
+        return self._experiments.views()
 
     @property
     def collect(self) -> Collect:
@@ -193,10 +211,15 @@ class Gateway:
                 waiting.extend(self._transfers.handle(item, now))
             elif isinstance(item, internal.ToCollect):
                 waiting.extend(self._collect.handle(item, now))
-            elif isinstance(item, internal.Judged):
+            elif isinstance(item, internal.ToControl):
                 waiting.extend(self._control.handle(item, now))
+            elif isinstance(item, internal.ToExperiments):
+                waiting.extend(self._experiments.handle(item, now))
             else:
                 effects.append(item)
+        if self._experiments.unsaved and any(type(effect) is Persist for effect in effects):
+            # Counts of windows and the cursors that tell a repetition apart: both rows or neither.
+            effects += self.checkpoint(now)
         return effects
 
 

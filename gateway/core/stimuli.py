@@ -15,6 +15,7 @@ import msgspec
 
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import UpdatePolicy
+from gateway.core.experiment_plan import ExperimentPlan
 
 
 class Stimulus(msgspec.Struct, frozen=True):
@@ -113,6 +114,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     wave_timeout_ns: int = 24 * 3600 * 10**9
     initial: bool = False
     """Factory state: devices are believed to run it already (no wave, no offer)."""
+    stage: bool = False
+    """Stage only: devices install the bundle beside what they run, and rest."""
 
 
 class CreateRollout(Stimulus, frozen=True):
@@ -126,6 +129,19 @@ class SteerRollout(Stimulus, frozen=True):
 
     rollout: str
     verb: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"]
+
+
+class CreateExperiment(Stimulus, frozen=True):
+    """Stage a candidate beside production and begin to compare the two."""
+
+    plan: ExperimentPlan
+
+
+class SteerExperiment(Stimulus, frozen=True):
+    """A verb on an experiment that runs."""
+
+    experiment: str
+    verb: Literal["promote", "stop", "freeze", "thaw"]
 
 
 class SetFlag(Stimulus, frozen=True):
@@ -154,6 +170,8 @@ AnyStimulus = (
     | RegisterBundle
     | CreateRollout
     | SteerRollout
+    | CreateExperiment
+    | SteerExperiment
     | SetFlag
     | Kill
 )

@@ -205,4 +205,5 @@ class Offers:
             hold=desired.hold,
             policy=policy,
             jitter_ms=jitter_ms,
+            stage=plan.stage and desired.purpose is Purpose.UPDATE,
         )
