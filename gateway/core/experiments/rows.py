@@ -50,6 +50,8 @@ class ExperimentRow(msgspec.Struct, frozen=True, array_like=True):
     """Windows of the candidate since the last look."""
     look_ns: int = 0
     """When the next look is due."""
+    silent: int = 0
+    """Looks in a row at which it was frozen and nobody had run the candidate since the one before."""
 
 
 EXPERIMENT: Final = "experiments.experiment"

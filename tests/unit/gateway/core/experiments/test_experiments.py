@@ -229,6 +229,38 @@ def test_bounds_hold():
     assert len(stage.chart.machine.experiment_views()) == 1
 
 
+def test_frozen_with_nobody_left_to_learn_from_is_the_end():
+    stage = Stage()
+    stage.windows(good=3, bad=1, production=50)
+    assert stage.view.frozen
+    stage.look()
+    for _ in range(3):
+        stage.look()
+        assert stage.view.state == "running"
+    stage.look()
+    assert (stage.view.state, stage.mode) == ("stopped", "stop")
+    assert "no device is left" in stage.view.why
+
+
+def test_a_window_keeps_a_frozen_experiment_open():
+    stage = Stage()
+    stage.windows(good=3, bad=1, production=50)
+    for _ in range(8):
+        stage.look().window(errors=0)
+        stage.window(errors=4)
+        if stage.view.state != "running":
+            break
+    assert "no device is left" not in stage.view.why
+
+
+def test_an_operators_freeze_may_last():
+    stage = Stage()
+    stage.chart >> SteerExperiment("e1", "freeze")
+    for _ in range(8):
+        stage.look()
+    assert (stage.view.state, stage.view.frozen) == ("running", True)
+
+
 class Process:
     """A gateway whose rows outlive it."""
 
