@@ -18,8 +18,8 @@ bandit         all on "bad too often"; the allocation follows bandit.py
 
 Rules: a stake that is divided is one e-process, so a good candidate is stopped with probability at most
 1 / brake, in every mode; freezing takes the share back to where it began at once and thaws only at a
-look; a frozen experiment whose devices have all fallen back is stopped, because nothing would ever thaw
-it (that end is not the brake's, and its bound is not claimed for it); an experiment that ended stays ended; what ended it is in its row, with evidence and counts. Rows
+look; a candidate that is frozen or starved and that no device runs any more is stopped, because nothing
+would ever change that (this end is not the brake's, and its bound is not claimed for it); an experiment that ended stays ended; what ended it is in its row, with evidence and counts. Rows
 are handed out by `checkpoint` alone, together with collect's: the host commits both or neither.
 """
 
@@ -51,7 +51,8 @@ from gateway.core.stimuli import DeadlineReached, Started, SteerExperiment, Stim
 
 Batch = list[Any]
 SILENT_LOOKS_MAX: Final = 4
-"""A frozen experiment that hears nothing for so many looks has no device left to learn from."""
+"""A candidate that is frozen, or to which the posterior gives nothing, and that nobody ran for so many
+looks, has no device left to learn from."""
 
 
 class ExperimentView(msgspec.Struct, frozen=True):
@@ -275,14 +276,17 @@ class Experiments:
         elif not still:
             share = plan.share
         thaws = row.frozen and not still
-        silent = row.silent + 1 if still and not (row.held or row.fresh) else 0
+        starved = still or (plan.mode == "bandit" and share < bandit.SHARE_FIRST)
+        heard = row.fresh or not row.tally.judged
+        silent = row.silent + 1 if starved and not (row.held or heard) else 0
         look_ns = max(row.look_ns + plan.look_ns, at + 1)
         row = replace(
             row, looks=looks, fresh=0, cap=cap, frozen=still, look_ns=look_ns, silent=silent
         )
         self._put(row)
         if silent >= SILENT_LOOKS_MAX:
-            why = f"frozen at e-value {self._against(row):.4g}, and no device is left that runs it"
+            state = "frozen" if still else f"worth {share:.3g} of the devices"
+            why = f"{state} at e-value {self._against(row):.4g}, and no device is left that runs it"
             self._end(row, Phase.STOPPED, why, out)
             return
         if thaws:

@@ -51,7 +51,7 @@ class ExperimentRow(msgspec.Struct, frozen=True, array_like=True):
     look_ns: int = 0
     """When the next look is due."""
     silent: int = 0
-    """Looks in a row at which it was frozen and nobody had run the candidate since the one before."""
+    """Looks in a row at which it was frozen or starved, and nobody had run it since the one before."""
 
 
 EXPERIMENT: Final = "experiments.experiment"
