@@ -29,7 +29,7 @@ from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.plane import Plane
 
 CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL})
-_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.")
+_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.", "experiment.")
 """Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
 _SUSPECT_KINDS: Final = frozenset(
     {notes.BAD_MESSAGE, notes.FULL, collect_notes.MALFORMED, collect_notes.FULL}
