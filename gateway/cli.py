@@ -48,6 +48,9 @@ def register(app: typer.Typer) -> None:
     app.add_typer(flag_app, name="flag")
     app.add_typer(fleet_app, name="fleet")
     app.command()(kill)
+    from gateway.experiment_cli import experiment_app
+
+    gateway_app.add_typer(experiment_app, name="experiment")
 
 
 def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:

@@ -10,6 +10,7 @@ download   one blob in chunks                      flags      kill list, flag sn
 trust      what may be installed, and what time
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
 probe      golden probes of what is active
+experim.   which candidate takes turns             arm        whose turn it is
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -31,6 +32,7 @@ from devicesdk.agent.config import AgentConfig, Identity
 from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
+from devicesdk.agent.experiments import Experiments
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.install import Install
 from devicesdk.agent.notes import NoteKind
@@ -82,6 +84,7 @@ class Agent:
         "_booted",
         "_deltas",
         "_download",
+        "_experiments",
         "_flags",
         "_outbox",
         "_probe",
@@ -137,6 +140,9 @@ class Agent:
             shared, self._slots, self._flags, self._books, self._download, self._outbox, trust
         )
         self._session = Session(shared)
+        self._experiments = Experiments(
+            shared, self._slots, self._flags, self._outbox, self._work, self._update, state
+        )
         shared.take_snapshot = self.snapshot
 
     @classmethod
@@ -171,6 +177,8 @@ class Agent:
         """Take in what happened; returns what to do about it, in order."""
         shared = self._shared
         _ROUTES[type(stimulus)](self, stimulus, now)
+        while shared.look_due:
+            self._experiments.look(now)
         if shared.online:
             if self._outbox.waits:
                 self._outbox.flush(now)
@@ -225,12 +233,23 @@ class Agent:
                 releases=self._trust.releases,
                 kill_open=flags.kill_open,
                 flags_open=flags.flags_open,
+                fell_back=self._experiments.fell_back,
             )
         )
 
     def enabled(self, feature: str) -> bool:
         """Whether a configured feature may run now: not killed, not flagged off."""
         return self._flags.enabled(feature)
+
+    @property
+    def flags(self) -> Flags:
+        """What is in force: for whoever evaluates other flags on this device."""
+        return self._flags
+
+    @property
+    def online(self) -> bool:
+        """Whether the device is connected and subscribed."""
+        return self._shared.online
 
     def validate(self) -> None:
         """Check every invariant of every part; for tests and for the world's checks.
@@ -351,7 +370,7 @@ class Agent:
     def _kill(self, arrived: hear.Arrived, now: int) -> None:
         if self._flags.take_kill_list(arrived.payload):
             self._shared.save_state()
-            self._shared.report_due = True
+            self._shared.report_due = self._shared.look_due = True
         if self._flags.kill_list_current:
             self._work.kill_list_came(now)
         self._update.advance(now)
@@ -359,7 +378,7 @@ class Agent:
     def _flag(self, arrived: hear.Arrived, now: int) -> None:
         if self._flags.take_snapshot(arrived.payload, self._trust.proved_ms(now)):
             self._shared.save_state()
-            self._shared.report_due = True
+            self._shared.report_due = self._shared.look_due = True
             self._work.permit(now)
             self._update.advance(now)
 
@@ -429,6 +448,8 @@ class Agent:
             return
         if self._trial.running:
             self._update.judge(now)
+        elif self._work.arm is not None:
+            self._experiments.ran(now)
         self._work.go(now)
         if self._update.in_hand:
             self._update.advance(now)

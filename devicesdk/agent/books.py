@@ -19,7 +19,7 @@ from devicesdk.agent.snapshot import State, Status, decode_want
 from devicesdk.wire.messages import UpdateState, Want
 
 TOLD: Final = frozenset(
-    {UpdateState.DOWNLOADING, UpdateState.VERIFIED, UpdateState.TRIAL}
+    {UpdateState.DOWNLOADING, UpdateState.VERIFIED, UpdateState.STAGED, UpdateState.TRIAL}
     | {state for state in UpdateState if state.terminal}
 )
 """States that are worth an event; the others are only seen in `have`."""

@@ -161,6 +161,8 @@ class RunModel(Effect, frozen=True, gc=False):
     frames: int
     period_ns: int
     mode: Mode = PLAIN
+    shadow: str = ""
+    """Slot whose model runs on the same frames and is only compared; empty: none."""
 
 
 class TakeFrames(Effect, frozen=True, gc=False):
@@ -198,6 +200,15 @@ class DropTaken(Effect, frozen=True, gc=False):
     """Forget the frames that were kept of a burst; no answer."""
 
     burst: int
+
+
+class StandBy(Effect, frozen=True, gc=False):
+    """This verified slot, which is not the active one, may be named by `RunModel` from now on. Saved
+    state says what is in it."""
+
+    slot: str
+    manifest: bytes
+    variant: str
 
 
 class CutBurst(Effect, frozen=True, gc=False):
@@ -246,6 +257,7 @@ AnyEffect = (
     | RunTaken
     | ReadAnswer
     | DropTaken
+    | StandBy
     | CutBurst
     | Act
     | Note

@@ -35,7 +35,7 @@ _DOCUMENTS_MAX: Final = 16
 
 
 @lru_cache(maxsize=_DOCUMENTS_MAX)
-def _parse(document: bytes) -> Any:
+def evaluator(document: bytes) -> Any:
     """An evaluator for a flagd document, shared by all agents of a process: it is never changed.
 
     Raises:
@@ -48,6 +48,12 @@ def _parse(document: bytes) -> Any:
     except Exception as error:
         raise BadMessage(f"expected a flagd document, found {document[:40]!r}: {error}") from error
     return core
+
+
+def context_of(device: str, hardware_class: str, segment: str) -> EvaluationContext:
+    """What flags know of a device: its id is the targeting key, so a percentage is sticky."""
+    attributes = {"hardware_class": hardware_class, "segment": segment}
+    return EvaluationContext(targeting_key=device, attributes=attributes)
 
 
 class Flags:
@@ -70,13 +76,7 @@ class Flags:
     def __init__(self, shared: Shared, state: State) -> None:
         self._shared = shared
         identity = shared.identity
-        self._context = EvaluationContext(
-            targeting_key=identity.device,
-            attributes={
-                "hardware_class": identity.hardware_class,
-                "segment": shared.config.segment,
-            },
-        )
+        self._context = context_of(identity.device, identity.hardware_class, shared.config.segment)
         self.kill_version = state.kill_version
         self.kill_list_current = False
         """Whether the last list that came is the newest we know: an old one, replayed, opens no gate."""
@@ -98,6 +98,18 @@ class Flags:
     def enabled(self, feature: str) -> bool:
         """Whether the feature may run; one that is not configured may not."""
         return self._values.get(feature, False)
+
+    def structure(self, name: str) -> Any:
+        """What an object flag says to this device; None where it says nothing."""
+        if not self._document:
+            return None
+        try:
+            return (
+                evaluator(self._document).resolve_object_value(name, {}, self._context).value
+                or None
+            )
+        except (OpenFeatureError, ArithmeticError, LookupError, TypeError, ValueError):
+            return None
 
     def take_kill_list(self, payload: bytes) -> bool:
         """Obey a kill list if it is newer; True when it is in force now.
@@ -147,7 +159,7 @@ class Flags:
         if 0 < flags.not_after_ms < proved_ms:
             self._shared.note(NoteKind.FLAGS_EXPIRED, flags.rev)
             return False
-        _parse(flags.document)
+        evaluator(flags.document)
         self.rev, self.flags_open = flags.rev, False
         self._document = flags.document
         self._shared.note(NoteKind.FLAGS_TAKEN, flags.rev)
@@ -174,7 +186,7 @@ class Flags:
         if name.encode() not in self._document:
             return None
         try:
-            found = _parse(self._document).resolve_object_value(name, {}, self._context).value
+            found = evaluator(self._document).resolve_object_value(name, {}, self._context).value
             return read_policy(msgspec.json.encode(found)) if found else None
         except OpenFeatureError:
             return None
@@ -193,7 +205,7 @@ class Flags:
         if not self._document:
             return default
         try:
-            found = _parse(self._document).resolve_boolean_value(name, default, self._context)
+            found = evaluator(self._document).resolve_boolean_value(name, default, self._context)
         except (OpenFeatureError, ArithmeticError, LookupError, TypeError, ValueError):
             return default
         return found.value is True

@@ -36,6 +36,7 @@ class Job:
         "image_failures",
         "kit_passed",
         "manifest_file",
+        "promoted",
         "start_at",
         "told",
         "variant",
@@ -69,6 +70,8 @@ class Job:
         """All of it is in its file."""
         self.delta_used = False
         """What is in the slot came of it."""
+        self.promoted = False
+        """Staged before, and to be tried now although its want says to stage only."""
         self.told = False
         """An event said that the download began."""
         self.vetted = -1

@@ -144,5 +144,17 @@ class NoteKind(StrEnum):
         "The gateway did not answer, the device reads: a = 1 late, 2 no link, 3 wait, 4 refused.",
     )
     RECALIBRATED = "recalibrated", "The confidence bound moved; a = bins up (or down), b = before."
+    # -- experiments
+    EXPERIMENT_JOINED = "experiment_joined", "A candidate takes turns here; a = rev of the flags."
+    EXPERIMENT_LEFT = "experiment_left", "No candidate takes turns here now; a = rev of the flags."
+    EXPERIMENT_FELL_BACK = (
+        "experiment_fell_back",
+        "The candidate broke its guardrails: production runs again; a = burst.",
+    )
+    EXPERIMENT_UNREADABLE = (
+        "experiment_unreadable",
+        "An experiment's flag was not understood; a = rev of the flags.",
+    )
+    # -- alarm
     ALARM_ON = "alarm_on", "The reading crossed the alarm threshold; a = reading in permille."
     ALARM_OFF = "alarm_off", "The reading fell below the hysteresis; a = reading in permille."

@@ -35,6 +35,7 @@ class Shared:
         "dice",
         "digests",
         "identity",
+        "look_due",
         "online",
         "out",
         "report_due",
@@ -66,6 +67,8 @@ class Shared:
         """Whether the device goes by TUF roles (trust.py)."""
         self.report_due = False
         """Something that `have` tells has changed."""
+        self.look_due = False
+        """Something that decides which experiment this device is in has changed."""
         self.out: list[AnyEffect] = []
         """The effects of the stimulus in hand."""
         self.take_snapshot: Callable[[], bytes] = bytes

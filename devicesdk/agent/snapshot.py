@@ -102,6 +102,8 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A key was revoked: the next signed kill list counts, whatever its version."""
     flags_open: bool = False
     """The same of the next flag snapshot."""
+    fell_back: bytes = b""
+    """Manifest of the candidate that broke its guardrails in an experiment here."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

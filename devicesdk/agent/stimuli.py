@@ -165,6 +165,9 @@ class FramesRan(Stimulus, frozen=True, gc=False):
     """Peak memory of what ran the model; 0: not known."""
     accelerator_permille: int = 0
     """Share of the frames that an accelerator ran; 0: none, or not known."""
+    shadow: Readings | None = None
+    """Of the slot that ran in the shadow, row by row for the same frames."""
+    shadow_latency_us: int = 0
 
 
 class FramesTaken(Stimulus, frozen=True, gc=False):

@@ -49,6 +49,7 @@ class Update:
         "_slots",
         "_trust",
         "_work",
+        "staged",
         "storage_failures",
     )
 
@@ -70,6 +71,8 @@ class Update:
         self._clock = clock
         self._trust = trust
         self._job: Job | None = None
+        self.staged = False
+        """The newest want rests: its image is beside what runs, read back and judged in this boot."""
         self.storage_failures = 0
 
     @property
@@ -83,6 +86,11 @@ class Update:
     def in_hand(self) -> bool:
         """Whether conditions matter to an update now."""
         return self._job is not None
+
+    @property
+    def promoting(self) -> bool:
+        """Whether what was staged is on its way to a trial, and held back by something."""
+        return self._job is not None and self._job.promoted
 
     # -- what happens -----------------------------------------------------------------------------
 
@@ -212,6 +220,10 @@ class Update:
                 books.enter(UpdateState.SUPERSEDED)
                 books.tell()
                 self._drop_job()
+            elif self.staged and self._slots[self._slots.inactive].manifest != want.manifest:
+                books.enter(UpdateState.SUPERSEDED)
+                books.tell()
+            self._unrest()
             books.take(want, raw)
             self._plan(want, now)
 
@@ -248,6 +260,9 @@ class Update:
         if outcome is not READY:
             self._conclude(*outcome)
             return
+        if job.want.stage and not job.promoted:
+            self._rest()
+            return
         why = blocked_by(job, self._shared.conditions, now)
         if not why and not self._work.enabled:
             why = "killed"
@@ -255,6 +270,40 @@ class Update:
             self._books.enter(UpdateState.WAITING, why)
         else:
             self._begin_trial(job.want, now)
+
+    # -- beside what runs -----------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """The image is here, whole and judged, and shall not run for good: wait for a flag."""
+        self._drop_job()
+        self.staged = self._shared.look_due = self._shared.report_due = True
+        self._books.enter(UpdateState.STAGED)
+        self._books.tell()
+        self._shared.save_state()
+
+    def _unrest(self) -> None:
+        """Nobody counts on the inactive slot from now on: nothing runs from it."""
+        if self.staged:
+            self.staged = False
+            self._shared.look_due = True
+            self._work.stand_down()
+
+    def promote(self, now: int) -> None:
+        """Try what is staged, as soon as the want's policy allows; it was judged in this boot."""
+        want = self._books.want
+        if not self.staged or want is None:
+            return
+        self._unrest()
+        self._job = job = Job(want, now)
+        job.checked = job.kit_passed = job.promoted = True
+        self.advance(now)
+
+    def drop_staged(self, reason: str, now: int) -> None:
+        """End the newest want, and give the inactive slot up."""
+        del now
+        self._unrest()
+        self._slots.invalidate()
+        self._conclude(UpdateState.CANCELED, reason)
 
     def _conclude(self, state: UpdateState, reason: str, *, tell: bool = True) -> None:
         """The newest want has ended."""

@@ -18,6 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from devicesdk.agent.arm import APART_PERMILLE, Arm, shadow_window
 from devicesdk.agent.choosing import Choice, Chooser
 from devicesdk.agent.effects import PLAIN, Act, Activate, CutBurst, Mode, RunModel
 from devicesdk.agent.elsewhere import Elsewhere, Phase
@@ -52,6 +53,7 @@ class Work:
         "_gate_at",
         "_outbox",
         "_probe",
+        "_shadow8",
         "_shared",
         "_slots",
         "_start_at",
@@ -59,6 +61,7 @@ class Work:
         "_veil",
         "_window_seq",
         "alarm",
+        "arm",
         "at",
         "burst",
         "enabled",
@@ -87,12 +90,14 @@ class Work:
         """Number of the burst that runs or ran last."""
         self.running = False
         self.alarm = False
+        self.arm: Arm | None = None
+        """This device's part in an experiment."""
         self.enabled = flags.enabled(shared.config.inference_feature)
         self._cut = False
         self._start_at = self._gate_at = 0
         self._burst_started = 0
         self._burst_in_trial = False
-        self._bundle8 = b""
+        self._bundle8 = self._shadow8 = b""
         self._window_seq = 0
         self._bursts = 0
         self._chooser: Chooser | None = None
@@ -170,6 +175,12 @@ class Work:
             self._cut = True
             self._shared.out.append(CutBurst(self.burst))
 
+    def stand_down(self) -> None:
+        """The experiment's part is over: whatever of it runs ends now."""
+        if self.arm is not None:
+            self.arm = None
+            self.cut()
+
     def go(self, now: int) -> None:
         """Begin a burst if one may begin; else know when to look again."""
         if self.running or not self.enabled or not self._slots.active:
@@ -215,14 +226,21 @@ class Work:
         self.running = True
         self._cut = False
         self._burst_started = now
-        self._bundle8 = slots.running.manifest[:8]
+        slot, shadow = slots.active, ""
+        here = choice is None or choice.path == "local"
+        if self.arm is not None and here and not self._burst_in_trial:
+            slot, shadow = self.arm.turn(self._shared.conditions)
+            self._shadow8 = slots[shadow].manifest[:8] if shadow else b""
+        self._bundle8 = slots[slot].manifest[:8]
         if span < frames * config.frame_period_ns_min:
             frames = max(1, span // config.frame_period_ns_min)
         # Rounded up: a trial's burst must not end before the trial does.
         period = -(-span // frames)
         if choice is None or choice.path == "local":
-            mode = PLAIN if choice is None else Mode(choice.variant, choice.side)
-            self._shared.out.append(RunModel(self.burst, slots.active, frames, period, mode))
+            # The policy's variants are those of the active image; a candidate runs as it is.
+            plain = choice is None or slot != slots.active
+            mode = PLAIN if plain or choice is None else Mode(choice.variant, choice.side)
+            self._shared.out.append(RunModel(self.burst, slot, frames, period, mode, shadow))
         else:
             assert self._elsewhere is not None, "a choice without a chooser"
             self._elsewhere.take(choice, self.burst, slots.active, frames, period)
@@ -321,7 +339,21 @@ class Work:
         if rows:
             self._decide(rows, errors)
         self._outbox.window(payload, now)
+        if self.arm is not None:
+            self.arm.judge(ran, errors)
+        if ran.shadow is not None:
+            self._tell_shadow(ran, rows, now)
         return True
+
+    def _tell_shadow(self, ran: FramesRan, rows: Rows, now: int) -> None:
+        """A window of its own for what ran on the same frames."""
+        self._window_seq += 1
+        boot_id, span_ns = self._shared.boot_id, now - self._burst_started
+        apart = APART_PERMILLE if self.arm is None else self.arm.definition.apart_permille
+        payload = shadow_window(
+            boot_id, self._window_seq, self._shadow8, self._flags.rev, span_ns, ran, rows, apart
+        )
+        self._outbox.window(payload, now)
 
     def _decide(self, rows: Rows, errors: int) -> None:
         """Act on the readings, in their order; a frame in error decides nothing."""

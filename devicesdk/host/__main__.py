@@ -92,6 +92,7 @@ def put_together(options: Options) -> Kit:
         sensors=Sensors(options.interface, metered=config.metered),
         clock=RealClock(options.speed),
         make_port=_port_maker(options.port_adapter, endpoint),
+        notice=None if options.notice is None else Path(options.notice),
     )
 
 

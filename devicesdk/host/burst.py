@@ -121,14 +121,23 @@ class Burst(Beats):
         effect: what was asked.
         holds: what is in its slot.
         over: called once, when the burst has run its course.
+        shadow: what is in the slot that sees the same frames, where there is one.
     """
 
-    __slots__ = ("_holds", "_over", "_rows", "_sum_ns", "effect")
+    __slots__ = (
+        "_holds", "_over", "_rows", "_shadow", "_shadow_ns", "_shadow_rows", "_sum_ns", "effect",
+    )  # fmt: skip
 
     def __init__(
-        self, bench: Bench, effect: RunModel, holds: Slot, over: Callable[[Burst], None]
+        self,
+        bench: Bench,
+        effect: RunModel,
+        holds: Slot,
+        over: Callable[[Burst], None],
+        shadow: Slot | None = None,
     ) -> None:
         self.effect, self._holds, self._over = effect, holds, over
+        self._shadow, self._shadow_rows, self._shadow_ns = shadow, list[list[int]](), 0
         self._rows: list[list[int]] = []
         self._sum_ns = 0
         super().__init__(bench, effect.frames, effect.period_ns)
@@ -148,15 +157,32 @@ class Burst(Beats):
         """Mean latency of one inference."""
         return self._sum_ns // 1000 // max(1, len(self._rows))
 
+    @property
+    def shadow(self) -> Rows | None:
+        """The rows of the shadow for the same frames; None where there was none."""
+        return None if self._shadow is None else Rows(self._shadow_rows)
+
+    @property
+    def shadow_latency_us(self) -> int:
+        """Mean latency of one inference of the shadow."""
+        return self._shadow_ns // 1000 // max(1, len(self._shadow_rows))
+
     def _take(self, now: int) -> None:
         models, effect = self._bench.models, self.effect
         take = partial(models.frame, effect.slot, self._holds, now, effect.mode)
+        if self._shadow is not None:
+            take = partial(
+                models.pair, effect.slot, self._holds, effect.shadow, self._shadow, now, effect.mode
+            )
         self._bench.worker.ask(take, self._took, models.limit_s, models.stop)
 
     def _took(self, frame: Frame | None) -> None:
         if frame is not None and not self._ended:
             self._rows.append(frame.row)
             self._sum_ns += frame.latency_ns
+            if frame.shadow is not None:
+                self._shadow_rows.append(frame.shadow.row)
+                self._shadow_ns += frame.shadow.latency_ns
         self._taken()
 
     def _finish(self) -> None:

@@ -63,6 +63,9 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Agent configuration (JSON).")] = None,
     interface: Annotated[str, typer.Option(help="Network interface to watch.")] = "",
+    notice: Annotated[
+        Path | None, typer.Option(help="File where programs read the flags in force.")
+    ] = None,
     port_adapter: Annotated[Adapter, typer.Option(help="MQTT client.")] = Adapter.LEAN,
     speed: Annotated[float, typer.Option(hidden=True, min=0.001)] = 1.0,
     verbose: Annotated[bool, typer.Option(help="Log what other libraries say, too.")] = False,
@@ -90,6 +93,7 @@ def run(
         port_adapter=port_adapter,
         speed=speed,
         verbose=verbose,
+        notice=_text(notice),
     )
     spelt = msgspec.json.encode(options).decode()
     os.execv(  # noqa: S606 - ourselves, with an argument list

@@ -17,6 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,6 +50,7 @@ from devicesdk.host import deltas
 from devicesdk.host.boots import next_boot
 from devicesdk.host.burst import Bench, Burst, Rows
 from devicesdk.host.models import KIT_LIMITS, Models
+from devicesdk.host.notice import NOTICE_FILE, Board
 from devicesdk.host.notify import Supervisor
 from devicesdk.host.sensors import Sensors, matters
 from devicesdk.host.storage import Storage, StorageRefused
@@ -98,6 +100,8 @@ class Kit(msgspec.Struct, frozen=True):
     make_port: Callable[[Listener], MqttPort]
     anchor: Anchor | None = None
     """The TUF root it is enrolled with; None: it goes by `verifier` alone."""
+    notice: Path | None = None
+    """Where programs on this device read its flags; None: in its own folder."""
 
 
 class Host:
@@ -109,7 +113,8 @@ class Host:
 
     __slots__ = (
         "_agent", "_alarm_at", "_bearer_up", "_bench", "_brake", "_burst", "_heard", "_kit", "_over", "_performing", "_port", "_queue",
-        "_sense_timer", "_shelf", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "boot_id",
+        "_sense_timer", "_shelf", "_supervisor", "_timer", "_told", "_topics", "_worker", "alarm_sounds", "board",
+        "boot_id",
     )  # fmt: skip
 
     def __init__(self, kit: Kit) -> None:
@@ -131,6 +136,8 @@ class Host:
         self._brake = LogBrake()
         self._heard = ""
         self._told = kit.sensors.conditions()
+        notice = kit.notice or kit.storage.folder / NOTICE_FILE
+        self.board = Board(notice, kit.identity, kit.config.segment, kit.clock)
         self._bearer_up = kit.sensors.carrier()
         self.boot_id = 0
         self.alarm_sounds = False
@@ -208,6 +215,7 @@ class Host:
             while self._queue:
                 self._step(self._queue.popleft())
             self._rearm()
+            self._post()
         except Exception as error:  # noqa: BLE001 - it ends the host, and `run` raises it
             self._fail(error)
         finally:
@@ -247,12 +255,17 @@ class Host:
         else:
             self._rearm()  # a timer may come a little early, or stand for less than a long wait
 
+    def _post(self) -> None:
+        if self._agent is not None:
+            self.board.follow(self._agent)
+
     # -- what the sensors tell --------------------------------------------------------------------
 
     def _sense(self) -> None:
         """Look at the sensors, and again a little later."""
         self._sense_timer = self._bench.loop.call_later(SENSORS_PERIOD_S, self._sense)
         self._supervisor.say("WATCHDOG=1")
+        self._post()
         now = self._kit.sensors.conditions()
         if matters(self._told, now):
             self._told = now
@@ -279,6 +292,7 @@ class Host:
     def on_disconnected(self, reason: str) -> None:
         """The connection is gone."""
         _log.warning("connection=lost why=%s", reason)
+        self.board.offline()
         self.stimulate(hear.Disconnected(reason))
 
     def on_suback(self, codes: tuple[int, ...]) -> None:
@@ -407,7 +421,11 @@ class Host:
         _log.info("active=%s variant=%s", effect.slot or "none", effect.variant)
 
     def _run_model(self, effect: ask.RunModel) -> None:
-        self._burst = Burst(self._bench, effect, self._holds(effect.slot), self._ran)
+        shadow = self._holds(effect.shadow) if effect.shadow else None
+        self._burst = Burst(self._bench, effect, self._holds(effect.slot), self._ran, shadow)
+
+    def _stand_by(self, effect: ask.StandBy) -> None:
+        _log.info("beside=%s variant=%s", effect.slot, effect.variant)
 
     def _cut_burst(self, effect: ask.CutBurst) -> None:
         burst = self._burst
@@ -459,6 +477,8 @@ class Host:
                 throttled,
                 conditions,
                 self._kit.sensors.memory_peak_mib(),
+                shadow=burst.shadow if isinstance(burst, Burst) else None,
+                shadow_latency_us=burst.shadow_latency_us if isinstance(burst, Burst) else 0,
             )
         )
 
@@ -496,6 +516,7 @@ _PERFORM: Final[dict[type[Any], Callable[[Host, Any], None]]] = {
     ask.RunTaken: Host._run_taken,  # noqa: SLF001
     ask.ReadAnswer: Host._read_answer,  # noqa: SLF001
     ask.DropTaken: Host._drop_taken,  # noqa: SLF001
+    ask.StandBy: Host._stand_by,  # noqa: SLF001
     ask.CutBurst: Host._cut_burst,  # noqa: SLF001
     ask.Act: Host._act,  # noqa: SLF001
     ask.Note: Host._note,  # noqa: SLF001

@@ -24,6 +24,7 @@ from devicesdk.bundle.source import BUNDLE_FILE, SourceError
 from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
+from devicesdk.inference.frames import Frame as Picture
 from devicesdk.inference.kit import KitError
 from devicesdk.inference.onnx import stop_all
 from devicesdk.inference.runner import (
@@ -40,6 +41,8 @@ _WORST_PERMILLE: Final = 1000
 LIMIT_S: Final = 15.0
 KIT_LIMITS: Final = 8
 """A validation kit may take so many times as long as a frame."""
+_FAILED: Final = (*[0] * 11, 1)
+"""The row of a frame that a model could not run at all."""
 _log = logging.getLogger("fleetdrill.device")
 
 
@@ -49,6 +52,8 @@ class Frame(msgspec.Struct, frozen=True):
     row: list[int]
     """As `devicesdk.inference.engine.agent_rows` spells it."""
     latency_ns: int
+    shadow: Frame | None = None
+    """What the other slot's model made of the same picture, where it was asked."""
 
 
 Pixels: TypeAlias = Prepared
@@ -111,6 +116,9 @@ class Models:
         self._stopwatch = stopwatch
         self._open: AnyRunner | None = None
         self._opened: tuple[str, Slot] | None = None
+        self._beside: AnyRunner | None = None
+        self._beside_holds: tuple[str, Slot] | None = None
+        """Open while a shadow runs, and no longer: it is memory."""
         self.missed = 0
         """Frames that could not be taken or run."""
 
@@ -144,8 +152,49 @@ class Models:
 
     def frame(self, slot: str, holds: Slot, now: int, mode: Mode = PLAIN) -> Frame | None:
         """Take a frame and run it; None: there is none this time."""
+        self._beside = self._beside_holds = None
         pixels = self.take(slot, holds, mode.side, now)
         return None if pixels is None else self.run(slot, holds, pixels, mode.variant)
+
+    def pair(
+        self,
+        slot: str,
+        holds: Slot,
+        shadow: str,
+        shadow_holds: Slot,
+        now: int,
+        mode: Mode = PLAIN,
+    ) -> Frame | None:
+        """Take one frame and run both slots on it; a shadow that cannot run has made an error."""
+        picture = self._picture(now)
+        runner = None if picture is None else self._runner(slot, holds)
+        if picture is None or runner is None:
+            return None
+        frame = self._read(runner, picture, mode)
+        beside = self._shadow_runner(shadow, shadow_holds)
+        seen = None if beside is None else self._read(beside, picture, PLAIN)
+        if frame is None:
+            return None
+        return Frame(frame.row, frame.latency_ns, seen or Frame(list(_FAILED), 0))
+
+    def _picture(self, now: int) -> Picture | None:
+        try:
+            return self._camera.frame(now)
+        except NoFrameError as error:
+            self._miss(error)
+            return None
+
+    def _read(self, runner: AnyRunner, picture: Picture, mode: Mode) -> Frame | None:
+        try:
+            pixels = runner.prepare(picture, mode.side)
+        except ValueError as error:
+            self._miss(error)
+            return None
+        return Frame(*runner.run(pixels, mode.variant, self._stopwatch))
+
+    def _miss(self, error: Exception) -> None:
+        self.missed += 1
+        _log.warning("frame=missed count=%d why=%s", self.missed, error)
 
     def take(self, slot: str, holds: Slot, side: int, now: int) -> Pixels | None:
         """Take a frame and make it the model's input; None: there is none this time."""
@@ -153,9 +202,17 @@ class Models:
             runner = self._runner(slot, holds)
             return None if runner is None else runner.prepare(self._camera.frame(now), side)
         except (NoFrameError, ValueError) as error:
-            self.missed += 1
-            _log.warning("frame=missed count=%d why=%s", self.missed, error)
+            self._miss(error)
             return None
+
+    def _shadow_runner(self, slot: str, holds: Slot) -> AnyRunner | None:
+        if self._beside_holds != (slot, holds):
+            self._beside, self._beside_holds = None, (slot, holds)
+            try:
+                self._beside = self._load(slot, holds)
+            except CannotRun as error:
+                _log.error("shadow=%s slot=%s why=%s", error.reason, slot, error)
+        return self._beside
 
     def run(self, slot: str, holds: Slot, pixels: Pixels, variant: str) -> Frame | None:
         """Run a frame that was taken; None: nothing runs in this slot."""

@@ -80,6 +80,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     port_adapter: Adapter = Adapter.LEAN
     speed: float = 1.0
     verbose: bool = False
+    notice: str | None = None
 
 
 class SettingsError(ValueError):

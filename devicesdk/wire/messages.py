@@ -125,6 +125,9 @@ class Want(WireMessage, frozen=True, kw_only=True):
     """Wall-clock UTC when it was signed; said where `nonce` is, so that a device learns the time."""
     back: bool = field(name="bk", default=False)
     """Going to an older release is meant."""
+    stage: bool = field(name="so", default=False)
+    """Stage only: install beside what runs, pass the kit, and rest there (`STAGED`) until a flag or a
+    newer generation says more."""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -344,3 +347,6 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     """Decisions of the run-time policy since the last window, by the rule that made them."""
     recalibration: int = field(name="rc", default=0)
     """By how many bins the confidence bound was moved; the histograms are the model's own all the same."""
+    shadow: tuple[U32, ...] = field(name="sh", default=())
+    """Of a window of a shadow, beside the one of what was served: frames seen by both, disagreed on,
+    failed by the candidate alone, failed by production alone."""

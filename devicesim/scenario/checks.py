@@ -44,6 +44,7 @@ ALWAYS: Final[dict[str, str]] = {
     "bounded_queues": "queues, transfers and outboxes stay within their limits",
     "energy": "the energy integral closes within 1 %; no charging below 0 C",
     "telemetry_counts": "telemetry counts equal inferences executed",
+    "exposure_cap": "no device runs an experiment's candidate beyond its exposure cap",
     "silent_when_off": "a device that is off emits nothing",
 }
 SOMETIMES: Final[dict[str, str]] = {
@@ -56,6 +57,9 @@ SOMETIMES: Final[dict[str, str]] = {
     "clock_1970_at_connect": "a device connected with its clock in 1970",
     "broker_restart_mid_wave": "the broker restarted while a wave ran",
     "wave_halted_by_itself": "a gate halted a rollout without a person",
+    "candidate_ran": "an experiment's candidate took a turn on a device",
+    "experiment_stopped_by_itself": "a brake stopped an experiment without a person",
+    "experiment_promoted_by_itself": "a candidate was promoted on its evidence",
 }
 MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "online_ratio": (Kind.SHARE, "devices with a live session, of all"),
@@ -68,6 +72,9 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "rolled_back": (Kind.COUNT, "devices that rolled back"),
     "halted": (Kind.COUNT, "rollouts halted by a gate"),
     "open_rollouts": (Kind.COUNT, "rollouts that are not over"),
+    "tried_ratio": (Kind.SHARE, "devices on which a candidate ever took a turn, of all"),
+    "experiments_stopped": (Kind.COUNT, "experiments that were stopped"),
+    "experiments_promoted": (Kind.COUNT, "experiments whose candidate was promoted"),
     "loss": (Kind.COUNT, "messages lost without a cause"),
     "dropped": (Kind.COUNT, "messages dropped, with a cause"),
     "queue_peak": (Kind.COUNT, "most messages ever queued for one session"),

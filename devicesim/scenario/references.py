@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from devicesim.scenario.errors import Path, Refusal, choices, nearest_word, show
+from devicesim.scenario.experiments import misnamed
 from devicesim.scenario.selector import Selector, Where, walk
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Complaint = tuple[Path, Refusal]
 
 BUILT_IN_LABELS: Final = ("id", "group", "profile", "link", "region")
+_KIND_OF: Final = {"bundle": "bundle", "production": "bundle", "group": "group"}
 NOWHERE: Final = "everywhere"
 """The region of all devices when a scenario names none."""
 
@@ -61,6 +63,8 @@ def _given_twice(scenario: Scenario) -> Iterator[Complaint]:
         ("fleet", "group", [group.group for group in scenario.fleet]),
         ("bundles", "version", [bundle.reference for bundle in scenario.bundles]),
         ("rollouts", "id", [rollout.id for rollout in scenario.rollouts]),
+        ("experiments", "id", [one.id for one in scenario.experiments]),
+        ("experiments", "group", [one.group for one in scenario.experiments]),
         ("timeline", "id", [action.id or "" for action in scenario.timeline]),
     ]
     for part, key, names in named:
@@ -117,6 +121,8 @@ def _releases(scenario: Scenario) -> Iterator[Complaint]:
                 ("rollouts", index, "bundle"),
                 _unknown("a bundle", rollout.bundle, references, "list it under bundles"),
             )
+    for index, key, name, known in misnamed(scenario):
+        yield ("experiments", index, key), _unknown(f"a {_KIND_OF[key]}", name, known)
     flags = list(dict.fromkeys(name for step in scenario.flags for name in step.settings))
     for index, step in enumerate(scenario.flags):
         if step.kill is not None and step.kill not in flags:

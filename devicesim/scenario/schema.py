@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from devicesim.scenario.checks import Buggify, Checks, Soak
+from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.faults import AnyAction
 from devicesim.scenario.fields import Model, Name
 from devicesim.scenario.fleet import Clock, Group, Regions, Telemetry
@@ -73,6 +74,9 @@ class Scenario(Model):
     )
     rollouts: tuple[Rollout, ...] = Field(
         default=(), max_length=100, description="Staged rollouts."
+    )
+    experiments: tuple[Experiment, ...] = Field(
+        default=(), max_length=16, description="Candidates compared with production in the field."
     )
     flags: tuple[FlagStep, ...] = Field(
         default=(), max_length=1_000, description="Flags and kills."

@@ -63,6 +63,7 @@ from devicesim.world.world import World
 from gateway.core import stimuli as hear
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control.signers import RoleSigners
+from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.gateway import Gateway, GatewayConfig
 
 BACKLOG_UNLIMITED = 10_000_000
@@ -148,7 +149,10 @@ def assemble(
     build = make_gateway or (
         lambda director, flags, roles: Gateway(
             GatewayConfig(
-                collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX)
+                collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX),
+                experiments=ExperimentLimits(
+                    seed=entropy.stream("gateway", "experiments").integer(2**53)
+                ),
             ),
             director,
             flags,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from devicesdk.agent import effects as ask
 from devicesdk.wire.timebase import NEVER
-from devicesim.world.device_parts import LazyRows
+from devicesim.world.device_parts import LazyRows, Model, Shot
 
 if TYPE_CHECKING:
     from devicesim.world.device_host import DeviceHost
@@ -19,20 +19,46 @@ if TYPE_CHECKING:
 class Burst:
     """Frames being captured and inferred, results not looked at before they are due."""
 
-    __slots__ = ("_handle", "_host", "cost", "effect", "memory_mib", "started_at")
+    __slots__ = (
+        "_handle",
+        "_host",
+        "_shadow",
+        "cost",
+        "effect",
+        "latency_us",
+        "memory_mib",
+        "shadow_latency_us",
+        "started_at",
+    )
 
     def __init__(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:
         shop, parts = host.shop, host.parts
         self._host, self.effect, self.started_at = host, effect, now
         mode = effect.mode
-        model = shop.models.get((host.manifest, mode.variant or host.variant))
+        manifest, variant = host.holds(effect.slot)
+        model = shop.models.get((manifest, mode.variant or variant))
         spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
         self.memory_mib = model.memory_mib
         self._handle = model.submit(parts.kernel_class(), spec, mode.side)
+        self._shadow: Shot | None = None
+        self.shadow_latency_us = 0
+        macs: float = model.macs
+        if effect.shadow:
+            beside = shop.models.get(host.holds(effect.shadow))
+            self._shadow = beside.submit(parts.kernel_class(), spec)
+            macs += self._cost_of(beside, model.precision)
         self.cost = parts.body.run_burst(
-            now, effect.frames, effect.period_ns, model.macs, model.precision
+            now, effect.frames, effect.period_ns, macs, model.precision
         )
+        self.latency_us = self.cost.latency_ns // 1000 - self.shadow_latency_us
         host.burst_alarm.arm(now + effect.frames * effect.period_ns)
+
+    def _cost_of(self, beside: Model, precision: str) -> float:
+        """Operations of the other precision that take as long as a frame of what runs beside."""
+        processor = self._host.parts.body.processor
+        latency_ns = processor.latency_ns(beside.macs, beside.precision)
+        self.shadow_latency_us = latency_ns // 1000
+        return beside.macs * latency_ns / processor.latency_ns(beside.macs, precision)
 
     def captured(self, now: int) -> int:
         """Frames captured by `now`: the first at the start, then one each period."""
@@ -52,6 +78,12 @@ class Burst:
         """The results of the first `ran` frames, computed when looked at."""
         return self._handle.first(ran)
 
+    def shadowed(self, ran: int) -> LazyRows | None:
+        """The same of what ran beside; None where nothing did."""
+        return None if self._shadow is None else self._shadow.first(ran)
+
     def discard(self) -> None:
         """Nobody will look."""
         self._handle.discard()
+        if self._shadow is not None:
+            self._shadow.discard()

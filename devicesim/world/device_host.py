@@ -45,7 +45,7 @@ class DeviceHost:
 
     __slots__ = (
         "_burst", "_crossing", "_crowded", "_deadline", "_performing", "_queue", "_refused", "acked_by",
-        "agent", "alarm_sounds", "boot_id", "burst_alarm", "elsewhere", "frames_lost", "frames_run",
+        "agent", "alarm_sounds", "beside", "boot_id", "burst_alarm", "elsewhere", "frames_lost", "frames_run",
         "fuse", "index", "manifest", "on", "online", "parts", "path", "shop", "slot", "topics",
         "variant", "wanted_on",
     )  # fmt: skip
@@ -60,6 +60,8 @@ class DeviceHost:
         self.wanted_on = True
         self.acked_by = NEVER
         self.slot, self.manifest, self.variant = "", b"", ""
+        self.beside = ("", b"", "")
+        """Slot, manifest and variant of what stands by."""
         self.alarm_sounds = False
         self.frames_run = self.frames_lost = 0
         self.fuse = -1
@@ -416,7 +418,22 @@ class DeviceHost:
             seen(self, effect, now)
         self.slot, self.manifest, self.variant = effect.slot, effect.manifest, effect.variant
 
+    def _stand_by(self, effect: ask.StandBy, now: int) -> None:
+        for seen in self.shop.watch.stood_by:
+            seen(self, effect, now)
+        self.beside = (effect.slot, effect.manifest, effect.variant)
+
+    def holds(self, slot: str) -> tuple[bytes, str]:
+        """Manifest and variant of what the agent said is in this slot."""
+        if slot == self.slot:
+            return self.manifest, self.variant
+        assert slot == self.beside[0], f"{self.device} runs slot {slot}, which does not stand by"
+        return self.beside[1:]
+
     def _run_model(self, effect: ask.RunModel, now: int) -> None:
+        if effect.shadow or effect.slot != self.slot:
+            for seen in self.shop.watch.tried:
+                seen(self, effect, now)
         self._burst = Burst(self, effect, now)
         self._watch_body(now)
 
@@ -435,7 +452,7 @@ class DeviceHost:
         """The burst has run its course, or was cut: tell the agent what ran."""
         self._burst = None
         ran = burst.finish(now)
-        self.executed(ran, now)
+        self._inferred(burst, ran, now)
         self.parts.body.advance(now)
         conditions = self.conditions()
         throttled = ran if burst.cost.throttled or conditions.throttled else 0
@@ -444,11 +461,13 @@ class DeviceHost:
                 burst.effect.burst,
                 ran,
                 burst.readings(ran),
-                burst.cost.latency_ns // 1000,
+                burst.latency_us,
                 throttled,
                 conditions,
                 burst.memory_mib,
                 self.parts.accelerator_permille,
+                burst.shadowed(ran),
+                burst.shadow_latency_us,
             ),
             now,
         )
@@ -458,12 +477,18 @@ class DeviceHost:
         burst, self._burst = self._burst, None
         if burst is not None:
             ran = burst.finish(now)
-            self.frames_lost += ran
-            self.executed(ran, now)
+            self.frames_lost += self._inferred(burst, ran, now)
             burst.discard()
         if self.elsewhere is not None:
             self.elsewhere.lost()
             self.elsewhere = None
+
+    def _inferred(self, burst: Burst, ran: int, now: int) -> int:
+        """Count what was executed: what was served, and what ran in its shadow."""
+        times = 2 if burst.effect.shadow else 1
+        for _ in range(times):
+            self.executed(ran, now)
+        return times * ran
 
     def executed(self, frames: int, now: int) -> None:
         """Frames were inferred here, whether or not anybody will hear of them."""
@@ -504,6 +529,7 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.Activate: DeviceHost._activate,  # noqa: SLF001
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
     **ELSEWHERE,
+    ask.StandBy: DeviceHost._stand_by,  # noqa: SLF001
     ask.CutBurst: DeviceHost._cut_burst,  # noqa: SLF001
     ask.Act: DeviceHost._act,  # noqa: SLF001
     ask.Note: DeviceHost._note,  # noqa: SLF001

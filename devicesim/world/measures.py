@@ -20,6 +20,7 @@ from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
 from devicesim.world.session_meter import SessionMeter
 from devicesim.world.stuck import Stuck
+from devicesim.world.trials import TrialEars, TrialMeter
 from devicesim.world.update_meter import UpdateMeter
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Meter(Listener):
         for part in (self.sessions, self.updates, self.stuck):
             world.watch.add(part)
             self.hearing.add(part)
+        self.trials = TrialMeter(world)
+        if world.scenario.experiments:
+            world.watch.add(TrialEars(self.trials))
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -97,6 +101,9 @@ class Meter(Listener):
             "rolled_back": lambda: updates.rolled_back,
             "halted": lambda: len(updates.halted),
             "open_rollouts": self._open_rollouts,
+            "tried_ratio": lambda: self.trials.tried_ratio,
+            "experiments_stopped": lambda: self.trials.stopped,
+            "experiments_promoted": lambda: self.trials.promoted,
             "loss": lambda: copies_unaccounted(world),
             "dropped": self._dropped,
             "queue_peak": lambda: world.broker.core.queue_peak,

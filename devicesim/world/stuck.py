@@ -9,7 +9,8 @@ A device that has power is stuck when, for too long,
   was written;
 * it is connected and was sent a want that it has not heard, or has heard one that it does not report.
 
-Waiting for a window, power or coolness is not being stuck, nor is being off.
+Waiting for a window, power or coolness is not being stuck, nor is being off, nor is resting: a staged
+image waits for a flag.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ _MOVING: Final = frozenset(
         UpdateState.DOWNLOADING,
         UpdateState.DOWNLOADED,
         UpdateState.VERIFIED,
-        UpdateState.STAGED,
         UpdateState.TRIAL,
     }
 )

@@ -17,8 +17,10 @@ from typing import Any, Final
 from devicesdk.wire.messages import UpdatePolicy
 from devicesdk.wire.timebase import MS, SECOND
 from devicesim.scenario.action import Action, Hits
+from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
 from devicesim.scenario.trigger import Metric
+from devicesim.world import trials
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import BEGIN
 from devicesim.world.world import World
@@ -47,6 +49,8 @@ class Timeline:
         kernel, scenario = self._world.kernel, self._world.scenario
         for rollout in scenario.rollouts:
             kernel.at(rollout.at_ns, self._roll_out, rollout)
+        for experiment in scenario.experiments:
+            kernel.at(experiment.at_ns, self._experiment, experiment)
         for step in scenario.flags:
             kernel.at(step.at_ns, self._flag, step)
         for index, action in enumerate(scenario.timeline):
@@ -110,6 +114,9 @@ class Timeline:
 
     def _roll_out(self, now: int, rollout: Rollout) -> None:
         self._tell(hear.CreateRollout(plan_of(rollout)), now)
+
+    def _experiment(self, now: int, experiment: Experiment) -> None:
+        self._tell(hear.CreateExperiment(trials.plan_of(experiment)), now)
 
     def _flag(self, now: int, step: FlagStep) -> None:
         if step.kill is not None:

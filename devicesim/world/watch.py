@@ -52,6 +52,12 @@ class Watcher:
     def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
         """A device runs another slot from now on."""
 
+    def stood_by(self, host: DeviceHost, effect: ask.StandBy, now: int) -> None:
+        """A device may run its inactive slot beside the active one from now on."""
+
+    def tried(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:
+        """A device begins a burst of, or shadowed by, what stands by."""
+
     def inferred(self, host: DeviceHost, frames: int, now: int) -> None:
         """A burst of this many inferences was executed on a device."""
 
@@ -99,7 +105,9 @@ class Watch:
     persisted: Moments
     published: Moments
     received: Moments
+    stood_by: Moments
     stored: Moments
+    tried: Moments
     went_off: Moments
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """The gateway core: four machines that share nothing, and the router between them.
 
 Decides which machine hears what. Leaves out everything else: control (twins, rollouts, flags),
-transfers (chunks), collect (telemetry) and offload (asks) each decide for themselves, and the host
-performs effects.
+transfers (chunks), collect (telemetry), offload (asks) and experiments each decide for themselves, and
+the host performs effects.
 
 Rules: what the machines say to each other is carried within the batch in which it was said, so a
 batch is complete when `handle` returns; a batch's rows must be durable before its other effects are
@@ -28,7 +28,10 @@ from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
 from gateway.core.control.signers import RoleSigners
-from gateway.core.effects import AnyEffect
+from gateway.core.effects import AnyEffect, Persist
+from gateway.core.experiments import rows as experiments_rows
+from gateway.core.experiments.experiments import Experiments, ExperimentView
+from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.limits import ControlLimits
 from gateway.core.offload.limits import OffloadLimits
 from gateway.core.offload.offload import Offload
@@ -41,6 +44,7 @@ from gateway.core.stimuli import (
     Inferred,
     PubAcked,
     Started,
+    SteerExperiment,
 )
 from gateway.core.transfers import rows as transfers_rows
 from gateway.core.transfers.limits import TransferLimits
@@ -50,6 +54,7 @@ TABLES: Final[dict[str, type[Any]]] = {
     **rows.TABLES,
     **transfers_rows.TABLES,
     **collect_rows.TABLES,
+    **experiments_rows.TABLES,
 }
 """Table name to the type of its rows, of all machines; `rows.encode` and `rows.decode` read them."""
 
@@ -64,6 +69,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     transfers: TransferLimits = TransferLimits()
     collect: CollectLimits = CollectLimits()
     offload: OffloadLimits = OffloadLimits()
+    experiments: ExperimentLimits = ExperimentLimits()
 
 
 class Gateway:
@@ -76,7 +82,9 @@ class Gateway:
         roles: make the snapshot and timestamp roles; None: devices go by keys alone.
     """
 
-    __slots__ = ("_collect", "_control", "_due", "_due_known", "_offload", "_transfers")
+    __slots__ = (
+        "_collect", "_control", "_due", "_due_known", "_experiments", "_offload", "_transfers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -90,6 +98,7 @@ class Gateway:
         self._transfers = Transfers(replace(config.transfers, root=root))
         self._collect = Collect(replace(config.collect, root=root))
         self._offload = Offload(replace(config.offload, root=root))
+        self._experiments = Experiments(replace(config.experiments, root=root))
         self._due: tuple[int, str] | None = None
         self._due_known = False
         """Whether `_due` is still what control and transfers wait for: telemetry does not change it."""
@@ -116,8 +125,11 @@ class Gateway:
             said += self._offload.handle(stimulus, now)
         elif kind is Inferred:
             said = self._offload.handle(stimulus, now)
+            said += self._experiments.handle(stimulus, now)
         elif isinstance(stimulus, PubAcked):
             said = self._acked(stimulus, now)
+        elif isinstance(stimulus, SteerExperiment):
+            said = self._experiments.handle(stimulus, now)
         else:
             said = self._control.handle(stimulus, now)
         self._due_known = False
@@ -127,13 +139,14 @@ class Gateway:
         """The instant at which `DeadlineReached` is wanted, and why; it may have passed already."""
         if not self._due_known:
             mine = _sooner(self._control.deadline(), self._transfers.deadline())
-            self._due = _sooner(mine, self._offload.deadline())
+            theirs = _sooner(self._offload.deadline(), self._experiments.deadline())
+            self._due = _sooner(mine, theirs)
             self._due_known = True
         return _sooner(self._due, self._collect.deadline())
 
     def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
         """Rows to make durable before the messages handled so far are acknowledged."""
-        return list(self._collect.checkpoint())
+        return [*self._collect.checkpoint(), *self._experiments.checkpoint()]
 
     def restore(self, stored: Iterable[tuple[str, str, Any]], now: int) -> None:
         """Take durable rows ``(table, key, row)`` into a new core, before the first stimulus."""
@@ -141,6 +154,7 @@ class Gateway:
             "control": [],
             "transfers": [],
             "collect": [],
+            "experiments": [],
         }
         for row in stored:
             machine = row[0].partition(".")[0]
@@ -148,6 +162,7 @@ class Gateway:
                 mine[machine].append(row)
         said: list[Any] = self._transfers.restore(mine["transfers"], now)
         said += self._collect.restore(mine["collect"], now)
+        said += self._experiments.restore(mine["experiments"], now)
         said += self._control.restore(mine["control"], now)
         self._due_known = False
         effects = self._route(said, now)
@@ -163,6 +178,7 @@ class Gateway:
         self._transfers.validate()
         self._collect.validate()
         self._offload.validate()
+        self._experiments.validate()
 
     # -- for people ----------------------------------------------------------------------------
 
@@ -177,6 +193,10 @@ class Gateway:
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it; None when it is not known."""
         return self._control.twin_view(device)
+
+    def experiment_views(self) -> list[ExperimentView]:
+        """All experiments, oldest first."""
+        return self._experiments.views()
 
     @property
     def collect(self) -> Collect:
@@ -221,10 +241,15 @@ class Gateway:
                 waiting.extend(self._collect.handle(item, now))
             elif isinstance(item, internal.ToOffload):
                 waiting.extend(self._offload.handle(item, now))
-            elif isinstance(item, internal.Judged):
+            elif isinstance(item, internal.ToControl):
                 waiting.extend(self._control.handle(item, now))
+            elif isinstance(item, internal.ToExperiments):
+                waiting.extend(self._experiments.handle(item, now))
             else:
                 effects.append(item)
+        if self._experiments.unsaved and any(type(effect) is Persist for effect in effects):
+            # Counts of windows and the cursors that tell a repetition apart: both rows or neither.
+            effects += self.checkpoint(now)
         return effects
 
 

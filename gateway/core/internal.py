@@ -7,7 +7,7 @@ durable themselves.
 Rules: after a restart control says everything that still holds again (`BlobKnown`, `BundleKnown`,
 `ModelKnown`, `DeviceLabelled`, `Watching`, `Granted`, `Paused`, in this order), so that a machine may start empty;
 a later `Granted` for a device replaces the earlier one, a `Revoked` ends it. A machine that keeps
-rows of its own names its tables ``transfers.…`` or ``collect.…`` and lists them, table name to row
+rows of its own names its tables ``transfers.…``, ``collect.…`` or ``experiments.…`` and lists them, table name to row
 Struct, in a dictionary ``TABLES`` in its package's ``rows.py``.
 """
 
@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from devicesdk.wire.errors import Nack
+from gateway.core.experiment_plan import ExperimentPlan
 
 TOKEN_STRIDE: Final = 4
 CONTROL_TOKENS: Final = 1
@@ -123,7 +124,53 @@ class Judged(Internal, frozen=True):
     """Of the strongest finding; for people."""
 
 
+class ExperimentBegins(Internal, frozen=True):
+    """To experiments: this plan makes sense, and its candidate is being staged."""
+
+    plan: ExperimentPlan
+    candidate: bytes
+    production: bytes
+    """Digests of the manifests, 32 bytes."""
+
+
+class WindowSeen(Internal, frozen=True, gc=False):
+    """To experiments: a telemetry window of a bundle that is tracked, counted for the first time."""
+
+    bundle: bytes
+    """First 8 bytes of the manifest's digest."""
+    frames: int
+    errors: int
+    """Frames in error."""
+    latency_us: int
+    """Lower edge of the bin of its p95 latency: it was at least this."""
+    shadow: tuple[int, ...]
+    """Of a shadow's window: seen by both, disagreed on, failed by the candidate alone, by production
+    alone; else empty."""
+
+
+class Tracking(Internal, frozen=True):
+    """To collect: say `WindowSeen` for the windows of these bundles, and no others."""
+
+    bundles: tuple[bytes, ...]
+
+
+class FlagWanted(Internal, frozen=True):
+    """To control: set this flag of a segment."""
+
+    segment: str
+    flag: str
+    definition: str
+
+
+class StagingOver(Internal, frozen=True):
+    """To control: stage no more devices for this experiment."""
+
+    experiment: str
+    why: str
+
+
 ToTransfers = BlobKnown | Granted | Revoked | Paused
-ToCollect = DeviceLabelled | BundleKnown | Watching
-ToControl = Judged
+ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
+ToControl = Judged | FlagWanted | StagingOver
+ToExperiments = ExperimentBegins | WindowSeen
 ToOffload = ModelKnown

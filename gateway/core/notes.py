@@ -28,6 +28,7 @@ REISSUE: Final = "device.reissue"
 EXPOSED: Final = "device.exposed"
 COMMITTED: Final = "device.committed"
 REVERTED: Final = "device.reverted"
+STAGED: Final = "device.staged"
 FAILED: Final = "device.failed"
 ROLLED_BACK: Final = "device.rolled_back"
 REJECTED: Final = "device.rejected"
@@ -45,6 +46,8 @@ FLAG_SET: Final = "flag.set"
 FLAG_REFUSED: Final = "flag.refused"
 KILL_SET: Final = "kill.set"
 KILL_REFUSED: Final = "kill.refused"
+CANDIDATE_LEFT: Final = "device.candidate_left"
+EXPERIMENT_REFUSED: Final = "experiment.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
 ROLE_REGISTERED: Final = "role.registered"
 ROLE_REFUSED: Final = "role.refused"
@@ -73,6 +76,7 @@ SENTENCES: Final[dict[str, str]] = {
     REISSUE: "Device {subject} knew generation {a}, newer than ours: it gets {b}.",
     EXPOSED: "Device {subject} runs the candidate on trial (generation {a}, wave {b}).",
     COMMITTED: "Device {subject} committed generation {a} (wave {b}).",
+    STAGED: "Device {subject} holds generation {a} beside what it runs (wave {b}).",
     REVERTED: "Device {subject} is back on its earlier bundle (generation {a}, wave {b}).",
     FAILED: "Device {subject} failed generation {a} (wave {b}).",
     ROLLED_BACK: "Device {subject} rolled generation {a} back by itself (wave {b}).",
@@ -91,6 +95,8 @@ SENTENCES: Final[dict[str, str]] = {
     FLAG_REFUSED: "A flag was refused: {subject}.",
     KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
     KILL_REFUSED: "A kill was refused: {subject}.",
+    CANDIDATE_LEFT: "A device fell back from a candidate to production by itself: {subject}.",
+    EXPERIMENT_REFUSED: "An experiment was refused: {subject}.",
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
     ROLE_REGISTERED: "New {subject} metadata is in force; the root is version {a}.",
     ROLE_REFUSED: "Role metadata was refused: {subject}.",

@@ -41,6 +41,8 @@ class Outcome(enum.IntEnum):
     """A newer rollout took the device, or the device says that it gave up for one."""
     STOPPED = 6
     """The rollout was halted or aborted while the device was in flight, or the device canceled."""
+    STAGED = 7
+    """It rests beside what runs, as was asked; a flag or a newer want may say more."""
 
 
 class Phase(enum.IntEnum):
@@ -166,6 +168,7 @@ class WaveRow(Row, frozen=True, array_like=True, gc=False):
     closed_ns: int = 0
     e_value: float = 1.0
     verdict: str = ""
+    staged: int = 0
 
 
 class RolloutRow(Row, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ import msgspec
 
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import DeltaRef, UpdatePolicy
+from gateway.core.experiment_plan import ExperimentPlan
 
 
 class Stimulus(msgspec.Struct, frozen=True):
@@ -136,6 +137,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     """Factory state: devices are believed to run it already (no wave, no offer)."""
     delta: bool = True
     """Whether its wants may name deltas."""
+    stage: bool = False
+    """Stage only: devices install the bundle beside what they run, and rest."""
 
 
 class CreateRollout(Stimulus, frozen=True):
@@ -149,6 +152,19 @@ class SteerRollout(Stimulus, frozen=True):
 
     rollout: str
     verb: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"]
+
+
+class CreateExperiment(Stimulus, frozen=True):
+    """Stage a candidate beside production and begin to compare the two."""
+
+    plan: ExperimentPlan
+
+
+class SteerExperiment(Stimulus, frozen=True):
+    """A verb on an experiment that runs."""
+
+    experiment: str
+    verb: Literal["promote", "stop", "freeze", "thaw"]
 
 
 class SetFlag(Stimulus, frozen=True):
@@ -180,6 +196,8 @@ AnyStimulus = (
     | RegisterRole
     | CreateRollout
     | SteerRollout
+    | CreateExperiment
+    | SteerExperiment
     | SetFlag
     | Kill
 )

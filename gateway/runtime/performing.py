@@ -31,7 +31,9 @@ from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.plane import Plane
 
 CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL, TIMESTAMP})
-_TOLD_KINDS: Final = ("rollout.", "wave.", "bundle.", "flag.", "kill.", "role.")
+_TOLD_KINDS: Final = (
+    "rollout.", "wave.", "bundle.", "flag.", "kill.", "role.", "experiment.",
+)  # fmt: skip
 """Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
 _SUSPECT_KINDS: Final = frozenset(
     {notes.BAD_MESSAGE, notes.FULL, collect_notes.MALFORMED, collect_notes.FULL}

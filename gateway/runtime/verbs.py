@@ -26,6 +26,8 @@ from devicesdk.wire.timebase import MS, parse_duration
 from gateway.core import effects as ask
 from gateway.core import notes, rows
 from gateway.core import stimuli as hear
+from gateway.core.experiment_plan import ExperimentPlan, Mode
+from gateway.core.experiments import notes as experiment_notes
 from gateway.ports import BlobError, Blobs
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
@@ -33,6 +35,8 @@ from gateway.runtime.runtime import Runtime
 
 PAGE_DEVICES_MAX: Final = 1_000
 BUNDLES_MAX: Final = 1_000
+_PLAN_FIELDS: Final = frozenset(ExperimentPlan.__struct_fields__)
+_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES}
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
 
 
@@ -131,6 +135,46 @@ class ListRollouts(Verb, frozen=True, kw_only=True, tag="rollout.list"):
     """All rollouts with their waves."""
 
 
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class CreateExperiment(Verb, frozen=True, kw_only=True, tag="experiment.create"):
+    """Compare a candidate with production; see `ExperimentPlan`. Durations as text."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=limits.TEXT_CHARS_MAX)]
+    bundle: str
+    production: str
+    mode: Mode
+    segment: str = "all"
+    selector: dict[str, str] = {}
+    share: Share = 1.0
+    tolerated: Share = 0.02
+    brake: float = 20.0
+    freeze: float = 2.0
+    evidence: float = 20.0
+    promote: Literal["evidence", "manual"] = "evidence"
+    errors: float = 0.05
+    latency_ms_max: float = 0.0
+    apart_permille: int = 50
+    apart: float = 0.05
+    look: str = "15m"
+    waves: tuple[Share, ...] = (1.0,)
+    soak: str = "1m"
+    jitter: str = "1m"
+    policy: UpdatePolicy = UpdatePolicy()
+
+
+class SteerExperiment(Verb, frozen=True, kw_only=True, tag="experiment.steer"):
+    """Promote, stop, freeze or thaw."""
+
+    experiment: str
+    how: Literal["promote", "stop", "freeze", "thaw"]
+
+
+class ListExperiments(Verb, frozen=True, kw_only=True, tag="experiment.list"):
+    """All experiments with their evidence."""
+
+
 class SetFlag(Verb, frozen=True, kw_only=True, tag="flag.set"):
     """Set one flag of a segment: a flagd flag definition."""
 
@@ -148,7 +192,7 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
 
 AnyVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
-    | SteerRollout | ListRollouts | SetFlag | Kill
+    | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
 )  # fmt: skip
 
 
@@ -196,6 +240,8 @@ class Operator:
                 return await self._register_role(bytes.fromhex(verb.digest))
             case ListRollouts():
                 return await self._runtime.read(lambda core: core.rollout_views())
+            case ListExperiments():
+                return await self._runtime.read(lambda core: core.experiment_views())
             case _:
                 return await self._submit(_stimulus(verb))
 
@@ -266,7 +312,13 @@ class Operator:
 
 
 def _stimulus(
-    verb: EnrollDevice | CreateRollout | SteerRollout | SetFlag | Kill,
+    verb: EnrollDevice
+    | CreateRollout
+    | SteerRollout
+    | SetFlag
+    | Kill
+    | CreateExperiment
+    | SteerExperiment,
 ) -> hear.AnyStimulus:
     """The mutation that a verb stands for."""
     match verb:
@@ -281,6 +333,10 @@ def _stimulus(
             return hear.SetFlag(verb.segment, verb.flag, text)
         case Kill():
             return hear.Kill(verb.feature, verb.alive)
+        case CreateExperiment():
+            return hear.CreateExperiment(_experiment(verb))
+        case SteerExperiment():
+            return hear.SteerExperiment(verb.experiment, verb.how)
 
 
 def _plan(verb: CreateRollout) -> hear.RolloutPlan:
@@ -300,6 +356,20 @@ def _plan(verb: CreateRollout) -> hear.RolloutPlan:
     )
 
 
+def _experiment(verb: CreateExperiment) -> ExperimentPlan:
+    """The plan: fields of the same name, durations read."""
+    same = {name: getattr(verb, name) for name in verb.__struct_fields__ if name in _PLAN_FIELDS}
+    return ExperimentPlan(
+        **{
+            **same,
+            "selector": tuple(sorted(verb.selector.items())),
+            "look_ns": parse_duration(verb.look),
+            "soak_ns": parse_duration(verb.soak),
+            "jitter_ms": parse_duration(verb.jitter) // MS,
+        }
+    )
+
+
 def _sentence(note: ask.Note) -> str:
-    pattern = notes.SENTENCES.get(note.kind, "{subject} ({a}, {b})")
+    pattern = _SENTENCES.get(note.kind, "{subject} ({a}, {b})")
     return pattern.format(subject=note.subject, a=note.a, b=note.b)

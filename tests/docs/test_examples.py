@@ -1,5 +1,6 @@
 """Every command in the documentation runs, and every scenario in it is valid."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -83,3 +84,21 @@ def test_links_between_pages_lead_somewhere():
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.relative_to(ROOT)}: {target}")
     assert broken == []
+
+
+def test_the_python_of_the_page_on_flags_runs(tmp_path):
+    found = [block for page, block in blocks("python") if page.name == "use-flags-in-your-code.md"]
+    assert found, "the page has no example"
+    for number, block in enumerate(found):
+        script = tmp_path / f"example_{number}.py"
+        script.write_text(block)
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stderr}"

@@ -8,6 +8,7 @@ chunks arrived how often, which bytes ran, how many frames were executed and how
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter
 from hashlib import sha256
 from typing import Any
@@ -300,9 +301,24 @@ def frames_ran(
     reading: int = 500,
     error: int = 0,
     conditions: hear.Conditions = CALM,
+    shadow: Rows | None = None,
+    latency_us: int = 12_000,
 ) -> hear.FramesRan:
     """A burst is over."""
-    return hear.FramesRan(burst, frames, Rows(frames, reading, error), 12_000, 0, conditions)
+    rows = Rows(frames, reading, error)
+    return hear.FramesRan(burst, frames, rows, latency_us, 0, conditions, shadow, latency_us)
+
+
+def experiment_flag(bundle: Bundle, **fields: Any) -> dict[str, Any]:
+    """Definition of an object flag that makes every device run a candidate as `fields` say."""
+    value = {"mode": "bandit", "arm": "candidate", "bundle": bundle.digest.hex(), **fields}
+    return {"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"}
+
+
+def document_of(**flags: Any) -> bytes:
+    """A flagd document; ``experiment_e1`` stands for the flag ``experiment.e1``."""
+    named = {name.replace("experiment_", "experiment."): flag for name, flag in flags.items()}
+    return json.dumps({"flags": named}).encode()
 
 
 class Disk:
@@ -442,6 +458,10 @@ class Rig:
         self.runs: list[tuple[str, bytes]] = []
         self.kept: dict[int, int] = {}
         """Frames taken and not run, by burst."""
+        self.beside: tuple[str, bytes] = ("", b"")
+        """What stands by in the inactive slot, in this boot."""
+        self.bursts: Counter[bytes] = Counter()
+        """Bursts begun, by the manifest that was acted on."""
         self.writes_per_digest: Counter[bytes] = Counter()
         self.notes: Counter[str] = Counter()
         self.agent: Agent | None = None
@@ -457,6 +477,7 @@ class Rig:
         """Power is on."""
         self.boot_id += 1
         self._power += 1
+        self.beside = ("", b"")
         self._drop_connection()
         if self._burst is not None:
             self._count_executed(*self._burst, lost=True)
@@ -637,7 +658,11 @@ class Rig:
                 self.runs.append((slot, manifest))
             case ask.RunModel(burst=burst, frames=frames, period_ns=period):
                 assert self._burst is None, "two bursts at once"
-                self._burst = (effect, self.now, self.runs[-1][1])
+                manifest = self._manifest_in(effect.slot)
+                if effect.shadow:
+                    assert self._manifest_in(effect.shadow) != manifest, "a shadow of itself"
+                self.bursts[manifest] += 1
+                self._burst = (effect, self.now, manifest)
                 self._later(frames * period, frames_ran(burst))
             case ask.TakeFrames(burst=burst, frames=frames, period_ns=period, send=send):
                 assert self._burst is None, "frames are taken while a burst runs"
@@ -650,6 +675,10 @@ class Rig:
                 self._later(MS, frames_ran(burst, frames))
             case ask.DropTaken(burst=burst):
                 del self.kept[burst]
+            case ask.StandBy(slot=slot, manifest=manifest):
+                assert slot != self.runs[-1][0], "what runs for good stands by"
+                self._check_slot(slot, manifest, "let stand by")
+                self.beside = (slot, manifest)
             case ask.CutBurst(burst=burst):
                 return [self._burst_answer(burst)]
             case ask.Note(kind=kind):
@@ -699,6 +728,13 @@ class Rig:
             window = codec.decode(Telemetry, effect.payload)
             self.telemetry[window.boot_id, window.seq] = window
 
+    def _manifest_in(self, slot: str) -> bytes:
+        """What a burst from this slot runs: it is what was announced, and whole on the disk."""
+        known = dict([self.beside, self.runs[-1]])
+        assert slot in known, f"told to run slot {slot}, which was neither activated nor stands by"
+        self._check_slot(slot, known[slot], "run")
+        return known[slot]
+
     def _check_slot(self, slot: str, manifest: bytes, verb: str) -> None:
         image = self.disk.read(f"slot-{slot}") or b""
         found = sha256(image).digest()
@@ -718,7 +754,8 @@ class Rig:
         effect, began, manifest = self._burst
         assert effect.burst == burst, f"burst {burst} asked for, {effect.burst} runs"
         ran = self._count_executed(effect, began, manifest)
-        return frames_ran(burst, ran, error=int(manifest in self.error_in))
+        shadow = Rows(ran, error=int(self.beside[1] in self.error_in)) if effect.shadow else None
+        return frames_ran(burst, ran, error=int(manifest in self.error_in), shadow=shadow)
 
     def _count_executed(
         self, effect: ask.RunModel, began: int, manifest: bytes, *, lost: bool = False
@@ -726,8 +763,9 @@ class Rig:
         assert manifest, "a burst of nothing"
         self._burst = None
         ran = min(effect.frames, (self.now - began) // effect.period_ns + 1)
-        self.executed += ran
-        self.lost_frames += ran if lost else 0
+        models = 2 if effect.shadow else 1
+        self.executed += models * ran
+        self.lost_frames += models * ran if lost else 0
         return ran
 
     def _later(self, delay: int, stimulus: Any, *, connection: bool = False) -> None:

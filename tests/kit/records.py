@@ -35,6 +35,11 @@ DRIFT = (13 * HOUR, 16 * HOUR)
 RESTART = (3.6 * HOUR, 3.6 * HOUR + 40)
 
 
+def checks_of_an_outage() -> int:
+    """How many checks the day has: the vocabulary's, and some of its own."""
+    return len(outage().checks)
+
+
 def outage(*, broken: bool = False, seed: int = 42) -> RunRecord:
     """Make the record of the day; `broken` gives the one whose verdict is failed."""
     return RunRecord(

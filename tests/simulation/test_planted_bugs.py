@@ -13,6 +13,7 @@ from devicesdk.agent import slots, work
 from devicesdk.agent.backoff import Backoff
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import Publish, Sync
+from devicesdk.agent.experiments import Experiments
 from devicesdk.agent.install import Install
 from devicesdk.agent.outbox import Outbox
 from devicesdk.agent.report import Report
@@ -32,6 +33,7 @@ from devicesim.world.device_host import DeviceHost
 from gateway.core.control import outcomes, strata
 from gateway.core.control.rollouts import Rollouts
 from gateway.core.control.twins import Twin, Twins
+from gateway.core.experiments import bandit
 from gateway.core.internal import Paused, Revoked
 from gateway.core.transfers.transfers import Transfers
 from tests_kit import worlds
@@ -51,6 +53,10 @@ def timeline(*actions):
     return "timeline:\n" + "".join(f"  - {{{action}}}\n" for action in actions)
 
 
+BANDIT = (
+    "experiments: [{id: e1, group: kiosk, bundle: gauge@1.1.0, production: gauge@1.0.0, at: 10m,"
+    " look: 10m, mode: bandit}]\n"
+)
 SLOW = "at: 29m, for: 20m, do: bandwidth, rate: 4kbit/s, target: all"
 CUT = "at: 31m5s, for: 10s, do: partition, how: reset, target: all"
 OFF = "at: 20m, for: 30m, do: power.cut, target: 'share(all, 0%..50%)'"
@@ -277,6 +283,23 @@ def host_speaks_after_its_last_breath(patch):
     patch.setattr(DeviceHost, "power_off", dying_words)
 
 
+def gateway_opens_the_cap(patch):
+    def generous(luck, candidate, production, brakes, cap, cap_max, *, fresh):
+        return bandit.Step(1.0, 1.0, frozen=False)
+
+    patch.setattr(bandit, "look", generous)
+
+
+def devices_take_what_is_not_theirs(patch):
+    find = Experiments._find
+
+    def greedy(self, manifest):
+        found = find(self, manifest)
+        return None if found is None else (found[0], replace(found[1], arm="candidate"))
+
+    patch.setattr(Experiments, "_find", greedy)
+
+
 class Case(NamedTuple):
     """A world, a bug, and the check that must find it."""
 
@@ -336,6 +359,8 @@ CASES = [
     ),
     Case("telemetry_counts", window_counts_a_frame_too_many, ""),
     Case("telemetry_counts", window_is_lost_on_the_way_to_the_outbox, ""),
+    Case("exposure_cap", gateway_opens_the_cap, BANDIT),
+    Case("exposure_cap", devices_take_what_is_not_theirs, BANDIT, (("count", 60),)),
     Case("silent_when_off", host_speaks_after_its_last_breath, timeline(OFF)),
 ]  # fmt: skip
 IDS = [f"{case.check}-{case.plant.__name__}" for case in CASES]

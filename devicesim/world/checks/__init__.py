@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from devicesim.world.checks import (
+    exposure,
     halts,
     images,
     messages,
@@ -46,6 +47,7 @@ _ALWAYS: Final[tuple[type[Check], ...]] = (
     messages.BoundedQueues,
     physics.Energy,
     physics.TelemetryCounts,
+    exposure.ExposureCap,
     messages.SilentWhenOff,
 )
 _SOMETIMES: Final[tuple[type[Check], ...]] = (
@@ -58,6 +60,9 @@ _SOMETIMES: Final[tuple[type[Check], ...]] = (
     sometimes.Clock1970AtConnect,
     sometimes.BrokerRestartMidWave,
     sometimes.WaveHaltedByItself,
+    exposure.CandidateRan,
+    exposure.ExperimentStopped,
+    exposure.ExperimentPromoted,
 )
 ALWAYS_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _ALWAYS}
 SOMETIMES_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _SOMETIMES}
@@ -72,6 +77,8 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
     """
     wanted = world.scenario.checks
     unseen = world.stage.unseen
+    if not world.scenario.experiments:
+        unseen = {**unseen, exposure.NAME: "no experiment in this scenario"}
     checks: list[Check] = [
         Unseen(world, name, unseen[name]) if name in unseen else ALWAYS_CHECKS[name](world)
         for name in wanted.always

@@ -58,6 +58,8 @@ class HaltHolds(Check):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._bundles = {r.id: digest_of(world, r.bundle) for r in world.scenario.rollouts}
+        for experiment in world.scenario.experiments:
+            self._bundles[experiment.id] = digest_of(world, experiment.bundle)
         self._halts: dict[str, _Halt] = {}
         self._told: dict[str, _Order] = {}
         self._heard: dict[int, _Order] = {}

@@ -98,8 +98,14 @@ class DigestBeforeActivation(Check):
 
     def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
         """Hash what is about to run."""
-        if not effect.slot:
-            return
+        if effect.slot:
+            self._hash(host, effect, now)
+
+    def stood_by(self, host: DeviceHost, effect: ask.StandBy, now: int) -> None:
+        """What may run beside is held to the same."""
+        self._hash(host, effect, now)
+
+    def _hash(self, host: DeviceHost, effect: ask.Activate | ask.StandBy, now: int) -> None:
         self.judged += 1
         world = self.world
         if not slot_is_whole(world, host, effect.slot, effect.manifest, effect.variant):

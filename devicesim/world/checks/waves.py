@@ -13,6 +13,7 @@ from devicesdk.wire.messages import Want
 from devicesdk.wire.timebase import format_duration, to_seconds
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.releases import digest_of, name_of, targets_of
+from devicesim.world.trials import staging_of
 from gateway.core import notes, rows
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class WaveCap(Check):
         for plan in world.scenario.rollouts:
             digest = digest_of(world, plan.bundle)
             self._rollouts[plan.id] = _Exposure(plan, digest, targets_of(world, plan))
+        for experiment in world.scenario.experiments:
+            digest = digest_of(world, experiment.bundle)
+            targets = [h.index for h in world.hosts if h.parts.group == experiment.group]
+            self._rollouts[experiment.id] = _Exposure(staging_of(experiment), digest, targets)
         self._ran: list[list[bytes]] = [[] for _ in world.hosts]
 
     def gateway_noted(self, effect: gw.Note, now: int) -> None:

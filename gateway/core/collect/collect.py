@@ -41,11 +41,19 @@ from gateway.core.collect.journal import Journal
 from gateway.core.collect.judging import Judge
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.overview import Counters, Overview, cohort_view
+from gateway.core.collect.seen import seen
 from gateway.core.collect.singles import Singles
 from gateway.core.collect.sources import Source, Sources
 from gateway.core.collect.window import Window
 from gateway.core.effects import Effect, Note, Persist
-from gateway.core.internal import BundleKnown, DeviceLabelled, Internal, Judged, Watching
+from gateway.core.internal import (
+    BundleKnown,
+    DeviceLabelled,
+    Internal,
+    Judged,
+    Tracking,
+    Watching,
+)
 from gateway.core.stimuli import Arrived, DeadlineReached, Started, Stimulus
 
 _PERMILLE_MAX: Final = 1000
@@ -69,6 +77,8 @@ class Collect:
         self._watcher = Watcher(Singles(limits), self._sources)
         self._closed: deque[rows.WindowRow] = deque()
         self._judges_ns = NEVER
+        self._tracked: frozenset[bytes] = frozenset()
+        """Bundles of experiments: whoever counts them hears of each window."""
         self._utc_ns = 0
         """UTC less `now`."""
         self._received = self._duplicates = self._malformed = self._refused = 0
@@ -108,6 +118,8 @@ class Collect:
             case Watching():
                 self._judge.watch(said)
                 self._judge_next(now)
+            case Tracking(bundles=bundles):
+                self._tracked = frozenset(bundles)
             case Started():
                 self._utc_ns = said.wall_ms * MS - now
             case _:
@@ -143,7 +155,7 @@ class Collect:
             self._duplicates += 1
             return []
         self._count(source, cohort, message, histograms, now)
-        return []
+        return [seen(message)] if message.bundle in self._tracked else []
 
     def _refuse(self, device: str, bound: int) -> list[Effect | Internal]:
         self._refused += 1

@@ -27,7 +27,7 @@ from devicesdk.wire.messages import Event, Have, Link
 from devicesdk.wire.timebase import MS
 from devicesdk.wire.topics import check_device_id
 from gateway.core import notes, rows, stimuli
-from gateway.core.control import views
+from gateway.core.control import stagings, views
 from gateway.core.control.catalog import Catalog
 from gateway.core.control.deltas import Deltas
 from gateway.core.control.flags import Flags
@@ -42,7 +42,16 @@ from gateway.core.control.steering import Steering
 from gateway.core.control.trust import Trust
 from gateway.core.control.twins import Twins
 from gateway.core.effects import Note
-from gateway.core.internal import DeviceLabelled, Internal, Judged, Paused
+from gateway.core.experiment_plan import ExperimentPlan
+from gateway.core.internal import (
+    DeviceLabelled,
+    ExperimentBegins,
+    FlagWanted,
+    Internal,
+    Judged,
+    Paused,
+    StagingOver,
+)
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import Brake, Phase
 from gateway.core.stimuli import Stimulus
@@ -234,6 +243,18 @@ class Control:
             case stimuli.Kill():
                 self._flags.kill(stimulus, out)
             case _:
+                self._experiment(stimulus, at, out)
+
+    def _experiment(self, stimulus: Stimulus | Internal, at: int, out: Batch) -> None:
+        """Take what an experiment asks for; anything else is not for us."""
+        match stimulus:
+            case stimuli.CreateExperiment(plan=experiment):
+                self._begin_experiment(experiment, at, out)
+            case FlagWanted(segment=segment, flag=flag, definition=definition):
+                self._flags.set(stimuli.SetFlag(segment, flag, definition), out)
+            case StagingOver(experiment=name, why=why):
+                self._rollouts.staging_over(name, why, at, out)
+            case _:
                 pass
 
     def _register(self, bundle: stimuli.RegisterBundle, at: int, out: Batch) -> None:
@@ -250,6 +271,17 @@ class Control:
         self._flags.republish(out)
         twins = self._twins.by_name
         self._republish = deque(name for name, twin in twins.items() if twin.wants_open())
+
+    def _begin_experiment(self, plan: ExperimentPlan, at: int, out: Batch) -> None:
+        """Stage the candidate, and let the experiments machine take over."""
+        names = self._catalog.by_name
+        why = stagings.refusal(plan, names, self._members.by_name)
+        if why:
+            out.append(Note(notes.EXPERIMENT_REFUSED, f"{plan.id}: {why}"))
+            return
+        candidate, production = names[plan.bundle].digest, names[plan.production].digest
+        self._rollouts.create(stagings.staging(plan), at, out)
+        out.append(ExperimentBegins(plan, candidate, production))
 
     def _started(self, offset_ns: int, now: int, out: Batch) -> None:
         self._offset_ns = offset_ns

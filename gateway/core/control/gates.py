@@ -3,15 +3,8 @@
 Decides the e-value of what was seen. Leaves out what a failure is (outcomes.py) and what is done
 (rollouts.py).
 
-Theory of operation. The hypothesis is that a member fails with probability at most p0. Each member
-that is judged is a bet against it: with an alternative q > p0 the stake is multiplied by q/p0 when
-the member fails, by (1-q)/(1-p0) when it does not. With q of m times the odds of p0 these are m/w and
-1/w where w = 1 + (m-1) p0, so the wealth after f failures of n is m^f / w^n. Under the hypothesis the wealth is a
-supermartingale that starts at 1, so it ever exceeds 1/alpha with probability at most alpha (Ville
-1939; Ramdas et al. 2023, "Game-theoretic statistics and safe anytime-valid inference"): it may be
-looked at after every message, unlike a percentage or a z-test. The bet is spread over a fixed grid
-of odds (a mixture is again a martingale), of which the largest is capped so that one success never
-ruins it.
+Theory of operation. A member that is judged is an outcome of the e-process (eprocess.py), a failure is
+a bad one: it may be looked at after every message.
 
 Rules:
 
@@ -28,37 +21,12 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
 
-_ODDS: Final = (2.5, 6.0, 15.0, 40.0, 200.0)
-"""Alternatives, as multiples of the odds of p0; at p0 = 2 % they are 5, 11, 23, 45 and 80 %."""
-_LOG_MAX: Final = 60.0
-"""Logarithm of the largest wealth worth telling apart."""
+from gateway.core.eprocess import e_value
 
-
-@lru_cache(maxsize=256)
-def _bets(tolerated: float) -> tuple[tuple[float, float], ...]:
-    """(ln m, ln w) of each alternative."""
-    return tuple((math.log(odds), math.log1p((odds - 1.0) * tolerated)) for odds in _ODDS)
-
-
-def e_value(judged: int, blamed: int, tolerated: float) -> float:
-    """Wealth of one wave's bets.
-
-    Args:
-        judged: members at risk, those that failed among them.
-        blamed: those that failed in a way that counts against the release.
-        tolerated: failure share p0 of the hypothesis; 0 is refuted by the first failure.
-    """
-    if tolerated <= 0.0:
-        return math.exp(_LOG_MAX) if blamed else 1.0
-    total = 0.0
-    for gain, cost in _bets(tolerated):
-        total += math.exp(min(blamed * gain - judged * cost, _LOG_MAX))
-    return total / len(_ODDS)
+__all__ = ["e_value", "evidence", "stakes"]
 
 
 @lru_cache(maxsize=64)

@@ -56,9 +56,10 @@ class Judging:
         """Why the wave that ends is not good; empty when it is."""
         index, wave = len(rollout.row.waves) - 1, rollout.row.waves[-1]
         lost = wave.blamed + wave.rejected
-        if not lost or lost < wave.committed:
+        won = wave.committed + wave.staged
+        if not lost or lost < won:
             return ""
-        return f"wave {index}: {lost} failed or rejected, {wave.committed} committed"
+        return f"wave {index}: {lost} failed or rejected, {won} committed"
 
     def telemetry(self, rollout: Rollout, verdict: Judged, out: Batch) -> str:
         """Why telemetry of the candidate stops it; empty when it does not."""

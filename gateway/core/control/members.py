@@ -30,6 +30,7 @@ _COUNTERS: Final = {
     Outcome.REJECTED: "rejected",
     Outcome.SUPERSEDED: "superseded",
     Outcome.STOPPED: "stopped",
+    Outcome.STAGED: "staged",
 }
 
 
@@ -102,7 +103,7 @@ class Rollout:
 def ended(wave: WaveRow) -> int:
     """How many of a wave's members ended, one way or another."""
     done = wave.committed + wave.failed + wave.rolled_back
-    return done + wave.rejected + wave.superseded + wave.stopped
+    return done + wave.rejected + wave.superseded + wave.stopped + wave.staged
 
 
 class Members:

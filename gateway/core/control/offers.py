@@ -239,6 +239,7 @@ class Offers:
             jitter_ms=jitter_ms,
             delta=delta,
             back=desired.purpose is Purpose.REVERT or self._is_older(twin, bundle),
+            stage=plan.stage and desired.purpose is Purpose.UPDATE,
         )
 
     def _is_older(self, twin: Twin, bundle: Bundle | None) -> bool:

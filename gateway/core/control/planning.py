@@ -21,6 +21,7 @@ from gateway.core.rows import Outcome, Purpose
 from gateway.core.stimuli import RolloutPlan
 
 _ID_CHARS_MAX = 96
+_HAVE_IT = (Outcome.COMMITTED, Outcome.STAGED)
 
 
 def refusal(plan: RolloutPlan, limits: ControlLimits) -> str:
@@ -73,7 +74,7 @@ class Population:
         if desired.purpose is not Purpose.UPDATE:
             return False
         open_still = desired.outcome is Outcome.OPEN and not desired.hold
-        return desired.wave >= row.first_wave or open_still or desired.outcome is Outcome.COMMITTED
+        return desired.wave >= row.first_wave or open_still or desired.outcome in _HAVE_IT
 
     def candidate(self, rollout: Rollout, twin: Twin) -> bool:
         """Whether a device may be offered now."""

@@ -32,7 +32,10 @@ _ENDED_NOTES: Final = {
     Outcome.REJECTED: notes.REJECTED,
     Outcome.SUPERSEDED: notes.LEFT,
     Outcome.STOPPED: notes.LEFT,
+    Outcome.STAGED: notes.STAGED,
 }
+_NOT_OVER: Final = (Outcome.OPEN, Outcome.COMMITTED, Outcome.STAGED)
+"""Outcomes after which a device may still end badly."""
 
 
 class Progress:
@@ -77,6 +80,8 @@ class Progress:
             out.append(Note(notes.ALARM, twin.name, event.value))
         elif event.kind == "delta":
             self._offers.delta_failed(twin, event, out)
+        elif event.kind == "experiment":
+            out.append(Note(notes.CANDIDATE_LEFT, f"{twin.name}: {event.reason}"))
         desired = twin.desired
         if event.kind != "update" or desired is None or desired.purpose is Purpose.FACTORY:
             return
@@ -102,12 +107,19 @@ class Progress:
                 self._end(twin, Outcome.COMMITTED, out, blamed=False)
             return
         outcome = outcomes.outcome_of(state)
-        if outcome is not None and desired.outcome in (Outcome.OPEN, Outcome.COMMITTED):
+        if state is UpdateState.STAGED and self._stages(desired):
+            self._end(twin, Outcome.STAGED, out, blamed=False)
+        elif outcome is not None and desired.outcome in _NOT_OVER:
             self._ended_badly(twin, outcome, state, reason, out)
         elif desired.outcome is Outcome.COMMITTED and fresh:
             self._fell_back(twin, out)
         elif outcome is None and desired.purpose is Purpose.UPDATE:
             self._at_risk(twin, desired, state, out)
+
+    def _stages(self, desired: DesiredRow) -> bool:
+        """Whether the want asks for no more than to be staged, and has not ended yet."""
+        staging = self._members.by_name[desired.rollout].plan.stage
+        return staging and desired.purpose is Purpose.UPDATE and desired.outcome is Outcome.OPEN
 
     def _at_risk(self, twin: Twin, desired: DesiredRow, state: UpdateState, out: Batch) -> None:
         # A device that says COMMITTED and does not run the digest is believed in neither.
@@ -156,7 +168,7 @@ class Progress:
                 out,
                 outcome=outcome,
                 exposed=desired.exposed or good,
-                judged=desired.judged or good or blamed,
+                judged=desired.judged or good or blamed or outcome is Outcome.STAGED,
                 blamed=blamed,
                 hold=desired.hold and not good,
             )

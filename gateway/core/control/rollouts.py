@@ -206,7 +206,7 @@ class Rollouts:
         if why:
             self.halt(rollout, why, at, out)
             return
-        if not wave.committed and wave.superseded < wave.size:
+        if not wave.committed + wave.staged and wave.superseded < wave.size:
             timeout = at + rollout.plan.wave_timeout_ns
             rollout.change_wave(index, timeout_ns=timeout, quorum_ns=0)
             rollout.change(why=f"waiting: nobody of wave {index} has committed")
@@ -259,6 +259,16 @@ class Rollouts:
         out.append(Note(notes.ROLLOUT_HALTED, f"{rollout.name}: {why}", blamed, judged))
         reverting = rollout.plan.on_halt == "revert"
         self.brake(rollout, Brake.REVERT if reverting else Brake.HOLD, out)
+
+    def staging_over(self, name: str, why: str, at: int, out: Batch) -> None:
+        """An experiment was stopped: nobody more is given its candidate."""
+        rollout = self._members.by_name.get(name)
+        if rollout is None or not rollout.plan.stage:
+            return
+        if rollout.row.phase.ended:
+            self.brake(rollout, Brake.HOLD, out)
+        else:
+            self.halt(rollout, f"experiment: {why}", at, out)
 
     def brake(self, rollout: Rollout, brake: Brake, out: Batch) -> None:
         """Begin to hold or revert all members: serving stops now, wants follow in pages."""

@@ -35,6 +35,8 @@ class WaveView(msgspec.Struct, frozen=True):
     e_value: float
     """Evidence against the release when the wave was last weighed."""
     verdict: str
+    staged: int = 0
+    """Hold it beside what they run."""
 
 
 class RolloutView(msgspec.Struct, frozen=True):
@@ -162,6 +164,7 @@ def _wave_view(wave: WaveRow, offset_ns: int) -> WaveView:
         closed_at_ns=wave.closed_ns - offset_ns if wave.closed_ns else None,
         e_value=wave.e_value,
         verdict=wave.verdict,
+        staged=wave.staged,
     )
 
 

@@ -47,6 +47,12 @@ def test_a_config_that_cannot_be_used_is_said(run, tmp_path):
         ("fleet", "show"),
         ("fleet", "enroll", "d1", "--label", "a=b"),
         ("rollout", "list"),
+        ("gateway", "experiment", "list"),
+        (
+            *("gateway", "experiment", "create", "e1", "--bundle", "b@1.1.0"),
+            *("--production", "b@1.0.0", "--mode", "shadow"),
+        ),
+        *(("gateway", "experiment", verb, "e1") for verb in ("promote", "stop", "freeze", "thaw")),
         ("rollout", "create", "r1", "--bundle", "b@1.0.0"),
         *(("rollout", verb, "r1") for verb in ("pause", "resume", "abort", "retry")),
     ],

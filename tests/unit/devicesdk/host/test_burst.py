@@ -30,18 +30,24 @@ class Gallery:
         self.taken += 1
         return Frame([500] * 12, 2000 * self.taken) if self.frames else None
 
+    def pair(self, slot, holds, shadow, shadow_holds, now):
+        assert (slot, shadow, shadow_holds) == ("a", "b", Slot(variant="beside"))
+        frame = self.frame(slot, holds, now)
+        return frame and Frame(frame.row, frame.latency_ns, Frame([600] * 12, 7000))
+
 
 @pytest.fixture
 async def stage():
     loop = asyncio.get_running_loop()
     workers = []
 
-    def begin(gallery, frames, period_ns):
+    def begin(gallery, frames, period_ns, shadow=None):
         over = loop.create_future()
         worker = Worker(over.set_exception, loop)
         workers.append((worker, gallery))
         bench = Bench(RealClock(), loop, worker, gallery)
-        burst = Burst(bench, RunModel(1, "a", frames, period_ns), Slot(), over.set_result)
+        asked = RunModel(1, "a", frames, period_ns, shadow="" if shadow is None else "b")
+        burst = Burst(bench, asked, Slot(), over.set_result, shadow)
         return burst, asyncio.wait_for(over, 5)
 
     yield begin
@@ -85,3 +91,14 @@ async def test_frames_that_could_not_be_taken_did_not_run(stage):
     burst, over = stage(Gallery(frames=False), 3, 5 * MS)
     await over
     assert (burst.frames, burst.latency_us, burst.readings.rows()) == (0, 0, [])
+
+
+async def test_a_shadow_has_a_row_for_each_frame_that_ran(stage):
+    burst, over = stage(Gallery(), 3, 10 * MS, Slot(variant="beside"))
+    await over
+    assert burst.frames == len(burst.shadow.rows()) > 0
+    assert burst.shadow.rows()[0] == [600] * 12
+    assert burst.shadow_latency_us == 7
+    alone, over = stage(Gallery(), 1, 10 * MS)
+    await over
+    assert alone.shadow is None

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 from hashlib import sha256
 
 import pytest
+from openfeature.flag_evaluation import Reason
 
 from devicesdk.agent.agent import Agent
 from devicesdk.agent.config import AgentConfig, BackoffConfig
@@ -16,12 +18,14 @@ from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.host.camera import DrawnCamera
 from devicesdk.host.host import Host, Kit
 from devicesdk.host.models import BundleShelf, Models
+from devicesdk.host.notice import NoticeFile
+from devicesdk.host.provider import FleetdrillProvider
 from devicesdk.host.sensors import Sensors
 from devicesdk.host.storage import Storage
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Link, UpdateState
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.agent_rig import VERIFIER, UpdatePolicy, want_of
+from tests_kit.agent_rig import VERIFIER, UpdatePolicy, flags_of, kill_of, want_of
 from tests_kit.device_stage import DEVICE, MODELS, GaugeBundle, gauge_image, identity, kit_digest
 from tests_kit.memory_port import MemoryPort
 
@@ -282,3 +286,27 @@ async def test_the_speed_of_the_clock_reaches_the_keep_alive_and_the_connect_tim
 
 def test_the_shipped_models_are_what_these_tests_install():
     assert (MODELS / "gauge/1.1.0").is_dir()
+
+
+async def test_programs_on_the_device_see_flags_and_kills_as_the_agent_does(tmp_path):
+    document = json.dumps(
+        {"flags": {"x": {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}}}
+    ).encode()
+    async with Life(tmp_path, OLD) as life:
+        inside = FleetdrillProvider(life.host.board, watch_s=None)
+        outside = FleetdrillProvider(NoticeFile(tmp_path), watch_s=None)
+        life.port.send("fd/main/f/all", flags_of(1, document), retain=True)
+        await life.port.until(
+            "a report of the flags",
+            lambda p: p.said["have"][-1:] and p.said["have"][-1].flags_rev == 1,
+        )
+        for provider in (inside, outside):
+            found = provider.resolve_boolean_details("x", False)
+            assert (found.value, found.variant, found.reason) == (True, "on", Reason.STATIC)
+        life.port.send("fd/main/k", kill_of(1, "x"), retain=True)
+        await life.port.until(
+            "a report of the kill", lambda p: p.said["have"][-1].kill_version == 1
+        )
+        for provider in (inside, outside):
+            found = provider.resolve_boolean_details("x", True)
+            assert (found.value, found.reason) == (False, Reason.DISABLED)

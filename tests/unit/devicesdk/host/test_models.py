@@ -88,3 +88,28 @@ def test_a_new_image_in_the_same_slot_is_opened(storage):
     assert made.frame("a", new, 0) is not None
     assert made._opened == ("a", new)
     assert np.shape(first.row) == (12,)
+
+
+def test_a_shadow_sees_the_same_picture_and_is_closed_when_none_is_asked_for(storage):
+    active = filled(storage, gauge_image())
+    beside = filled(storage, gauge_image("gauge/1.1.0"), "b")
+    made, alone = models(storage), models(storage)
+    pair = made.pair("a", active, "b", beside, 0)
+    assert pair.row == alone.frame("a", active, 0).row
+    assert pair.shadow.row == models(storage).frame("b", beside, 0).row
+    assert pair.row != pair.shadow.row
+    assert made._beside is not None
+    made.frame("a", active, 0)
+    assert made._beside is None
+
+
+def test_a_shadow_that_cannot_run_is_an_error_and_production_goes_on(storage, caplog):
+    active = filled(storage, gauge_image())
+    storage.write("slot-b", 0, b"rubbish" * 100)
+    beside = Slot(image=sha256(b"rubbish" * 100).digest(), size_bytes=700, verified=True)
+    made = models(storage)
+    for _ in range(2):
+        pair = made.pair("a", active, "b", beside, 0)
+        assert pair.row[11] == 0
+        assert pair.shadow.row[11] == 1
+    assert caplog.text.count("shadow=model") == 1, "said once, then counted"

@@ -31,7 +31,7 @@ from devicesim.report.record import (
     Series,
     WaveRow,
 )
-from tests_kit.records import bare, outage
+from tests_kit.records import bare, checks_of_an_outage, outage
 
 NASTY = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 VOID = {"meta", "link", "br", "img", "hr", "input", "path", "circle"}
@@ -204,12 +204,14 @@ def test_failed_checks_stand_before_those_that_held() -> None:
     start = text.index("Checks", text.index("Took"))
     assert text.index("halt holds", start) < text.index("stuck == 0", start)
     assert text.index("stuck == 0", start) < text.index("died mid flash", start)
-    assert text.index("died mid flash", start) < text.index("The 28 that held")
+    assert text.index("died mid flash", start) < text.index(
+        f"The {checks_of_an_outage() - 3} that held"
+    )
 
 
 def test_what_broke_is_on_the_first_screen() -> None:
     _, parsed = page(True)
-    verdict = parsed.text.index("Failed: 2 of 31")
+    verdict = parsed.text.index(f"Failed: 2 of {checks_of_an_outage()}")
     assert verdict < parsed.text.index("First to break: halt holds") < parsed.text.index("Took")
     assert "First bad minute" not in page(False)[1].text
 

@@ -7,7 +7,7 @@ from junitparser import JUnitXml
 
 from devicesim.report.junit import to_xml
 from devicesim.report.record import CheckRow, RunRecord
-from tests_kit.records import bare, outage
+from tests_kit.records import bare, checks_of_an_outage, outage
 
 
 def parsed(record: RunRecord) -> JUnitXml:
@@ -17,7 +17,12 @@ def parsed(record: RunRecord) -> JUnitXml:
 def test_each_check_is_a_case_with_its_outcome() -> None:
     record = outage(broken=True)
     (suite,) = parsed(record)
-    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (31, 2, 1, 0)
+    assert (suite.tests, suite.failures, suite.skipped, suite.errors) == (
+        checks_of_an_outage(),
+        2,
+        1,
+        0,
+    )
     cases = {case.name: case for case in suite}
     assert set(cases) == {check.name for check in record.checks}
     assert cases["halt_holds"].classname == "carrier-outage.always"

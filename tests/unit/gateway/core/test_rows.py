@@ -53,7 +53,12 @@ def test_a_row_survives_its_bytes(row):
 
 def test_every_table_has_a_sample_and_a_machine():
     assert set(rows.TABLES.values()) == {type(row) for row in SAMPLES}
-    assert {table.partition(".")[0] for table in TABLES} <= {"control", "transfers", "collect"}
+    assert {table.partition(".")[0] for table in TABLES} <= {
+        "control",
+        "transfers",
+        "collect",
+        "experiments",
+    }
 
 
 def test_bytes_of_an_older_row_get_the_defaults_of_newer_fields():

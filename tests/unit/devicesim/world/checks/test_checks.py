@@ -36,7 +36,7 @@ def test_a_scenario_gets_the_checks_that_it_asks_for():
 
 def test_all_always_checks_run_by_default():
     drill = worlds.make_drill(worlds.scenario_text(count=1))
-    assert [check.name for check in drill.checks] == list(ALWAYS)
+    assert [check.title for check in drill.checks] == list(ALWAYS)
 
 
 def test_every_measure_can_be_read():
