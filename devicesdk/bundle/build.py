@@ -32,6 +32,15 @@ class Digested(Protocol):
         ...
 
 
+class Kinded(Protocol):
+    """A task by its name."""
+
+    @property
+    def kind(self) -> str:
+        """Such as ``classify``."""
+        ...
+
+
 class Described(Protocol):
     """What is said of a bundle: a `source.Release`, or a description that says more."""
 
@@ -68,6 +77,41 @@ class Described(Protocol):
     @property
     def kit(self) -> Digested:
         """The kit's file."""
+        ...
+
+    @property
+    def opset(self) -> int:
+        """ONNX operator set."""
+        ...
+
+    @property
+    def runtime_min(self) -> str:
+        """Oldest ONNX Runtime."""
+        ...
+
+    @property
+    def runtime_max(self) -> str:
+        """Newest ONNX Runtime."""
+        ...
+
+    @property
+    def hardware(self) -> tuple[str, ...]:
+        """Machines it is built for."""
+        ...
+
+    @property
+    def operations(self) -> str:
+        """Digest of the pinned operations."""
+        ...
+
+    @property
+    def task(self) -> Kinded | None:
+        """What the model is for; None: it reads dials."""
+        ...
+
+    @property
+    def sbom(self) -> Digested | None:
+        """The bill of materials."""
         ...
 
 
@@ -117,6 +161,12 @@ def build_bundle(
                 memory_mib_max=float(described.budgets.memory_mib_max),
             ),
             baseline=_references(described, classes),
+            opset=described.opset,
+            runtime=(described.runtime_min, described.runtime_max),
+            hardware=described.hardware,
+            task="" if described.task is None else described.task.kind,
+            operations=described.operations,
+            sbom="" if described.sbom is None else described.sbom.sha256,
         ),
         blobs,
     )

@@ -68,6 +68,18 @@ class Manifest(msgspec.Struct, frozen=True):
     budgets: Budgets = Budgets()
     baseline: dict[str, list[float]] = {}
     """Pinned histogram probabilities of the training reference, by histogram name."""
+    opset: int = 0
+    """ONNX operator set of the models; 0 where nobody said."""
+    runtime: tuple[str, str] = ("", "")
+    """Oldest and newest ONNX Runtime that they were tried with; an empty end is open."""
+    hardware: tuple[str, ...] = ()
+    """Machines they are built for, such as ``arm64``; empty: any."""
+    task: str = ""
+    """What the model is for, such as ``classify``; empty: it reads dials."""
+    operations: str = ""
+    """Digest (hex) of the pinned operations before and after the model."""
+    sbom: str = ""
+    """Digest (hex) of the bill of materials in the bundle's archive."""
 
     @property
     def name(self) -> str:

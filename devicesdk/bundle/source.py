@@ -84,6 +84,12 @@ class KitFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Hex
 
 
+class TaskHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task is called; its details are for those who run it."""
+
+    kind: str
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """The part of ``bundle.json`` that a manifest is made of; other keys are not looked at."""
 
@@ -95,6 +101,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     prefer: dict[str, tuple[str, ...]]
     budgets: Budgets
     kit: KitFile
+    opset: Count = 0
+    runtime_min: str = ""
+    runtime_max: str = ""
+    hardware: tuple[str, ...] = ()
+    operations: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    task: TaskHead | None = None
+    sbom: KitFile | None = None
 
 
 def read_release(read: Callable[[str, int], bytes]) -> tuple[Release, dict[str, bytes]]:

@@ -1,6 +1,6 @@
 """Where a device's frames come from: a folder, a command, or a drawn dial.
 
-Decides how one frame is taken. Leaves out formats (devicesdk/inference/pictures.py) and what is made of
+Decides how one frame is taken. Leaves out formats (devicesdk/inference/frames.py) and what is made of
 a frame. All three run in the host's worker thread, so they may take their time, within bounds.
 
 Rules: a frame that cannot be taken is a `NoFrameError` and nothing else: it did not run, and nobody
@@ -22,13 +22,14 @@ from typing import IO, Final, Protocol
 import numpy as np
 
 from devicesdk.inference import dials
-from devicesdk.inference.pictures import PICTURE_BYTES_MAX, PictureError, decode_picture
+from devicesdk.inference.frames import Frame, decode_frame
+from devicesdk.inference.pictures import PICTURE_BYTES_MAX, PictureError
 from devicesdk.inference.preprocess import Bytes
 from devicesdk.wire.timebase import MINUTE
 
 PICTURES_MAX: Final = 100_000
 COMMAND_TIMEOUT_S: Final = 5.0
-SUFFIXES: Final = (".npy", ".pgm", ".ppm")
+SUFFIXES: Final = (".npy", ".npz", ".pgm", ".ppm")
 SWING_NS: Final = 10 * MINUTE
 """The drawn needle goes up and down once in this time."""
 
@@ -40,8 +41,8 @@ class NoFrameError(RuntimeError):
 class Camera(Protocol):
     """Takes frames."""
 
-    def frame(self, now: int) -> Bytes:
-        """Take one: uint8, shape (h, w) or (h, w, 3).
+    def frame(self, now: int) -> Frame:
+        """Take one: uint8, shape (h, w) or (h, w, 3); or tensors for a model that sees no pictures.
 
         Raises:
             NoFrameError: not this time.
@@ -66,13 +67,13 @@ class FolderCamera:
                 "a converter, such as: ffmpeg -i in.png out.pgm"
             )
 
-    def frame(self, now: int) -> Bytes:  # noqa: ARG002 - a folder knows no time
+    def frame(self, now: int) -> Frame:  # noqa: ARG002 - a folder knows no time
         """Take the next picture."""
         path = self._pictures[self._next % len(self._pictures)]
         self._next += 1
         try:
             with path.open("rb") as stream:
-                return decode_picture(stream.read(PICTURE_BYTES_MAX + 1))
+                return decode_frame(stream.read(PICTURE_BYTES_MAX + 1))
         except (OSError, PictureError) as error:
             raise NoFrameError(f"{path}: {error}") from error
 
@@ -100,7 +101,7 @@ class CommandCamera:
         if not self._arguments:
             raise ValueError("expected a command that writes a picture, found an empty one")
 
-    def frame(self, now: int) -> Bytes:  # noqa: ARG002 - the program has its own clock
+    def frame(self, now: int) -> Frame:  # noqa: ARG002 - the program has its own clock
         """Run it once."""
         name = self._arguments[0]
         try:
@@ -122,7 +123,7 @@ class CommandCamera:
         if process.returncode:
             raise NoFrameError(f"{name}: expected exit status 0, found {process.returncode}")
         try:
-            return decode_picture(data)
+            return decode_frame(data)
         except PictureError as error:
             raise NoFrameError(f"{name}: {error}") from error
 

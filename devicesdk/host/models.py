@@ -22,7 +22,7 @@ from devicesdk.bundle.source import BUNDLE_FILE, SourceError
 from devicesdk.host.camera import Camera, NoFrameError
 from devicesdk.host.storage import READ_BYTES_MAX, Storage, StorageRefused
 from devicesdk.inference.beside import Beside, beside_in
-from devicesdk.inference.runner import CannotRun, Judgement, Runner, Stopwatch, open_image
+from devicesdk.inference.runner import AnyRunner, CannotRun, Judgement, Stopwatch, open_image
 
 BUNDLES_MAX: Final = 256
 _log = logging.getLogger("fleetdrill.device")
@@ -83,7 +83,7 @@ class Models:
     ) -> None:
         self._storage, self._camera, self._shelf = storage, camera, shelf
         self._stopwatch = stopwatch
-        self._open: Runner | None = None
+        self._open: AnyRunner | None = None
         self._opened: tuple[str, Slot] | None = None
         self.missed = 0
         """Frames that could not be taken or run."""
@@ -109,7 +109,7 @@ class Models:
             return None
         return Frame(row, latency_ns)
 
-    def _runner(self, slot: str, holds: Slot) -> Runner | None:
+    def _runner(self, slot: str, holds: Slot) -> AnyRunner | None:
         if self._opened != (slot, holds):
             self._open, self._opened = None, (slot, holds)
             try:
@@ -118,7 +118,7 @@ class Models:
                 _log.error("model=%s slot=%s why=%s", error.reason, slot, error)
         return self._open
 
-    def _load(self, slot: str, holds: Slot) -> Runner:
+    def _load(self, slot: str, holds: Slot) -> AnyRunner:
         try:
             image = self._storage.read(f"slot-{slot}", holds.size_bytes or READ_BYTES_MAX)
         except StorageRefused as error:

@@ -14,7 +14,7 @@ import msgspec
 
 from devicesdk.bundle.sealed import DESCRIPTION_KEY, KIT_KEY, VARIANT_KEY
 from devicesdk.inference.kit import KIT_BYTES_MAX
-from devicesdk.inference.source import BundleSpec, load_source
+from devicesdk.inference.source import BundleSpec, directory_reader, load_any
 
 
 class SealError(ValueError):
@@ -62,7 +62,7 @@ def beside_in(folder: Path, image: bytes) -> Beside | None:
         SourceError: the directory is incomplete or altered.
         OSError: it cannot be read.
     """
-    source = load_source(folder)
+    source = load_any(directory_reader(folder))
     for name in source.models:
         if source.digest(name) == image:
             kit = (folder / source.spec.kit.file).read_bytes()

@@ -43,6 +43,11 @@ class KitRule(msgspec.Struct, frozen=True, kw_only=True):
     """Largest allowed distance of one probability from its golden."""
     argmax_mismatches_max: int
     """How many samples may change their label; a tie rounds either way on another processor."""
+    reference: str = ""
+    """The variant whose goldens every other variant is held against as well, loosely: a variant that
+    was built badly says the same rubbish everywhere. Empty: none."""
+    reference_permille_max: int = 1000
+    """Largest allowed mean distance of a variant's goldens from those of the reference."""
 
 
 class KitOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -55,11 +55,36 @@ def session_options(*, exact_int8: bool = False) -> ort.SessionOptions:
     return options
 
 
+def open_session(model: bytes, *, exact_int8: bool = False) -> ort.InferenceSession:
+    """Load a serialised ONNX model.
+
+    Raises:
+        ModelError: too large, or not loadable.
+    """
+    if len(model) > MODEL_BYTES_MAX:
+        raise ModelError(f"expected a model of at most {MODEL_BYTES_MAX} bytes, found {len(model)}")
+    try:
+        return ort.InferenceSession(
+            model, session_options(exact_int8=exact_int8), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelError(
+            f"expected an ONNX model of {len(model)} bytes, found something that "
+            f"ONNX Runtime {ort.__version__} refuses: {error}"
+        ) from error
+
+
+def metadata_of(session: ort.InferenceSession) -> dict[str, str]:
+    """A model's `metadata_props`: whatever its builder wrote beside the graph."""
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
 class OnnxEngine:
     """One session, shared by everybody who runs the same bytes; `run` may be called from any thread.
 
     Args:
-        model: a serialised ONNX model with one input ``(n, 1, side, side)`` and one output ``(n, 32)``.
+        model: an ONNX model with one input ``(n, 1, side, side)`` and one output ``(n, 32)``, serialised
+            or opened.
         exact_int8: see `session_options`.
 
     Raises:
@@ -68,29 +93,16 @@ class OnnxEngine:
 
     __slots__ = ("_input", "_session", "_shape", "batchable")
 
-    def __init__(self, model: bytes, *, exact_int8: bool = False) -> None:
-        if len(model) > MODEL_BYTES_MAX:
-            raise ModelError(
-                f"expected a model of at most {MODEL_BYTES_MAX} bytes, found {len(model)}"
-            )
-        try:
-            self._session = ort.InferenceSession(
-                model,
-                session_options(exact_int8=exact_int8),
-                providers=["CPUExecutionProvider"],
-            )
-        except Exception as error:
-            raise ModelError(
-                f"expected an ONNX model of {len(model)} bytes, found something that "
-                f"ONNX Runtime {ort.__version__} refuses: {error}"
-            ) from error
+    def __init__(self, model: bytes | ort.InferenceSession, *, exact_int8: bool = False) -> None:
+        opened = open_session(model, exact_int8=exact_int8) if isinstance(model, bytes) else model
+        self._session = opened
         self._input, self._shape = self._signature()
         self.batchable = self._probe()
         """Whether batched rows are bit-identical to rows run alone on this processor."""
 
     def metadata(self) -> dict[str, str]:
         """The model's `metadata_props`: whatever its builder wrote beside the graph."""
-        return dict(self._session.get_modelmeta().custom_metadata_map)
+        return metadata_of(self._session)
 
     def run(self, images: Floats) -> Floats:
         """Run a batch, shape (n, pixels); see `Engine.run`."""
