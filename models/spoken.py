@@ -67,10 +67,11 @@ def stage(name: str) -> onnx.ModelProto:
 
 
 def compose(head: tuple[Dense, ...] | None) -> onnx.ModelProto:
-    """Join the stages: ``audio`` (n, 12512) to ``probabilities`` (n, 8), or to ``embedding`` (n, 96)."""
+    """Join the stages: ``audio`` (n, 12512), int16, to ``probabilities`` (n, 8), or to ``embedding`` (n, 96)."""
     nodes: list[onnx.NodeProto] = []
     weights: dict[str, onnx.TensorProto] = {}
-    _adopt(stage("melspectrogram.onnx"), "mel.", {"input": "audio"}, nodes, weights)
+    nodes.append(helper.make_node("Cast", ["audio"], ["real"], name="real", to=TensorProto.FLOAT))
+    _adopt(stage("melspectrogram.onnx"), "mel.", {"input": "real"}, nodes, weights)
     _by_clip(nodes, weights)
     constants = {"mel.ten": np.float32(10.0), "mel.two": np.float32(2.0)}
     nodes += [
@@ -98,7 +99,7 @@ def compose(head: tuple[Dense, ...] | None) -> onnx.ModelProto:
     held = [numpy_helper.from_array(np.ascontiguousarray(w), key) for key, w in constants.items()]
     graph = helper.make_graph(
         nodes, "keyword-spotter",
-        [helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["n", words.SAMPLES])],
+        [helper.make_tensor_value_info("audio", TensorProto.INT16, ["n", words.SAMPLES])],
         [helper.make_tensor_value_info(out, TensorProto.FLOAT, ["n", width])],
         [*weights.values(), *held],
     )  # fmt: skip

@@ -39,7 +39,7 @@ TEST_VOICES: Final = 30
 class Lesson(NamedTuple):
     """Clips and their labels."""
 
-    audio: Floats
+    audio: NDArray[np.int16]
     labels: NDArray[np.int64]
 
 
@@ -83,14 +83,16 @@ def lesson(setting: Setting, *, seed: int, voices: int) -> Lesson:
     return Lesson(np.stack(audio), np.array(labels, dtype=np.int64))
 
 
-def _mix(clip: Floats, noise: Floats, setting: Setting, rng: np.random.Generator) -> Floats:
+def _mix(
+    clip: Floats, noise: Floats, setting: Setting, rng: np.random.Generator
+) -> NDArray[np.int16]:
     loud, hum = (np.exp(rng.uniform(*np.log(span))) for span in (setting.loudness, setting.noise))
     late = np.roll(clip, int(rng.integers(-1600, 1601)))
     mixed = late * np.float32(loud) + noise * np.float32(hum)
-    return np.rint(np.clip(mixed, -words.FULL_SCALE, words.FULL_SCALE)).astype(np.float32)
+    return np.rint(np.clip(mixed, -words.FULL_SCALE, words.FULL_SCALE)).astype(np.int16)
 
 
-def embed(audio: Floats) -> Floats:
+def embed(audio: NDArray[np.int16]) -> Floats:
     """The embeddings of clips, shape (n, 96)."""
     session = ort.InferenceSession(
         compose(None).SerializeToString(), session_options(), providers=["CPUExecutionProvider"]

@@ -9,18 +9,20 @@ silences, made with a harmonic source shaped by three resonances (source-filter 
 Speakers differ by pitch, size of the vocal tract, tempo and timbre. Whatever is measured on them says how
 the pipeline, the bundle and the telemetry behave, and nothing about voices.
 
-Rules: samples are whole numbers in float32, as 16-bit audio has them; a clip depends on its row alone.
+Rules: samples are 16-bit, as microphones give them; a clip depends on its row alone.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from devicesdk.inference.dials import Floats, Indices
+
+Sound: TypeAlias = NDArray[np.int16]
 
 RATE_HZ: Final = 16_000
 HOP: Final = 160
@@ -212,8 +214,8 @@ class Clips(NamedTuple):
         return Clips(*(column[part] for column in self))
 
 
-def record(clips: Clips) -> Floats:
-    """Mix clips: whole numbers of 16-bit audio as float32, shape (n, 12512)."""
+def record(clips: Clips) -> Sound:
+    """Mix clips: 16-bit audio, shape (n, 12512)."""
     audio = np.empty((len(clips.bank), SAMPLES), dtype=np.float32)
     words, noises = word_bank(), noise_bank()
     for row, (at, delay) in enumerate(zip(clips.bank.tolist(), clips.delay.tolist(), strict=True)):
@@ -221,7 +223,6 @@ def record(clips: Clips) -> Floats:
     audio *= clips.gain[:, None]
     audio += noises[clips.noise] * clips.noise_gain[:, None]
     np.clip(audio, -FULL_SCALE, FULL_SCALE, out=audio)
-    np.rint(audio, out=audio)
-    return audio
+    return np.rint(audio, out=audio).astype(np.int16)
 
 

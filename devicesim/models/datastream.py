@@ -67,7 +67,7 @@ class Condition(enum.StrEnum):
     STUCK = "stuck"
 
 
-_AMOUNTS: Final = {
+AMOUNTS: Final = {
     Condition.DIM: (0.0, 1.0),
     Condition.HAZE: (0.0, 1.0),
     Condition.BLUR: (0.0, 1.0),
@@ -257,7 +257,7 @@ class GaugeStream:
         Raises:
             ValueError: the amount is out of range, or too many faults are active.
         """
-        low, high = _AMOUNTS[condition]
+        low, high = AMOUNTS[condition]
         if not low <= amount <= high:
             raise ValueError(
                 f"expected {condition} between {low:g} and {high:g}, found {amount!r}; "

@@ -26,6 +26,7 @@ from devicesdk.inference.dials import Floats, Indices
 from devicesim.entropy import Entropy
 from devicesim.models import datastream
 from devicesim.models.datastream import Condition, FrameSpec, GaugeStream, Sun
+from devicesim.models.faultbook import FaultBook
 
 _DUSK: Final = 0.12
 """Sine of the sun's height under which headlights matter."""
@@ -64,14 +65,14 @@ class RoadStream:
         sun: of the device's site.
     """
 
-    __slots__ = ("_bent", "_gauge", "_night", "_pitch", "_rain", "_still", "_sun", "_wear")
+    __slots__ = ("_book", "_gauge", "_night", "_pitch", "_rain", "_still", "_sun", "_wear")
 
     def __init__(self, entropy: Entropy, device: str, sun: Sun) -> None:
         stream = entropy.stream("roadstream", device)
         self._gauge, self._sun = GaugeStream(entropy, device, sun), sun
         self._pitch = stream.uniform(-1.2, 1.2)
         self._wear = stream.uniform(0.0, 0.45)
-        self._bent: dict[int, tuple[Condition, float]] = {}
+        self._book = FaultBook()
         self._rain = self._night = 0.0
         self._still: RoadSpec | None = None
 
@@ -109,8 +110,9 @@ class RoadStream:
         if condition is Condition.STUCK and self._still is None:
             still = self.burst(now, 1, 0)
             self._still = still._replace(value_end=still.value_start, luck_step=0)
-        token = self._gauge.apply(condition, amount if condition is not Condition.BLUR else 0.0, now)
-        self._bent[token] = (condition, amount)
+        token = self._book.apply(condition, amount)
+        # The two books number alike: rain is no defocus of the gauge's lens.
+        self._gauge.apply(condition, 0.0 if condition is Condition.BLUR else amount, now)
         self._bend()
         return token
 
@@ -120,21 +122,14 @@ class RoadStream:
         Raises:
             KeyError: no such fault is active.
         """
+        self._book.undo(token)
         self._gauge.undo(token)
-        del self._bent[token]
         self._bend()
 
     def _bend(self) -> None:
-        rain = light = 1.0
-        stuck = False
-        for condition, amount in self._bent.values():
-            if condition is Condition.BLUR:
-                rain *= 1.0 - amount
-            elif condition is Condition.DIM:
-                light *= 1.0 - amount
-            stuck = stuck or condition is Condition.STUCK
-        self._rain, self._night = 1.0 - rain, 1.0 - light
-        if not stuck:
+        self._rain = self._book.left_of(Condition.BLUR)
+        self._night = self._book.left_of(Condition.DIM)
+        if not self._book.has(Condition.STUCK):
             self._still = None
 
 
