@@ -68,15 +68,22 @@ def edges_of(task: Task, said: Sequence[Said]) -> Edges:
     )  # fmt: skip
 
 
-def baseline_of(task: Task, edges: Edges, said: Sequence[Said]) -> Baseline:
-    """Count a healthy population into the pinned bins; one is added to every bin."""
+def baseline_of(task: Task, edges: Edges, said: Sequence[Said], weight: int = 1) -> Baseline:
+    """Count a healthy population into the pinned bins; one is added to every bin.
+
+    Args:
+        task: of the bundle.
+        edges: pinned.
+        said: the population.
+        weight: how many frames each of them stands for.
+    """
     rows = np.array([summary.row_of(task, edges, s.sample, s.meaning) for s in said])
 
     def counts(column: int, bins: int) -> tuple[int, ...]:
-        return tuple((np.bincount(rows[:, column], minlength=bins) + 1).tolist())
+        return tuple((np.bincount(rows[:, column], minlength=bins) * weight + 1).tolist())
 
     return Baseline(
-        frames=len(rows),
+        frames=len(rows) * weight,
         confidence=counts(1, engine.CONFIDENCE_BINS),
         entropy=counts(2, engine.ENTROPY_BINS),
         features=tuple(counts(3 + i, engine.FEATURE_BINS) for i in range(engine.FEATURES)),
@@ -125,14 +132,28 @@ def write(
     variants: dict[str, Run],
     population: Sequence[Sample],
     kit_size: int,
+    kit_from: Sequence[Sample] | None = None,
+    weight: int = 1,
 ) -> tuple[BundleSpec, TensorKit]:
-    """Write ``bundle.json``, the kit and the models; returns what was written."""
+    """Write ``bundle.json``, the kit and the models; returns what was written.
+
+    Args:
+        ware: what to write.
+        directory: where.
+        models: files, by variant.
+        variants: the same, opened.
+        population: healthy samples: they become edges and baselines.
+        kit_size: how many samples the kit has.
+        kit_from: what they are chosen from; the population by default.
+        weight: how many frames each sample of the population stands for.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     task = msgspec.structs.replace(ware.task, units=units_of(population))
     first = next(iter(variants))
     said = {name: ask(task, run, population) for name, run in variants.items()}
     edges = edges_of(task, said[first])
-    kit = kit_of(task, variants, said[first], kit_size)
+    choice = said[first] if kit_from is None else ask(task, variants[first], kit_from)
+    kit = kit_of(task, variants, choice, kit_size)
     spec = BundleSpec(
         schema=SCHEMA, id=ware.id, version=ware.version, release=ware.release, licence=ware.licence,
         summary=ware.summary, opset=ware.opset, runtime_min="1.20",
@@ -142,7 +163,7 @@ def write(
                 **file_record(directory, f"{name}.onnx", models[name]),  # type: ignore[arg-type]
                 precision=ware.costs[name].precision, macs=ware.costs[name].macs,
                 memory_kib=ware.costs[name].memory_kib,
-                baseline=baseline_of(task, edges, said[name]),
+                baseline=baseline_of(task, edges, said[name], weight),
             )
             for name in variants
         },

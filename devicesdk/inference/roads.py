@@ -72,7 +72,11 @@ class Scenes(NamedTuple):
 
     def window(self, part: slice) -> Scenes:
         """Some rows, as views."""
-        return Scenes(*(column[part] for column in self))
+        return Scenes(
+            self.values[part], self.curvature[part], self.yaw[part], self.pitch[part],
+            self.wear[part], self.phase[part], self.rain[part], self.night[part],
+            self.texture[part],
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -127,7 +127,8 @@ def say(word: str, speakers: Speakers, who: int) -> Floats:
 
 def _samples(by_frame: Floats) -> Floats:
     at = np.arange(SAMPLES, dtype=np.float32) / np.float32(HOP)
-    return np.interp(at, np.arange(FRAMES, dtype=np.float32), by_frame).astype(np.float32)
+    made: Floats = np.interp(at, np.arange(FRAMES, dtype=np.float32), by_frame).astype(np.float32)
+    return made
 
 
 def _harmonics(pitch: Floats, centre: Floats, voice: Floats) -> Floats:
@@ -176,7 +177,8 @@ def road_noise(rng: np.random.Generator, count: int) -> Floats:
     gain = 1.0 / (1.0 + hertz / 220.0)
     shaped = np.fft.irfft(np.fft.rfft(white, axis=1) * gain, n=SAMPLES, axis=1)
     level = np.sqrt(np.mean(shaped * shaped, axis=1, keepdims=True))
-    return (shaped / level).astype(np.float32)
+    made: Floats = (shaped / level).astype(np.float32)
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -211,7 +213,10 @@ class Clips(NamedTuple):
 
     def window(self, part: slice) -> Clips:
         """Some rows, as views."""
-        return Clips(*(column[part] for column in self))
+        return Clips(
+            self.bank[part], self.gain[part], self.noise[part], self.noise_gain[part],
+            self.delay[part],
+        )  # fmt: skip
 
 
 def record(clips: Clips) -> Sound:

@@ -348,15 +348,15 @@ class Frames(NamedTuple):
     def window(self, start: int, stop: int) -> Frames:
         """The rows from `start` to before `stop`, as views."""
         part = slice(start, stop)
-        shot = self.exposures
-        return Frames(
-            self.bank[part],
-            dials.Exposures(
-                shot.gain[part], shot.offset[part], shot.glare[part],
-                shot.glare_mask[part], shot.sigma[part], shot.noise[part],
-            ),
-            self.values[part],
-        )  # fmt: skip
+        return Frames(self.bank[part], exposures_in(self.exposures, part), self.values[part])
+
+
+def exposures_in(shot: dials.Exposures, part: slice) -> dials.Exposures:
+    """Some rows of exposures, as views."""
+    return dials.Exposures(
+        shot.gain[part], shot.offset[part], shot.glare[part],
+        shot.glare_mask[part], shot.sigma[part], shot.noise[part],
+    )  # fmt: skip
 
 
 def expand(specs: Sequence[FrameSpec], counts: Sequence[int]) -> Frames:

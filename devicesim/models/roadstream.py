@@ -148,7 +148,7 @@ class Roads(NamedTuple):
     def window(self, start: int, stop: int) -> Roads:
         """The rows from `start` to before `stop`, as views."""
         part = slice(start, stop)
-        shot = dials.Exposures(*(column[part] for column in self.exposures))
+        shot = datastream.exposures_in(self.exposures, part)
         return Roads(self.scenes.window(part), shot, self.lens[part])
 
 

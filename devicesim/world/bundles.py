@@ -12,11 +12,11 @@ import msgspec
 from devicesdk.bundle.build import build_bundle, whole_mib
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.bundle.trust import Signer
-from devicesdk.inference.source import BundleSource
 from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
 from devicesim.world.device_parts import Model, ModelShelf
 from devicesim.world.inference import InferencePool
 from devicesim.world.places import BlobPlace
+from devicesim.world.senses import AnySource
 
 
 class InstalledBundle(msgspec.Struct, frozen=True):
@@ -26,7 +26,7 @@ class InstalledBundle(msgspec.Struct, frozen=True):
     digest: bytes
     """SHA-256 of the signed envelope."""
     envelope_bytes: int
-    source: BundleSource
+    source: AnySource
 
     @property
     def name(self) -> str:
@@ -35,7 +35,7 @@ class InstalledBundle(msgspec.Struct, frozen=True):
 
 
 def install(
-    source: BundleSource,
+    source: AnySource,
     signer: Signer,
     blobs: BlobPlace,
     pool: InferencePool,

@@ -22,13 +22,13 @@ from devicesdk.wire.topics import DEVICE_KINDS, Topics
 from devicesim.entropy import Stream
 from devicesim.models.body import Body
 from devicesim.models.clock import DeviceClock
-from devicesim.models.datastream import FrameSpec, GaugeStream
 from devicesim.models.link import Link
 from devicesim.models.profile import Profile
 from devicesim.world.flash import ChunkPool, Flash
 from devicesim.world.inference import InferencePool, Readings
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
+from devicesim.world.senses import AnySpec, DataStream
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
 
@@ -96,7 +96,7 @@ class Model(msgspec.Struct, frozen=True):
             reason = "memory"
         return KitJudgement(not reason, reason, min(outcome.worst_permille, 2**31))
 
-    def submit(self, kernel: str, spec: FrameSpec) -> Shot:
+    def submit(self, kernel: str, spec: AnySpec) -> Shot:
         """Hand a burst to the pool."""
         return Shot(self.pool.submit(self.digest, spec, kernel))
 
@@ -204,7 +204,7 @@ class Parts:
         body: Body,
         clock: DeviceClock,
         flash: Flash,
-        gauge: GaugeStream,
+        gauge: DataStream,
         topics: Topics,
     ) -> None:
         self.index, self.identity, self.group, self.labels = index, identity, group, labels
