@@ -9,7 +9,9 @@ drawn from a stream of its own (``roadstream``), so that giving a device another
 of its other luck: tilt of the camera and paint of its usual roads for life, curvature, heading, dashes
 and texture for each frame from that frame's luck.
 
-Conditions mean on a road: ``dim`` night (only the headlights' pool is left), ``blur`` rain, ``haze`` a dirty
+Roads are lit day and night, as a gauge is: telemetry's reference is a whole day, and a cohort that
+differed from it at every sunset would say nothing. Conditions mean on a road: ``dim`` a dark road (only
+the headlights' pool is left), ``blur`` rain, ``haze`` a dirty
 windscreen, ``prior_shift`` driving beside the middle, ``stuck`` a frozen camera.
 """
 
@@ -28,10 +30,6 @@ from devicesim.models import datastream
 from devicesim.models.datastream import Condition, FrameSpec, GaugeStream, Sun
 from devicesim.models.faultbook import FaultBook
 
-_DUSK: Final = 0.12
-"""Sine of the sun's height under which headlights matter."""
-_NATURAL_NIGHT: Final = 0.7
-"""Night of a lit road; a fault can make it darker."""
 _CURVATURE_MAX: Final = 0.006
 _YAW_MAX: Final = 0.02
 _PITCH_JITTER: Final = 0.25
@@ -65,11 +63,11 @@ class RoadStream:
         sun: of the device's site.
     """
 
-    __slots__ = ("_book", "_gauge", "_night", "_pitch", "_rain", "_still", "_sun", "_wear")
+    __slots__ = ("_book", "_gauge", "_night", "_pitch", "_rain", "_still", "_wear")
 
     def __init__(self, entropy: Entropy, device: str, sun: Sun) -> None:
         stream = entropy.stream("roadstream", device)
-        self._gauge, self._sun = GaugeStream(entropy, device, sun), sun
+        self._gauge = GaugeStream(entropy, device, sun)
         self._pitch = stream.uniform(-1.2, 1.2)
         self._wear = stream.uniform(0.0, 0.45)
         self._book = FaultBook()
@@ -93,12 +91,10 @@ class RoadStream:
         shot: FrameSpec = self._gauge.burst(now, frames, period_ns)
         if self._still is not None:
             return self._still._replace(frames=frames)
-        height, _ = self._sun.height(now)
-        dusk = _NATURAL_NIGHT * max(0.0, 1.0 - height / _DUSK)
         return RoadSpec(
             frames, shot.value_start, shot.value_end, shot.gain, shot.offset, shot.sigma,
             shot.glare, shot.glare_mask, shot.luck, shot.luck_step,
-            self._pitch, self._wear, self._rain, max(dusk, self._night),
+            self._pitch, self._wear, self._rain, self._night,
         )  # fmt: skip
 
     def apply(self, condition: Condition, amount: float, now: int) -> int:
