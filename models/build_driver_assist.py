@@ -167,7 +167,9 @@ TASK: Final = Task(
 )
 
 
-def clips(condition: str, *, seed: int, devices: int, bursts: int) -> tuple[list[Sample], list[int]]:
+def clips(
+    condition: str, *, seed: int, devices: int, bursts: int
+) -> tuple[list[Sample], list[int]]:
     """What simulated drivers say in a day under one condition, and the labels."""
     entropy = Entropy(seed)
     fleet = [wordstream.WordStream(entropy, f"word-{i:05}") for i in range(devices)]

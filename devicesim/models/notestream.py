@@ -48,7 +48,13 @@ _ITEMS: Final = (
 )  # fmt: skip
 _NEW_ITEMS: Final = (
     ("solar inverter {n}", "fan", "yield", "shuts down at noon", "Its yield fell by {m} percent"),
-    ("charging post {n}", "cable lock", "plug", "does not release the plug", "Drivers waited {m} minutes"),
+    (
+        "charging post {n}",
+        "cable lock",
+        "plug",
+        "does not release the plug",
+        "Drivers waited {m} minutes",
+    ),
 )
 _DONE: Final = (
     "I replaced the {part} of the {item}.", "A new {part} for the {item} is on order.",
@@ -169,8 +175,9 @@ def _misspell(text: str, share: float, rng: np.random.Generator) -> str:
         if len(stem) > 3 and rng.random() < share:
             at = int(rng.integers(1, len(stem) - 1))
             letter = _LETTERS[int(rng.integers(0, len(_LETTERS)))]
-            word = word[:at] + letter + word[at + 1 :]
-        made.append(word)
+            made.append(word[:at] + letter + word[at + 1 :])
+        else:
+            made.append(word)
     return " ".join(made)
 
 

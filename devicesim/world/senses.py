@@ -142,9 +142,7 @@ class PictureWork:
         run, edges, draw = self._engine.run, self._source.spec.edges, self._draw
         batches = 0
         for start in range(0, total, BATCH_FRAMES):
-            images = draw(
-                frames.window(start, start + BATCH_FRAMES), self._images, self._scratch
-            )
+            images = draw(frames.window(start, start + BATCH_FRAMES), self._images, self._scratch)
             rows[start : start + len(images)] = preprocess.quantise(images, run(images), edges).rows
             batches += 1
         return Done(rows, frames.values, batches)
