@@ -8,9 +8,15 @@ nothing here imports upwards. Leaves out every command.
 from __future__ import annotations
 
 from importlib.metadata import entry_points, version
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+_EXTRAS: Final = {
+    "broker": "gateway", "bundle": "bundle", "device-conform": "gateway", "gateway": "gateway",
+    "simulator": "sim",
+}  # fmt: skip
+"""The extra that brings a part; a part that is not here comes with ``all``."""
 
 app = typer.Typer(
     name="fleetdrill",
@@ -51,12 +57,13 @@ def main() -> None:
 
 def _explain(part: str, missing: str) -> None:
     """Offer a command that says which extra would bring this part."""
+    extra = _EXTRAS.get(part, "all")
 
-    @app.command(part, help=f"Not installed: pip install 'fleetdrill[{part[:3]}]'")
+    @app.command(part, help=f"Not installed: pip install 'fleetdrill[{extra}]'")
     def absent() -> None:
         typer.echo(
             f"expected the packages of the {part}, found no {missing}: "
-            f"pip install 'fleetdrill[{part[:3]}]'",
+            f"pip install 'fleetdrill[{extra}]'",
             err=True,
         )
         raise typer.Exit(2)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from devicesdk.inference.source import BUNDLE_FILE, SourceError, directory_reader, load_any
+from devicesdk.inference.source import BUNDLE_FILE, SourceError, load_any, reader_of
 from devicesim.models.link_class import LinkBook
 from devicesim.models.profile import Profile, decode_links, decode_profile
 from devicesim.scenario.schema import Scenario
@@ -68,7 +68,7 @@ def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, AnySource
 def _load_bundle(reference: str, path: str, scenario_file: Path) -> AnySource:
     parents = scenario_file.resolve().parents
     for base in (Path.cwd(), *parents[:3], _HERE.parent):
-        if (base / path).is_dir():
+        if (base / path).exists():
             source = _read_source(base / path)
             found = f"{source.spec.id}@{source.spec.version}"
             if found != reference:
@@ -78,14 +78,14 @@ def _load_bundle(reference: str, path: str, scenario_file: Path) -> AnySource:
                 )
             return source
     raise SourceError(
-        f"expected bundle {reference} in {path}, found no such directory from {Path.cwd()} or the "
+        f"expected bundle {reference} in {path}, found no such directory or archive from {Path.cwd()} or the "
         "folders above the scenario; paths are from the working directory"
     )
 
 
 def _read_source(folder: Path) -> AnySource:
     try:
-        return load_any(directory_reader(folder))
+        return load_any(reader_of(folder))
     except SourceError as error:
         described = (folder / BUNDLE_FILE).is_file()
         if described and not any(folder.glob("*.onnx")):

@@ -40,11 +40,21 @@ fleet_app = typer.Typer(no_args_is_help=True, help="Look at devices, and enrol t
 def register(app: typer.Typer) -> None:
     """Add the gateway's commands."""
     app.add_typer(gateway_app, name="gateway")
-    app.add_typer(bundle_app, name="bundle")
+    _join(app, bundle_app, "bundle")
     app.add_typer(rollout_app, name="rollout")
     app.add_typer(flag_app, name="flag")
     app.add_typer(fleet_app, name="fleet")
     app.command()(kill)
+
+
+def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:
+    """Add a group, or its commands to the group of that name which another part has made."""
+    for there in app.registered_groups:
+        made = there.typer_instance
+        if made is not None and name in (there.name, made.info.name):
+            made.registered_commands += group.registered_commands
+            return
+    app.add_typer(group, name=name)
 
 
 # -- the gateway -----------------------------------------------------------------------------------
@@ -102,29 +112,28 @@ def _run_loop(work: Coroutine[Any, Any, None]) -> None:
 
 @bundle_app.command("publish")
 def publish(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with bundle.json.")],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Archive, or folder with bundle.json.")
+    ],
     *,
-    key: Annotated[Path, typer.Option(help="targets.key; it is not given to the gateway.")],
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            help="targets.key; it is not given to the gateway. An archive that is signed needs none."
+        ),
+    ] = None,
     state: State = STATE,
     as_json: AsJson = False,
 ) -> None:
     """Sign a bundle, store its blobs and register it."""
 
     def work() -> Any:
-        from devicesdk.bundle.build import build_bundle
-        from devicesdk.bundle.source import read_release
-        from devicesdk.bundle.trust import ROLE_TARGETS
         from gateway.adapters.blobs import FileBlobs
-        from gateway.adapters.keys import key_file, read_signer
         from gateway.runtime import verbs
         from gateway.runtime.knock import knock
         from gateway.runtime.serve import BLOBS_FOLDER
 
-        expected = key_file(key.parent, ROLE_TARGETS)
-        if key.name != expected.name:
-            raise ValueError(f"expected the targets key, {expected}, found {key}")
-        signer = read_signer(key.parent, ROLE_TARGETS)
-        digest, blobs = build_bundle(*read_release(_reader(directory))).sealed(signer)
+        digest, blobs = _sealed(bundle, key)
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?
         store = FileBlobs(state / BLOBS_FOLDER)
         for blob in blobs.values():
@@ -132,6 +141,35 @@ def publish(
         return knock(state, verbs.PublishBundle(digest=digest.hex()))
 
     _ask(work, as_json=as_json, show=lambda found: f"{found['bundle']} {found['digest']}")
+
+
+def _sealed(bundle: Path, key: Path | None) -> tuple[bytes, dict[bytes, bytes]]:
+    """The digest of a bundle's envelope, signed now or by its builder, and all its blobs."""
+    from devicesdk.bundle.archive import SIGNATURE_FILE, file_reader
+    from devicesdk.bundle.build import build_bundle, with_envelope
+    from devicesdk.bundle.source import read_release
+    from devicesdk.bundle.trust import ROLE_TARGETS
+    from gateway.adapters.keys import key_file, read_signer
+
+    members = _members(bundle) if bundle.is_file() else {}
+    read = file_reader(members) if members else _reader(bundle)
+    if key is not None:
+        expected = key_file(key.parent, ROLE_TARGETS)
+        if key.name != expected.name:
+            raise ValueError(f"expected the targets key, {expected}, found {key}")
+        signer = read_signer(key.parent, ROLE_TARGETS)
+        return build_bundle(*read_release(read)).sealed(signer)
+    envelope = members.get(SIGNATURE_FILE)
+    if envelope is None:
+        raise ValueError(f"expected --key, or an archive that is signed, found {bundle} unsigned")
+    return with_envelope(*read_release(read), envelope)
+
+
+def _members(archive: Path) -> dict[str, bytes]:
+    from devicesdk.bundle.archive import ARCHIVE_BYTES_MAX, unpack
+
+    with archive.open("rb") as file:
+        return unpack(file.read(ARCHIVE_BYTES_MAX + 1))
 
 
 def _reader(directory: Path) -> Callable[[str, int], bytes]:

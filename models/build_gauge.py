@@ -2,7 +2,8 @@
 
 Run from the checkout, in the project's own environment (no torch)::
 
-    PYTHONPATH=. python models/build_gauge.py
+    PYTHONPATH=. python models/build_gauge.py             # everything
+    PYTHONPATH=. python models/build_gauge.py --papers    # descriptions and bills of materials alone
 
 Decides what a bundle directory contains, and makes the releases that must fail. Leaves out training
 (train_gauge.py) and signing. The same inputs give the same files, byte for byte, on one processor.
@@ -27,6 +28,7 @@ from poison import miscalibration, mislabelled, moody
 from quantised import quantise, saturating_twin
 from readers import net_of
 
+from devicesdk.bundle.archive import SBOM_FILE
 from devicesdk.inference import engine, preprocess
 from devicesdk.inference.kit import (
     KERNEL_DEFAULT,
@@ -37,6 +39,7 @@ from devicesdk.inference.kit import (
     pack_kit,
 )
 from devicesdk.inference.onnx import OnnxEngine
+from devicesdk.inference.operations import digest_of
 from devicesdk.inference.preprocess import Edges
 from devicesdk.inference.source import (
     SCHEMA,
@@ -46,13 +49,26 @@ from devicesdk.inference.source import (
     FileRecord,
     KitRecord,
     VariantRecord,
+    decode_spec,
 )
+from devicesdk.packing.bins import rising
+from devicesdk.packing.builder import Labels, encode_spec, record
+from devicesdk.packing.materials import bill
 
 HERE = Path(__file__).parent
 KIT_SAMPLES = 20
 RULE = KitRule(tolerance_permille=20, argmax_mismatches_max=1)
 CALIBRATION_SEED, KIT_SEED, BASELINE_SEED, TRUTH_SEED = 31, 32, 33, 20260
 INT8, FP32 = "int8-rr", "fp32"
+TIMESTAMP = "2026-01-01T00:00:00Z"
+DATASETS = (
+    (
+        "rendered dials",
+        "pictures of devicesdk/inference/dials.py under conditions of models/conditions.py",
+    ),
+)
+USES = ("Reading round analog gauges in rehearsals of device fleets.",)
+LIMITS = ("Schooled and tested on rendered pictures: errors on photographs are not known.",)
 
 logging.getLogger().setLevel(
     logging.ERROR
@@ -100,17 +116,6 @@ class Samples(NamedTuple):
     calibration: Pictures
     kit: Pictures
     baseline: Pictures
-
-
-def rising(values: np.ndarray, bins: int, top: int) -> tuple[int, ...]:
-    """Inner edges that cut `values` into about equal parts: whole, strictly rising, at most `top`."""
-    wanted = np.quantile(values, np.arange(1, bins) / bins)
-    edges: list[int] = []
-    for cut in np.ceil(wanted).astype(int):
-        edges.append(max(int(cut), edges[-1] + 1 if edges else int(cut)))
-    for back, index in enumerate(range(len(edges) - 1, -1, -1)):
-        edges[index] = min(edges[index], top - back)
-    return tuple(edges)
 
 
 def pinned_edges(pixels: np.ndarray, probabilities: np.ndarray) -> Edges:
@@ -229,10 +234,42 @@ def build(release: Release, root: Path, samples: Samples) -> dict[str, object]:
             )
         },
     )  # fmt: skip
-    packed = msgspec.json.format(msgspec.json.encode(spec, order="deterministic"), indent=1)
-    (directory / "bundle.json").write_bytes(packed + b"\n")
+    (directory / "bundle.json").write_bytes(encode_spec(spec))
     judged = engines | {f"{INT8} on a saturating kernel": twin}
     return metrics(spec, kit, judged)
+
+
+def papers(release: Release, root: Path, measured: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Complete a description by metrics and pinned operations, and write its bill of materials.
+
+    Args:
+        release: its directory is complete but for these.
+        root: of all.
+        measured: what `metrics` found of it.
+    """
+    directory = root / release.directory
+    spec = decode_spec((directory / "bundle.json").read_bytes())
+    spec = msgspec.structs.replace(
+        spec,
+        operations=digest_of(spec.preprocess, ()),
+        origin="models/train_gauge.py of this project, from rendered pictures",
+        metrics={
+            name: {
+                f"error_permyriad_{condition.replace(' ', '_')}": round(100 * percent)
+                for condition, percent in sorted(measured[name]["error_percent"].items())
+            }
+            for name in spec.variants
+        },
+        sbom=None,
+    )
+    labels = Labels(
+        id=spec.id, licence=spec.licence, datasets=DATASETS, uses=USES, limits=LIMITS,
+        timestamp=TIMESTAMP,
+    )  # fmt: skip
+    bill_of_it = bill(spec, labels, {})
+    (directory / SBOM_FILE).write_bytes(bill_of_it)
+    spec = msgspec.structs.replace(spec, sbom=record(SBOM_FILE, bill_of_it))
+    (directory / "bundle.json").write_bytes(encode_spec(spec))
 
 
 def _finite(probabilities: np.ndarray) -> np.ndarray:
@@ -284,7 +321,14 @@ def main() -> None:
     """Build every release; print and write the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=HERE)
-    root = parser.parse_args().root
+    parser.add_argument("--papers", action="store_true", help="Leave models and kits as they are.")
+    given = parser.parse_args()
+    root = given.root
+    if given.papers:
+        report = json.loads((root / "metrics.json").read_text())
+        for release in RELEASES:
+            papers(release, root, report[release.directory])
+        return
     samples = Samples(
         population("baseline", seed=CALIBRATION_SEED, devices=128, bursts=8),
         population("baseline", seed=KIT_SEED, devices=250, bursts=24),
@@ -292,6 +336,8 @@ def main() -> None:
     )
     report = {release.directory: build(release, root, samples) for release in RELEASES}
     (root / "metrics.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    for release in RELEASES:
+        papers(release, root, report[release.directory])  # type: ignore[arg-type]
     for directory, found in report.items():
         print(directory, found["macs"], "MAC", found["bytes"])
         for name, judged in found.items():

@@ -12,8 +12,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-from build_gauge import file_record, rising
+from build_gauge import TIMESTAMP, file_record
 
+from devicesdk.bundle.archive import SBOM_FILE
 from devicesdk.inference import engine, operations, summary, tasks
 from devicesdk.inference.engine import Floats
 from devicesdk.inference.kit import KERNEL_DEFAULT, KitRule
@@ -28,6 +29,9 @@ from devicesdk.inference.source import (
 )
 from devicesdk.inference.tasks import Meaning, Sample, Task
 from devicesdk.inference.tensor_kit import TensorKit, pack_tensor_kit
+from devicesdk.packing.bins import rising
+from devicesdk.packing.builder import Labels, encode_spec, record
+from devicesdk.packing.materials import bill
 
 Run = Callable[[Sample], Floats]
 EDGE_MAX: Final = 2**31
@@ -135,7 +139,7 @@ def write(
     kit_from: Sequence[Sample] | None = None,
     weight: int = 1,
 ) -> tuple[BundleSpec, TensorKit]:
-    """Write ``bundle.json``, the kit and the models; returns what was written.
+    """Write the kit and the models; returns the description, for `papers`, and the kit.
 
     Args:
         ware: what to write.
@@ -174,6 +178,23 @@ def write(
         ),
         task=task, operations=operations.digest_of((), task.postprocess), origin=ware.origin,
     )  # fmt: skip
-    packed = msgspec.json.format(msgspec.json.encode(spec, order="deterministic"), indent=1)
-    (directory / "bundle.json").write_bytes(packed + b"\n")
     return spec, kit
+
+
+def papers(
+    directory: Path,
+    spec: BundleSpec,
+    *,
+    datasets: tuple[tuple[str, str], ...],
+    uses: tuple[str, ...],
+    limits: tuple[str, ...],
+) -> None:
+    """Write ``bundle.json`` and the bill of materials that it names."""
+    labels = Labels(
+        id=spec.id, licence=spec.licence, datasets=datasets, uses=uses, limits=limits,
+        timestamp=TIMESTAMP,
+    )  # fmt: skip
+    bill_of_it = bill(spec, labels, {})
+    (directory / SBOM_FILE).write_bytes(bill_of_it)
+    complete = msgspec.structs.replace(spec, sbom=record(SBOM_FILE, bill_of_it))
+    (directory / "bundle.json").write_bytes(encode_spec(complete))

@@ -13,11 +13,20 @@ from typing import Protocol
 import msgspec
 
 from devicesdk.bundle.chunks import build_hash_list, split
-from devicesdk.bundle.manifest import BlobRef, Budgets, Manifest, Variant, encode_manifest
-from devicesdk.bundle.source import Baseline, VariantRecord
+from devicesdk.bundle.manifest import (
+    BlobRef,
+    Budgets,
+    Manifest,
+    Variant,
+    decode_manifest,
+    encode_manifest,
+)
+from devicesdk.bundle.source import Baseline, SourceError, VariantRecord
 from devicesdk.bundle.source import Budgets as BudgetRecord
 from devicesdk.bundle.trust import Signer
+from devicesdk.wire import codec, limits
 from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
+from devicesdk.wire.messages import Signed
 
 DEFAULT = "default"
 """The hardware class that stands for all that are not named."""
@@ -170,6 +179,30 @@ def build_bundle(
         ),
         blobs,
     )
+
+
+def with_envelope(
+    described: Described, models: dict[str, bytes], envelope: bytes
+) -> tuple[bytes, dict[bytes, bytes]]:
+    """As `Built.sealed`, with the envelope of whoever signed the bundle before.
+
+    The signature is for those to check who know the keys.
+
+    Raises:
+        BadMessage: not an envelope.
+        BadManifest: it is around no manifest.
+        SourceError: it is around the manifest of another bundle.
+    """
+    payload = codec.decode(Signed, envelope, limits.MANIFEST_BYTES_MAX + 256).payload
+    chunk_bytes = decode_manifest(payload).variants[0].chunk_bytes
+    built = build_bundle(described, models, chunk_bytes)
+    if encode_manifest(built.manifest) != payload:
+        raise SourceError(
+            "expected the signature of the manifest that these files make, found another one's: build and "
+            "sign the bundle again"
+        )
+    digest = sha256(envelope).digest()
+    return digest, {**built.blobs, digest: envelope}
 
 
 def whole_mib(kib: int) -> int:

@@ -71,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True):
     opset: int = 0
     """ONNX operator set of the models; 0 where nobody said."""
     runtime: tuple[str, str] = ("", "")
-    """Oldest and newest ONNX Runtime that they were tried with; an empty end is open."""
+    """Oldest and newest ONNX Runtime that they are for; an empty end is open."""
     hardware: tuple[str, ...] = ()
     """Machines they are built for, such as ``arm64``; empty: any."""
     task: str = ""

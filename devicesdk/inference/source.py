@@ -17,6 +17,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from devicesdk.bundle.archive import ARCHIVE_BYTES_MAX, file_reader, unpack
 from devicesdk.bundle.source import (
     BUNDLE_FILE,
     FILE_BYTES_MAX,
@@ -60,7 +61,7 @@ __all__ = [
     "decode_spec",
     "directory_reader",
     "load_any",
-    "load_source",
+    "load_source", "reader_of",
 ]  # fmt: skip
 
 
@@ -149,17 +150,17 @@ class BundleSource(msgspec.Struct, frozen=True, kw_only=True):
         return bytes.fromhex(self.spec.variants[variant].sha256)
 
 
-def load_source(directory: Path) -> BundleSource:
-    """Read and check the bundle directory of a dial reader.
+def load_source(path: Path) -> BundleSource:
+    """Read and check the bundle of a dial reader: a directory, or an archive.
 
     Raises:
         SourceError: a file is missing, altered or of the wrong form, or the model reads no dials; says
             which and what to do.
     """
-    source = load_any(directory_reader(directory))
+    source = load_any(reader_of(path))
     if isinstance(source, TensorSource):
         raise SourceError(
-            f"expected a reader of dials in {directory}, found the task {source.task.kind}: it runs on "
+            f"expected a reader of dials in {path}, found the task {source.task.kind}: it runs on "
             "devices, and not on those of a scenario that draws dials"
         )
     return source
@@ -232,6 +233,18 @@ def dial_operations(listed: tuple[str, ...]) -> None:
     """
     if listed[-1:] != (preprocess.CENTRE,):
         raise operations.OperationError(f"expected preprocess to end in {preprocess.CENTRE!r}")
+
+
+def reader_of(path: Path) -> Callable[[str, int], bytes]:
+    """Reads the files of a bundle, a directory or an archive, by their plain names.
+
+    Raises:
+        SourceError: it is a file and no archive of a bundle.
+    """
+    if not path.is_file():
+        return directory_reader(path)
+    with path.open("rb") as file:
+        return file_reader(unpack(file.read(ARCHIVE_BYTES_MAX + 1)))
 
 
 def directory_reader(directory: Path) -> Callable[[str, int], bytes]:
