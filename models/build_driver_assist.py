@@ -154,8 +154,8 @@ def build_lane(root: Path, version: str, release: int, summary: str) -> dict[str
         ),
         uses=("Reading the offset in a lane in rehearsals of vehicle fleets.",),
         limits=(
-            "Schooled and tested on rendered pictures: errors on photographs are not known; not for "
-            "steering anything.",
+            "Schooled and tested on rendered pictures: errors on photographs are not known.",
+            "Not for steering anything.",
         ),
     )  # fmt: skip
     return out
