@@ -5,7 +5,7 @@ import numpy as np
 from devicesdk.inference import notes
 from devicesdk.inference.wordpiece import WordPiece
 
-TOKENIZER = WordPiece("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "pump", "leaks", "rain"]))
+TOKENIZER = WordPiece("[PAD]\n[UNK]\n[CLS]\n[SEP]\npump\nleaks\nrain")
 
 
 def unit(*rows):

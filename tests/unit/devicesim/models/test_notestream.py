@@ -58,7 +58,7 @@ def test_faults_are_in_quarters_and_end():
 
 
 def test_pages_are_made_once_and_carry_the_truth():
-    tokenizer = WordPiece("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the"]))
+    tokenizer = WordPiece("[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe")
     pages = notestream.Pages(tokenizer)
     spec = technician().burst(0, 5, SECOND)
     samples, truth = pages.samples([spec], [5])
