@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Final
@@ -30,10 +29,9 @@ from sentences import LAYERS, OPSET, compose, macs, vocabulary
 from tensor_bundles import Costs, Ware, papers, write
 
 from devicesdk.inference import notes
-from devicesdk.inference.engine import Floats
-from devicesdk.inference.notes import SENTENCES_MAX, TOKENS_MAX, Ids
-from devicesdk.inference.onnx import open_session
+from devicesdk.inference.notes import SENTENCES_MAX, TOKENS_MAX
 from devicesdk.inference.source import Budgets
+from devicesdk.inference.summarizer import Summarizer
 from devicesdk.inference.tasks import Task, TensorSpec
 from devicesdk.inference.tensors import TensorEngine
 from devicesdk.inference.wordpiece import WordPiece, words
@@ -61,8 +59,6 @@ BENDINGS: Final = {
     "short 0.5": (2, 0, 0, 0), "unfamiliar items": (0, 0, 0, 4),
 }  # fmt: skip
 
-Reader = Callable[[Ids], tuple[Floats, Floats]]
-
 
 def rouge1(found: str, wanted: str) -> float:
     """F1 of the words that two texts share, punctuation left out."""
@@ -71,13 +67,13 @@ def rouge1(found: str, wanted: str) -> float:
     return 2.0 * shared / max(1, sum(a.values()) + sum(b.values()))
 
 
-def judge(read: Reader, tokenizer: WordPiece) -> dict[str, float]:
+def judge(summarizer: Summarizer) -> dict[str, float]:
     """Mean ROUGE-1 F over our texts, of the summaries and of what they are compared with; percent."""
     ours, first, chance = [], [], []
     for text, kept in TEXTS:
         listed = notes.split(text)
         wanted = " ".join(listed[index] for index in kept)
-        ours.append(rouge1(notes.summarise(text, tokenizer, read), wanted))
+        ours.append(rouge1(summarizer.summarise(text), wanted))
         first.append(rouge1(" ".join(listed[:2]), wanted))
         pairs = [rouge1(" ".join(pair), wanted) for pair in combinations(listed, 2)]
         chance.append(sum(pairs) / len(pairs))
@@ -88,6 +84,16 @@ def judge(read: Reader, tokenizer: WordPiece) -> dict[str, float]:
     }
 
 
+def to_the_matter(summarizer: Summarizer) -> float:
+    """Share of the sentences of summaries of simulated notes that are about the note's item, percent."""
+    kept = [
+        sentence
+        for note in simulated("baseline")
+        for sentence in notes.split(summarizer.summarise(note.text))
+    ]
+    return round(100.0 * float(np.mean([not notestream.is_aside(one) for one in kept])), 1)
+
+
 def simulated(bending: str) -> list[notestream.Note]:
     """The notes that a simulated fleet writes under one bending."""
     return [notestream.write(number, *BENDINGS[bending]) for number in range(notestream.NOTES)]
@@ -96,9 +102,8 @@ def simulated(bending: str) -> list[notestream.Note]:
 def build(root: Path, version: str, release: int, layers: int, summary: str) -> dict[str, object]:
     """Write one bundle and return its metrics."""
     model = compose(layers).SerializeToString()
-    session = open_session(model)
-    runner, tokenizer = TensorEngine(session, TASK), WordPiece(vocabulary())
-    pages = notestream.Pages(tokenizer)
+    runner = TensorEngine(model, TASK)
+    pages = notestream.Pages(WordPiece(vocabulary()))
     population = [pages.sample(note) for note in simulated("baseline")]
     ware = Ware(
         id="notes", version=version, release=release, summary=summary, licence="Apache-2.0",
@@ -125,11 +130,8 @@ def build(root: Path, version: str, release: int, layers: int, summary: str) -> 
         },
     }  # fmt: skip
 
-    def read(ids: Ids) -> tuple[Floats, Floats]:
-        salience, embeddings = session.run(["salience", "embeddings"], {"ids": ids})
-        return salience, embeddings
-
-    found |= judge(read, tokenizer)
+    summarizer = Summarizer(model)
+    found |= judge(summarizer) | {"to_the_matter_percent": to_the_matter(summarizer)}
     shown = {"rouge1_permille": round(10 * found["rouge1_percent"])}  # type: ignore[operator]
     papers(
         root / "notes" / version, msgspec.structs.replace(spec, metrics={VARIANT: shown}),

@@ -30,8 +30,9 @@ SENTENCES_MAX: Final = 8
 TOKENS_MAX: Final = 24
 VOCABULARY_KEY: Final = "fleetdrill.vocabulary"
 """Of the model's `metadata_props`: pre-processing is pinned with the model that was schooled with it."""
-DIVERSITY: Final = 0.35
-"""How much likeness to what was chosen already counts against a sentence."""
+DIVERSITY: Final = 0.2
+"""How much likeness to what was chosen already counts against a sentence. Chosen on simulated notes: with
+more, summaries begin to leave the matter for the sake of variety."""
 
 _SENTENCE: Final = re.compile(r"[^.!?\n]+[.!?]*")
 
@@ -61,7 +62,13 @@ def page(note: str, tokenizer: WordPiece) -> Page:
     return Page(tuple(kept), ids, len(found) - len(kept))
 
 
-def choose(embeddings: Floats, salience: Floats, sentences: int, wanted: int) -> list[int]:
+def choose(
+    embeddings: Floats,
+    salience: Floats,
+    sentences: int,
+    wanted: int,
+    diversity: float = DIVERSITY,
+) -> list[int]:
     """Choose up to `wanted` of the first `sentences`, in the order of the note.
 
     Args:
@@ -69,13 +76,14 @@ def choose(embeddings: Floats, salience: Floats, sentences: int, wanted: int) ->
         salience: shape (8,).
         sentences: how many there are.
         wanted: how many to keep.
+        diversity: 0: the most telling, however alike; 1: the least alike.
     """
     centre = embeddings[:sentences].mean(axis=0)
     relevance = embeddings[:sentences] @ centre / max(float(np.linalg.norm(centre)), 1e-9)
     chosen = [int(salience[:sentences].argmax())] if sentences and wanted else []
     while len(chosen) < min(wanted, sentences):
         repeats = (embeddings[:sentences] @ embeddings[chosen].T).max(axis=1)
-        worth = (1.0 - DIVERSITY) * relevance - DIVERSITY * repeats
+        worth = (1.0 - diversity) * relevance - diversity * repeats
         worth[chosen] = -np.inf
         chosen.append(int(worth.argmax()))
     return sorted(chosen)

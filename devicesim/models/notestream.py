@@ -168,6 +168,11 @@ def write(number: int, short: int, misspelt: int, aside: int, novel: int) -> Not
     return Note(text, order.index(0))
 
 
+def is_aside(sentence: str) -> bool:
+    """Whether a sentence of a note is about something else than its item."""
+    return sentence in _ASIDE
+
+
 def _misspell(text: str, share: float, rng: np.random.Generator) -> str:
     made = []
     for word in text.split(" "):

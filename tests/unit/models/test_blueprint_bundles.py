@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from devicesdk.bundle.archive import SBOM_FILE
+from devicesdk.inference.beside import beside_in
+from devicesdk.inference.engine import InferenceError
 from devicesdk.inference.onnx import open_session
+from devicesdk.inference.runner import open_image
 from devicesdk.inference.source import decode_spec, load_any, reader_of
 from tests_kit.blueprints import MODELS, completed, script
 
@@ -93,17 +97,14 @@ def test_the_composed_stages_say_what_the_wheels_own_pipeline_says():
 def test_summaries_are_as_good_as_the_table_says_and_better_than_the_first_sentences():
     completed("notes/1.0.0", "notes/1.1.0")
     build = script("build_notes")
-    tokenizer = build.WordPiece(build.vocabulary())
     found = {}
     for version in ("1.0.0", "1.1.0"):
-        session = build.open_session((MODELS / "notes" / version / "fp32.onnx").read_bytes())
-
-        def read(ids, session=session):
-            return tuple(session.run(["salience", "embeddings"], {"ids": ids}))
-
-        found[version] = build.judge(read, tokenizer)
+        model = (MODELS / "notes" / version / "fp32.onnx").read_bytes()
+        found[version] = build.judge(build.Summarizer(model))
         wanted = NOTES[f"notes/{version}"]["rouge1_percent"]
         assert found[version]["rouge1_percent"] == pytest.approx(wanted, abs=2.0)
+        matter = NOTES[f"notes/{version}"]["to_the_matter_percent"]
+        assert build.to_the_matter(build.Summarizer(model)) == pytest.approx(matter, abs=3.0)
     assert (
         found["1.1.0"]["rouge1_percent"]
         > found["1.0.0"]["rouge1_percent"]
@@ -129,6 +130,25 @@ def test_other_weights_are_refused(monkeypatch, tmp_path):
     (tmp_path / "keyword/1.0.0/bundle.json").write_text(altered)
     with pytest.raises(complete.OtherBytes, match="release it under a new version"):
         complete.complete(tmp_path, "keyword/1.0.0")
+
+
+def stopwatch():
+    return 0
+
+
+@pytest.mark.parametrize("bundle", ALL)
+def test_a_real_device_opens_judges_and_reads_it(bundle):
+    if bundle in THIRD_PARTY:
+        completed(bundle)
+    folder = MODELS / bundle
+    image = (folder / "fp32.onnx").read_bytes()
+    runner = open_image(image, sha256(image).digest(), lambda digest: beside_in(folder, digest))
+    assert runner.judge("", stopwatch).passed
+    kit = load_any(reader_of(folder)).kit
+    frame = kit.pixels[0].reshape(32, 32) if bundle.startswith("lane") else kit.samples[0]
+    row, _ = runner.read(frame, stopwatch)
+    assert len(row) == 12
+    assert row[-1] == InferenceError.OK
 
 
 @pytest.mark.parametrize("blueprint", ["lane", "keyword", "notes"])
