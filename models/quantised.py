@@ -43,8 +43,13 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
         return None if row is None else {"image": row}
 
 
-def quantise(model: onnx.ModelProto, pixels: Floats) -> onnx.ModelProto:
-    """Build ``int8-rr`` of a float32 model, calibrated by the extremes seen on `pixels` (n, 1024)."""
+def quantise(
+    model: onnx.ModelProto, pixels: Floats, *, reduce_range: bool = True
+) -> onnx.ModelProto:
+    """Build ``int8-rr`` of a float32 model, calibrated by the extremes seen on `pixels` (n, 1024).
+
+    Without `reduce_range` the weights have all 8 bits: exact only where products do not saturate.
+    """
     with tempfile.TemporaryDirectory() as directory:
         source, target = Path(directory) / "in.onnx", Path(directory) / "out.onnx"
         onnx.save(model, source)
@@ -55,7 +60,7 @@ def quantise(model: onnx.ModelProto, pixels: Floats) -> onnx.ModelProto:
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             per_channel=True,
-            reduce_range=True,
+            reduce_range=reduce_range,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import torch
-from conditions import CONDITIONS, Darkroom, Teaching, population
+from conditions import CONDITIONS, Darkroom, Pictures, Teaching, population
 from graphs import Convolution, Dense, Net, model, multiplications
 from torch import nn
 
@@ -110,9 +110,8 @@ def export(net: nn.Sequential) -> Net:
     )
 
 
-def mean_error(net: nn.Sequential, condition: str) -> float:
+def mean_error(net: nn.Sequential, pictures: Pictures) -> float:
     """Mean absolute error in percent of full scale (centre of mass of the five bins at the peak)."""
-    pictures = population(condition, seed=TRUTH_SEED, devices=200, bursts=24)
     with torch.no_grad():
         logits = net(torch.from_numpy(pictures.pixels).reshape(-1, 1, 32, 32))
     share = torch.softmax(logits, dim=1).numpy()
@@ -140,7 +139,8 @@ def main() -> None:
         onnx.save(model(net, f"gauge-{recipe.version}"), target)
         print(f"{recipe.version}: {multiplications(net)} multiply-accumulates, {target}")
         for condition in CONDITIONS:
-            print(f"  {condition:24} {mean_error(trained, condition):6.2f} % of full scale")
+            pictures = population(condition, seed=TRUTH_SEED, devices=200, bursts=24)
+            print(f"  {condition:24} {mean_error(trained, pictures):6.2f} % of full scale")
 
 
 if __name__ == "__main__":

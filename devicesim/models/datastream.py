@@ -23,7 +23,7 @@ import enum
 import math
 from collections.abc import Sequence
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -33,6 +33,9 @@ from devicesdk.inference import dials
 from devicesdk.inference.dials import Floats, Indices
 from devicesdk.wire.timebase import DAY, HOUR, MINUTE
 from devicesim.entropy import Entropy
+
+Luck: TypeAlias = NDArray[np.uint64]
+Reals: TypeAlias = NDArray[np.float64]
 
 KNOT_NS: Final = 30 * MINUTE
 BURST_FRAMES_MAX: Final = 4096
@@ -64,7 +67,7 @@ class Condition(enum.StrEnum):
     STUCK = "stuck"
 
 
-_AMOUNTS: Final = {
+AMOUNTS: Final = {
     Condition.DIM: (0.0, 1.0),
     Condition.HAZE: (0.0, 1.0),
     Condition.BLUR: (0.0, 1.0),
@@ -254,7 +257,7 @@ class GaugeStream:
         Raises:
             ValueError: the amount is out of range, or too many faults are active.
         """
-        low, high = _AMOUNTS[condition]
+        low, high = AMOUNTS[condition]
         if not low <= amount <= high:
             raise ValueError(
                 f"expected {condition} between {low:g} and {high:g}, found {amount!r}; "
@@ -345,15 +348,15 @@ class Frames(NamedTuple):
     def window(self, start: int, stop: int) -> Frames:
         """The rows from `start` to before `stop`, as views."""
         part = slice(start, stop)
-        shot = self.exposures
-        return Frames(
-            self.bank[part],
-            dials.Exposures(
-                shot.gain[part], shot.offset[part], shot.glare[part],
-                shot.glare_mask[part], shot.sigma[part], shot.noise[part],
-            ),
-            self.values[part],
-        )  # fmt: skip
+        return Frames(self.bank[part], exposures_in(self.exposures, part), self.values[part])
+
+
+def exposures_in(shot: dials.Exposures, part: slice) -> dials.Exposures:
+    """Some rows of exposures, as views."""
+    return dials.Exposures(
+        shot.gain[part], shot.offset[part], shot.glare[part],
+        shot.glare_mask[part], shot.sigma[part], shot.noise[part],
+    )  # fmt: skip
 
 
 def expand(specs: Sequence[FrameSpec], counts: Sequence[int]) -> Frames:
@@ -373,7 +376,7 @@ def expand(specs: Sequence[FrameSpec], counts: Sequence[int]) -> Frames:
     step = (np.arange(len(rows), dtype=np.int64) - np.repeat(first, taken)) * stride.astype(
         np.int64
     )
-    luck = _scramble(seed.astype(np.uint64), step)
+    luck = scramble(seed.astype(np.uint64), step)
     shiver = _VIBRATION * (luck.astype(np.float64) * 2.0**-31 - 1.0)
     values = np.clip(start + (end - start) * (step / whole) + shiver, 0.0, 1.0).astype(np.float32)
     exposures = dials.Exposures(
@@ -392,7 +395,7 @@ def render(frames: Frames, images: Floats, scratch: Floats) -> Floats:
     return head
 
 
-def _scramble(luck: NDArray[np.uint64], step: Indices) -> NDArray[np.uint64]:
+def scramble(luck: Luck, step: Indices) -> Luck:
     """Mix to 32 even bits (the finaliser of MurmurHash3, public domain)."""
     mixed = (luck + step.astype(np.uint64) * np.uint64(0x9E3779B1)) & np.uint64(_MASK_32)
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):

@@ -26,14 +26,13 @@ from devicesdk.bundle.trust import (
     Verifier,
 )
 from devicesdk.bundle.trusted_set import Anchor
-from devicesdk.inference.source import BundleSource
 from devicesdk.wire.timebase import DAY, HOUR, MS
 from devicesdk.wire.topics import Topics
 from devicesim.entropy import Entropy
 from devicesim.models import crossing
 from devicesim.models.body import Body
 from devicesim.models.clock import DeviceClock
-from devicesim.models.datastream import Condition, GaugeStream, Site, Sun
+from devicesim.models.datastream import Condition, Site, Sun
 from devicesim.models.flash_wear import FlashWear
 from devicesim.models.link import EpochLink, Link
 from devicesim.models.link_class import LinkBook, QualityTables
@@ -57,6 +56,7 @@ from devicesim.world.ledger import Ledger
 from devicesim.world.path import Path
 from devicesim.world.places import Stage
 from devicesim.world.roles import WorldRoles
+from devicesim.world.senses import SENSES, AnySource, DataStream, kind_of
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
 from devicesim.world.world import World
@@ -86,7 +86,7 @@ class Stock(msgspec.Struct, frozen=True):
 
     profiles: dict[str, Profile]
     links: LinkBook
-    sources: dict[str, BundleSource]
+    sources: dict[str, AnySource]
     """Bundle sources by ``id@version``."""
 
 
@@ -341,7 +341,7 @@ class _Factory:
             flash=Flash(
                 self._shop.chunks, entropy.stream("flash", spec.id), profile.flash.size_bytes
             ),
-            gauge=self._gauge(spec),
+            gauge=self._gauge(spec, labels["factory"]),
             topics=self._shop.topics,
             anchor=self._anchor,
         )
@@ -413,9 +413,10 @@ class _Factory:
         start_ms = self._scenario.clock.start_unix_ns // MS
         return DeviceClock(skew, start_ms, 0, rtc=profile.clock.rtc)
 
-    def _gauge(self, spec: DeviceSpec) -> GaugeStream:
+    def _gauge(self, spec: DeviceSpec, factory: str) -> DataStream:
         sun = self._suns.get(spec.region, self._indoors)
-        gauge = GaugeStream(self._entropy, spec.id, sun)
+        sense = SENSES[kind_of(factory.partition("@")[0])]
+        gauge = sense.stream(self._entropy, spec.id, sun)
         if spec.vary.get("light", 1.0) < 1.0:
             gauge.apply(Condition.DIM, 1.0 - spec.vary["light"], 0)
         if spec.vary.get("haze", 0.0) > 0.0:

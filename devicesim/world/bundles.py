@@ -23,12 +23,12 @@ from devicesdk.bundle.source import carried
 from devicesdk.bundle.trust import Signer
 from devicesdk.inference.preprocess import PIXELS
 from devicesdk.inference.rule import RULE_MACS
-from devicesdk.inference.source import BundleSource
 from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
 from devicesdk.wire.timebase import MS, SECOND
 from devicesim.world.device_parts import Model, ModelShelf
 from devicesim.world.inference import InferencePool
 from devicesim.world.places import BlobPlace
+from devicesim.world.senses import AnySource
 from gateway.core.effects import Infer
 
 GATEWAY_MACS_PER_S: Final = 2_000_000_000
@@ -42,7 +42,7 @@ class InstalledBundle(msgspec.Struct, frozen=True):
     digest: bytes
     """SHA-256 of the signed envelope."""
     envelope_bytes: int
-    source: BundleSource
+    source: AnySource
     listed: Listed
     """What targets say of it."""
     deltas: bool = True
@@ -84,7 +84,7 @@ class GatewayModels:
 
 
 def install(
-    source: BundleSource,
+    source: AnySource,
     signer: Signer,
     blobs: BlobPlace,
     pool: InferencePool,
@@ -127,7 +127,7 @@ def install(
     )
 
 
-def _images(source: BundleSource) -> dict[str, bytes]:
+def _images(source: AnySource) -> dict[str, bytes]:
     """What devices fetch: the models, and in those that carry others, the others too."""
     carry = source.spec.carry
     return {
@@ -138,9 +138,7 @@ def _images(source: BundleSource) -> dict[str, bytes]:
     }
 
 
-def _put_rule(
-    source: BundleSource, manifest: bytes, pool: InferencePool, shelf: ModelShelf
-) -> None:
+def _put_rule(source: AnySource, manifest: bytes, pool: InferencePool, shelf: ModelShelf) -> None:
     """Put the reader that is no model on the shelf, under a digest of its own."""
     digest = sha256(b"rule/" + manifest).digest()
     pool.register_rule(source, digest)

@@ -20,8 +20,8 @@ from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.inference.reduce import packed
 from devicesdk.wire.timebase import NEVER
-from devicesim.models.datastream import FrameSpec
 from devicesim.world.device_parts import Shot
+from devicesim.world.senses import AnySpec, pictures
 
 if TYPE_CHECKING:
     from devicesim.models.crossing import BurstCost
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Kept(msgspec.Struct, frozen=True, gc=False):
     """Frames of one burst."""
 
-    spec: FrameSpec
+    spec: AnySpec
     frames: int
     side: int
 
@@ -66,7 +66,7 @@ class Elsewhere:
         self._alarm = host.shop.kernel.alarm(self._over)
         self._kept: dict[int, Kept] = {}
         self._taking: ask.TakeFrames | None = None
-        self._spec: FrameSpec | None = None
+        self._spec: AnySpec | None = None
         self._started_at = 0
         self._reading: Reading | None = None
 
@@ -93,7 +93,7 @@ class Elsewhere:
         host = self._host
         kept = self._kept.pop(effect.burst)
         model = host.shop.models.get((host.manifest, host.variant))
-        pixels = model.pool.pixels(kept.spec, kept.frames, kept.side)
+        pixels = pictures(kept.spec, kept.frames, kept.side)
         rows = model.pool.answered(model.digest, pixels, effect.outputs)
         host.executed(kept.frames, now)
         self._tell(effect.burst, kept.frames, Rows(rows), 0, now)
@@ -134,8 +134,7 @@ class Elsewhere:
         self._kept[effect.burst] = Kept(spec, frames, effect.side)
         sent = b""
         if effect.send:
-            model = host.shop.models.get((host.manifest, host.variant))
-            sent = packed(model.pool.pixels(spec, frames, effect.side))
+            sent = packed(pictures(spec, frames, effect.side))
         host.parts.body.advance(now)
         host.stimulate(hear.FramesTaken(effect.burst, frames, sent, host.conditions()), now)
 

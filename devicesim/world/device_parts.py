@@ -23,7 +23,6 @@ from devicesdk.wire.topics import DEVICE_KINDS, Topics
 from devicesim.entropy import Stream
 from devicesim.models.body import Body
 from devicesim.models.clock import DeviceClock
-from devicesim.models.datastream import FrameSpec, GaugeStream
 from devicesim.models.link import Link
 from devicesim.models.profile import Profile
 from devicesim.world.deltas import DeltaBench
@@ -31,6 +30,7 @@ from devicesim.world.flash import ChunkPool, Flash
 from devicesim.world.inference import InferencePool, Readings
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
+from devicesim.world.senses import AnySpec, DataStream
 from devicesim.world.trace import Trace
 from devicesim.world.watch import Watch
 
@@ -114,7 +114,7 @@ class Model(msgspec.Struct, frozen=True):
             outcome.resembles,
         )
 
-    def submit(self, kernel: str, spec: FrameSpec, side: int = 0) -> Shot:
+    def submit(self, kernel: str, spec: AnySpec, side: int = 0) -> Shot:
         """Hand a burst to the pool."""
         return Shot(self.pool.submit(self.digest, spec, kernel, side))
 
@@ -226,7 +226,7 @@ class Parts:
         body: Body,
         clock: DeviceClock,
         flash: Flash,
-        gauge: GaugeStream,
+        gauge: DataStream,
         topics: Topics,
         anchor: Anchor | None = None,
     ) -> None:

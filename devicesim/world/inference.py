@@ -2,7 +2,7 @@
 
 Decides when frames are drawn and run, in which batches, and how long results live. Leaves out which
 device runs what (its agent), how long that takes *on the device* (models/processor.py), and what frames
-show (models/datastream.py).
+show (senses.py).
 
 Theory of operation. `submit` takes a burst's description, fixed at that instant, and returns a handle.
 Nothing runs until any handle is first observed; then everything pending is drawn and run, 256 frames at
@@ -23,18 +23,24 @@ import msgspec
 import numpy as np
 
 from devicesdk.bundle.manifest import RULE
-from devicesdk.inference import dials, engine, kit, preprocess
+from devicesdk.inference import engine
 from devicesdk.inference.carried import answered_rows
 from devicesdk.inference.engine import Floats, InferenceError, Rows
 from devicesdk.inference.kit import KERNEL_DEFAULT, KitOutcome
-from devicesdk.inference.onnx import OnnxEngine
-from devicesdk.inference.reduce import reduced, usable_side
-from devicesdk.inference.rule import DialRule
+from devicesdk.inference.reduce import usable_side
 from devicesdk.inference.source import BundleSource
-from devicesim.models import datastream
-from devicesim.models.datastream import FrameSpec
+from devicesim.world.senses import (
+    BATCH_FRAMES,
+    SENSES,
+    AnySource,
+    AnySpec,
+    Work,
+    check_specs,
+    kind_of,
+)
 
-BATCH_FRAMES: Final = 256
+__all__ = ["BATCH_FRAMES", "InferencePool", "PoolStats", "Readings", "VariantStats"]
+
 PENDING_FRAMES_MAX: Final = 65_536
 VARIANTS_MAX: Final = 256
 _LAYOUT_FRAMES: Final = 2_048
@@ -70,29 +76,26 @@ class PoolStats(msgspec.Struct, kw_only=True):
 class _Variant:
     """A registered model on one kernel class; its session opens at first use."""
 
-    __slots__ = (
-        "_engine", "_model", "edges", "kernel", "name", "pending", "side", "source", "stats",
-    )  # fmt: skip
+    __slots__ = ("_model", "_work", "edges", "kernel", "name", "pending", "source", "stats")
 
-    def __init__(
-        self, source: BundleSource, name: str, kernel: str, model: bytes, side: int = 0
-    ) -> None:
-        self.source, self.name, self.kernel, self.side = source, name, kernel, side
+    def __init__(self, source: AnySource, name: str, kernel: str, model: bytes) -> None:
+        self.source, self.name, self.kernel = source, name, kernel
         self.edges = source.spec.edges
         self.pending: list[Readings] = []
         self.stats = VariantStats()
         self._model = model
-        self._engine: engine.Engine | None = None
+        self._work: Work | None = None
 
-    def engine(self) -> engine.Engine:
-        if self._engine is None:
-            self._engine = OnnxEngine(self._model) if self._model else DialRule()
-        return self._engine
+    def work(self) -> Work:
+        if self._work is None:
+            source = self.source
+            self._work = SENSES[kind_of(source.spec.id)].work(source, self.name, self._model)
+        return self._work
 
     def reduced(self, side: int) -> _Variant:
         """The same on fewer pixels, with books of its own."""
-        twin = _Variant(self.source, self.name, f"{self.kernel}@{side}", self._model, side)
-        twin._engine = self.engine()  # one session for both
+        twin = _Variant(self.source, self.name, f"{self.kernel}@{side}", self._model)
+        twin._work = self.work().reduced(side)  # one session for both
         return twin
 
 
@@ -117,7 +120,7 @@ class Readings:
 
     __slots__ = ("_first", "_pool", "_sheet", "_spec", "_variant", "frames")
 
-    def __init__(self, pool: InferencePool, variant: _Variant, spec: FrameSpec) -> None:
+    def __init__(self, pool: InferencePool, variant: _Variant, spec: AnySpec) -> None:
         self._pool: InferencePool | None = pool
         self._variant = variant
         self._spec = spec
@@ -194,18 +197,16 @@ class Readings:
 class InferencePool:
     """Every model of a run, each loaded once, shared by all devices."""
 
-    __slots__ = ("_images", "_kits", "_scratch", "_variants", "pending_frames", "stats")
+    __slots__ = ("_kits", "_variants", "pending_frames", "stats")
 
     def __init__(self) -> None:
         self._variants: dict[tuple[bytes, str], _Variant] = {}
         self._kits: dict[tuple[bytes, str], KitOutcome] = {}
-        self._images: Floats = np.empty((BATCH_FRAMES, dials.PIXELS), dtype=np.float32)
-        self._scratch: Floats = np.empty_like(self._images)
         self.pending_frames = 0
         """Frames submitted since the last flush, cut ones included: bounds the handles as well."""
         self.stats = PoolStats()
 
-    def register(self, source: BundleSource) -> dict[str, bytes]:
+    def register(self, source: AnySource) -> dict[str, bytes]:
         """Make a bundle's variants runnable; the same file may come in several bundles.
 
         Returns:
@@ -228,22 +229,17 @@ class InferencePool:
                 continue
             self._add(digest, _Variant(source, name, KERNEL_DEFAULT, model))
             prefix = f"{name}/"
-            for twin, content in source.twins.items():
+            twins = source.twins if isinstance(source, BundleSource) else {}
+            for twin, content in twins.items():
                 if twin.startswith(prefix):
                     kernel = twin.removeprefix(prefix)
                     self._add(digest, _Variant(source, name, kernel, content))
         return digests
 
-    def register_rule(self, source: BundleSource, digest: bytes) -> None:
+    def register_rule(self, source: AnySource, digest: bytes) -> None:
         """Make a bundle's rule, which is no model, runnable under a digest of its own."""
         if (digest, KERNEL_DEFAULT) not in self._variants:
             self._add(digest, _Variant(source, RULE, KERNEL_DEFAULT, b""))
-
-    def pixels(self, spec: FrameSpec, frames: int, side: int = 0) -> Floats:
-        """The model's input for the first frames of a burst, shape (frames, 1024)."""
-        drawn = datastream.expand([spec], [frames])
-        images = np.empty((frames, dials.PIXELS), dtype=np.float32)
-        return reduced(datastream.render(drawn, images, np.empty_like(images)), side)
 
     def answered(self, variant_digest: bytes, pixels: Floats, outputs: bytes) -> list[list[int]]:
         """Rows of frames that somebody else ran, by the bins that a model's bundle pins.
@@ -260,13 +256,13 @@ class InferencePool:
         Raises:
             KeyError: the digest was never registered.
         """
-        said = self._find(variant_digest, KERNEL_DEFAULT).engine().run(pixels)
+        said = self._find(variant_digest, KERNEL_DEFAULT).work().outputs(pixels)
         return said.astype("<f4").tobytes()
 
     def submit(
         self,
         variant_digest: bytes,
-        specs: FrameSpec,
+        specs: AnySpec,
         kernel: str = KERNEL_DEFAULT,
         side: int = 0,
     ) -> Readings:
@@ -274,7 +270,7 @@ class InferencePool:
 
         Args:
             variant_digest: as `register` returned it.
-            specs: from `GaugeStream.burst`.
+            specs: from the `burst` of a device's `senses.DataStream`.
             kernel: class of the device's kernels; a model without a twin for it is not affected.
             side: frames are reduced to this many pixels a side; 0: not reduced.
 
@@ -311,10 +307,7 @@ class InferencePool:
         key = (variant_digest, variant.kernel)
         outcome = self._kits.get(key)
         if outcome is None:
-            source = variant.source
-            rule = source.spec.kit.rule
-            outcome = kit.run_kit(source.kit, rule, variant.name, variant.engine())
-            self._kits[key] = outcome
+            outcome = self._kits[key] = variant.work().judge()
             self.stats.kit_runs += 1
         return outcome
 
@@ -360,32 +353,26 @@ class InferencePool:
                 group.append(handle)
                 frames += handle.frames
                 if frames >= _LAYOUT_FRAMES:
-                    self._run_group(variant, group, frames)
+                    self._run_group(variant, group)
                     group, frames = [], 0
             elif handle._pool is not None:  # noqa: SLF001 - cut to nothing, and may still be read
                 handle._sheet = _Sheet(np.empty((0, engine.COLUMNS), dtype=np.int16))  # noqa: SLF001
         if group:
-            self._run_group(variant, group, frames)
+            self._run_group(variant, group)
 
-    def _run_group(self, variant: _Variant, group: list[Readings], total: int) -> None:
+    def _run_group(self, variant: _Variant, group: list[Readings]) -> None:
         counts = [handle.frames for handle in group]
-        frames = datastream.expand([handle._spec for handle in group], counts)  # noqa: SLF001
-        rows: Rows = np.empty((total, engine.COLUMNS), dtype=np.int16)
-        run, edges = variant.engine().run, variant.edges
-        for start in range(0, total, BATCH_FRAMES):
-            batch = frames.window(start, start + BATCH_FRAMES)
-            images = datastream.render(batch, self._images, self._scratch)
-            if variant.side:
-                images = reduced(images, variant.side)
-            made = preprocess.quantise(images, run(images), edges)
-            rows[start : start + len(images)] = made.rows
-            self.stats.batches += 1
+        specs = [handle._spec for handle in group]  # noqa: SLF001
+        check_specs(variant.source, specs)
+        done = variant.work().run(specs, counts)
+        self.stats.batches += done.batches
+        rows = done.rows
         rows.setflags(write=False)
         sheet, start = _Sheet(rows), 0
         for handle, count in zip(group, counts, strict=True):
             handle._sheet, handle._first = sheet, start  # noqa: SLF001
             start += count
-        _account(variant.stats, rows, frames.values)
+        _account(variant.stats, rows, done.truth)
 
 
 def _account(stats: VariantStats, rows: Rows, truth: Floats) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devicesim.rehearse import Rehearsal, open_scenario
+from tests_kit.blueprints import completed
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 GOLDEN = sorted((SCENARIOS / "expected").glob("*.json"))
@@ -23,6 +24,7 @@ def test_each_scenario_has_a_golden_verdict():
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda g: g.stem)
 def test_the_verdict_is_the_expected_one(golden):
     expected = json.loads(golden.read_text())
+    completed(*expected.get("blueprints", ()))
     file = SCENARIOS / f"{golden.stem}.yaml"
     scenario = open_scenario(file, (f"scale={expected['reduced_scale']}",))
     record = Rehearsal(scenario, file).run()
