@@ -105,7 +105,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     opset: Count = 0
     runtime_min: str = ""
     runtime_max: str = ""
-    hardware: tuple[str, ...] = ()
+    hardware: tuple[FileName, ...] = ()
     operations: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     task: TaskHead | None = None
     sbom: KitFile | None = None
@@ -132,7 +132,7 @@ def read_release(read: Callable[[str, int], bytes]) -> tuple[Release, dict[str, 
     text = read(BUNDLE_FILE, FILE_BYTES_MAX + 1)
     try:
         release = msgspec.json.decode(text, type=Release)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SourceError(
             f"expected a bundle description in {BUNDLE_FILE}, found: {error}"
         ) from error

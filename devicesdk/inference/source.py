@@ -104,7 +104,7 @@ class BundleSpec(Strict, frozen=True, kw_only=True):
     operations: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
     """Digest of the pinned operations (`operations.digest_of`); empty for dial readers of old."""
     runtime_max: str = ""
-    hardware: tuple[str, ...] = ()
+    hardware: tuple[FileName, ...] = ()
     """Machines it is built for, such as ``arm64``; empty: any."""
     metrics: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     """By variant, what its builder measured, whole numbers with their unit in the name."""
@@ -216,7 +216,12 @@ def decode_spec(text: bytes) -> BundleSpec:
             dial_operations(spec.preprocess)
         else:
             operations.check(spec.preprocess, spec.task.postprocess)
-    except (msgspec.MsgspecError, UnicodeDecodeError, operations.OperationError) as error:
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+        operations.OperationError,
+    ) as error:
         raise SourceError(
             f"expected a bundle description in {BUNDLE_FILE}, found: {error}"
         ) from error

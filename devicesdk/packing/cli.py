@@ -56,6 +56,7 @@ from devicesdk.packing.options import (
 
 if TYPE_CHECKING:
     from devicesdk.bundle.trust import Ed25519Signer
+    from devicesdk.inference.source import BundleSpec
     from devicesdk.packing.builder import Labels, Packed
     from devicesdk.packing.checking import Check
     from devicesdk.packing.study import Said
@@ -159,7 +160,7 @@ def quantize_command(
         from devicesdk.packing.samples import read_samples
 
         opened = files.open_bundle(bundle)
-        labels = _labels_of(opened.members, version, release, _timestamp(timestamp))
+        labels = _labels_of(opened.spec(), version, release, _timestamp(timestamp))
         additions = adding.Additions(
             names=_words(variants), samples=read_samples(samples, samples_max), labels=labels
         )
@@ -277,14 +278,9 @@ def _tell(packed: Packed, path: Path, *, as_json: bool) -> None:
     typer.echo(str(path))
 
 
-def _labels_of(
-    members: dict[str, bytes], version: str, release: int | None, timestamp: str
-) -> Labels:
-    from devicesdk.bundle.source import BUNDLE_FILE
-    from devicesdk.inference.source import decode_spec
+def _labels_of(spec: BundleSpec, version: str, release: int | None, timestamp: str) -> Labels:
     from devicesdk.packing.builder import Labels
 
-    spec = decode_spec(members[BUNDLE_FILE])
     return Labels(
         id=spec.id, version=version, release=release or spec.release + 1, licence=spec.licence,
         summary=spec.summary, origin=spec.origin, hardware=spec.hardware, timestamp=timestamp,

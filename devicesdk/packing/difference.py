@@ -15,8 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from devicesdk.bundle.source import BUNDLE_FILE
-from devicesdk.inference.source import BundleSpec, decode_spec
+from devicesdk.inference.source import BundleSpec
 from devicesdk.inference.tasks import Tensor
 from devicesdk.packing import graph
 from devicesdk.packing.files import Opened
@@ -33,7 +32,7 @@ def compare(before: Opened, after: Opened) -> dict[str, Any]:
         SourceError: a description is not one.
         CannotPack: a variant is not a model.
     """
-    old, new = decode_spec(before.members[BUNDLE_FILE]), decode_spec(after.members[BUNDLE_FILE])
+    old, new = before.spec(), after.spec()
     found: dict[str, Any] = {}
     _put(found, "description", _changed(_plain(old), _plain(new)))
     _put(found, "kit", _changed(msgspec.to_builtins(old.kit), msgspec.to_builtins(new.kit)))
@@ -110,8 +109,8 @@ def _variants(before: Opened, after: Opened, old: BundleSpec, new: BundleSpec) -
         if was.sha256 == now.sha256 and was == now:
             continue
         said = _changed(msgspec.to_builtins(was), msgspec.to_builtins(now))
-        one = graph.load(before.members[f"variants/{was.file}"])
-        two = graph.load(after.members[f"variants/{now.file}"])
+        one = graph.load(before.content(was.file))
+        two = graph.load(after.content(now.file))
         found[name] = {
             "said": said,
             "operators": _changed(graph.operators_of(one), graph.operators_of(two)),

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from devicesdk.bundle.archive import ARCHIVE_BYTES_MAX, archive_name, pack, unpack
+from devicesdk.bundle.archive import ARCHIVE_BYTES_MAX, archive_name, file_reader, pack, unpack
 from devicesdk.bundle.build import DEFAULT
 from devicesdk.bundle.source import BUNDLE_FILE, FILE_BYTES_MAX
 from devicesdk.bundle.trust import ROLE_TARGETS, Ed25519Signer
@@ -35,6 +35,22 @@ class Opened(NamedTuple):
     """By the archive's names."""
     archived: bool
     size_bytes: int
+
+    def content(self, name: str) -> bytes:
+        """A file by its plain name.
+
+        Raises:
+            SourceError: there is none.
+        """
+        return file_reader(self.members)(name, FILE_BYTES_MAX)
+
+    def spec(self) -> BundleSpec:
+        """Its description.
+
+        Raises:
+            SourceError: there is none, or it is not one.
+        """
+        return decode_spec(self.content(BUNDLE_FILE))
 
 
 def open_bundle(path: Path) -> Opened:

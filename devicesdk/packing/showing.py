@@ -12,7 +12,7 @@ import msgspec
 from devicesdk.bundle.archive import MANIFEST_FILE, SBOM_FILE, SIGNATURE_FILE
 from devicesdk.bundle.source import BUNDLE_FILE
 from devicesdk.inference.preprocess import FEATURE_NAMES
-from devicesdk.inference.source import BundleSpec, decode_spec
+from devicesdk.inference.source import BundleSpec
 from devicesdk.inference.summary import STATISTICS
 from devicesdk.packing.files import Opened
 
@@ -25,7 +25,7 @@ def facts(opened: Opened) -> dict[str, Any]:
     Raises:
         SourceError: its description is not one.
     """
-    spec = decode_spec(opened.members[BUNDLE_FILE])
+    spec = opened.spec()
     told: dict[str, Any] = msgspec.to_builtins(spec)
     names = FEATURE_NAMES if spec.task is None else STATISTICS
     told["features"] = [
@@ -43,7 +43,7 @@ def facts(opened: Opened) -> dict[str, Any]:
 
 def words(opened: Opened) -> list[str]:
     """The same in lines, without the bins."""
-    spec = decode_spec(opened.members[BUNDLE_FILE])
+    spec = opened.spec()
     task = spec.task
     lines = [
         f"{spec.id} {spec.version}, release {spec.release}: {spec.summary or 'no summary'}",

@@ -255,3 +255,41 @@ def test_without_the_extra_it_says_which_one(desk, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", absent)
     refused = build(desk, code=EXIT_INVALID)
     assert "found no onnx: pip install 'fleetdrill[bundle]'" in refused.stderr
+
+
+def test_an_archive_without_its_parts_is_refused_by_each_command(desk, tmp_path):
+    members = unpack((desk / ARCHIVE).read_bytes())
+    bare = tmp_path / "bare.zip"
+    bare.write_bytes(pack({"manifest.json": members["manifest.json"]}))
+    assert "expected the file bundle.json" in run("inspect", bare, code=EXIT_INVALID).stderr
+    assert "bundle.json" in run("verify", bare, code=EXIT_NO).stdout
+    other = json.loads(members["bundle.json"])
+    other["variants"]["fp32"]["precision"] = "another"
+    hollow = {**members, "bundle.json": json.dumps(other).encode()}
+    del hollow["variants/fp32.onnx"]
+    bare.write_bytes(pack(hollow))
+    assert (
+        "expected the file fp32.onnx" in run("diff", desk / ARCHIVE, bare, code=EXIT_INVALID).stderr
+    )
+
+
+def test_a_hostile_description_cannot_choose_where_a_bundle_is_written(desk, tmp_path):
+    members = unpack((desk / ARCHIVE).read_bytes())
+    said = json.loads(members["bundle.json"])
+    said["hardware"] = ["../../escaped"]
+    evil = tmp_path / "evil.zip"
+    evil.write_bytes(pack({**members, "bundle.json": json.dumps(said).encode()}))
+    given = (
+        "--variants",
+        "int8",
+        "--version",
+        "2.0.0",
+        "--samples",
+        desk / "samples",
+        "--out",
+        tmp_path / "a/b",
+    )
+    assert "hardware" in run("quantize", evil, *given, code=EXIT_INVALID).stderr
+    assert sorted(tmp_path.rglob("*")) == [evil]
+    refused = build(desk, "--machine", "../x", code=EXIT_INVALID)
+    assert "hardware" in refused.stderr
