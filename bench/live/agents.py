@@ -40,7 +40,7 @@ from devicesim.world.ledger import DOWN
 from devicesim.world.watch import Watcher
 from devicesim.world.world import World, quiet_collector
 from gateway.core import stimuli as hear
-from gateway.core.control.signers import RoleSigners
+from gateway.core.control.trust import RoleSigners
 from gateway.core.gateway import Gateway, GatewayConfig
 from gateway.core.transfers.limits import TransferLimits
 from gateway.runtime.runtime import Runtime

@@ -15,6 +15,7 @@ is metadata without signatures, and each holder of a key adds one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -22,16 +23,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from securesystemslib.signer import (  # type: ignore[attr-defined]  # its public names
-    CryptoSigner,
-    Key,
-    SSlibKey,
-)
 from tuf.api.metadata import (  # type: ignore[attr-defined]  # its public names
+    Key,
     Metadata,
     MetaFile,
     Role,
     Root,
+    Signature,
     Snapshot,
     TargetFile,
     Targets,
@@ -57,11 +55,11 @@ class RoleKey:
         seed: 32 bytes of entropy: the private key itself.
     """
 
-    __slots__ = ("_signer", "public")
+    __slots__ = ("_key", "public")
 
     def __init__(self, seed: bytes) -> None:
-        self._signer = CryptoSigner(Ed25519PrivateKey.from_private_bytes(seed))
-        self.public: Key = self._signer.public_key
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = public_key(self._key.public_key().public_bytes_raw())
 
     @property
     def id(self) -> str:
@@ -71,7 +69,8 @@ class RoleKey:
     def sign(self, data: bytes) -> bytes:
         """Add this key's signature to metadata; one that it made before is replaced."""
         metadata = Metadata[Any].from_bytes(data)
-        metadata.sign(self._signer, append=True)
+        signature = self._key.sign(metadata.signed_bytes).hex()
+        metadata.signatures[self.id] = Signature(self.id, signature)
         return metadata.to_bytes()
 
 
@@ -93,10 +92,11 @@ class Listed(NamedTuple):
 
 
 def public_key(raw: bytes) -> Key:
-    """The key whose 32 raw public bytes these are."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    return SSlibKey.from_crypto(Ed25519PublicKey.from_public_bytes(raw))
+    """The key whose 32 raw public bytes these are; its name is the SHA-256 of its canonical JSON (TUF
+    specification, 4.2)."""
+    said = {"keytype": "ed25519", "keyval": {"public": raw.hex()}, "scheme": "ed25519"}
+    canonical = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    return Key.from_dict(sha256(canonical.encode()).hexdigest(), said)
 
 
 def path_of(manifest: Manifest) -> str:

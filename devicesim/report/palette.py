@@ -23,7 +23,7 @@ _FAMILY_OF: Final = {
     "network": "network", "partition": "network", "heal": "network", "latency": "network",
     "bandwidth": "network", "loss": "network", "link": "network", "dns": "network",
     "broker": "broker", "session": "broker",
-    "gateway": "gateway", "store": "gateway",
+    "gateway": "gateway", "store": "gateway", "keys": "gateway",
     "device": "device", "power": "device", "unplug": "device", "plug": "device",
     "battery": "device", "flash": "device", "clock": "device", "heat": "device", "sun": "device",
     "content": "content", "tamper": "content", "bundle": "content", "poison": "content",

@@ -62,7 +62,7 @@ from devicesim.world.watch import Watch
 from devicesim.world.world import World
 from gateway.core import stimuli as hear
 from gateway.core.collect.limits import CollectLimits
-from gateway.core.control.signers import RoleSigners
+from gateway.core.control.trust import RoleSigners
 from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.gateway import Gateway, GatewayConfig
 

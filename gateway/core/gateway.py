@@ -27,7 +27,7 @@ from gateway.core.collect.collect import Collect
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
-from gateway.core.control.signers import RoleSigners
+from gateway.core.control.trust import RoleSigners
 from gateway.core.effects import AnyEffect, Persist
 from gateway.core.experiments import rows as experiments_rows
 from gateway.core.experiments.experiments import Experiments, ExperimentView

@@ -37,9 +37,8 @@ from gateway.core.control.outbox import Batch, Outbox
 from gateway.core.control.progress import Progress
 from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
-from gateway.core.control.signers import RoleSigners
 from gateway.core.control.steering import Steering
-from gateway.core.control.trust import Trust
+from gateway.core.control.trust import RoleSigners, Trust
 from gateway.core.control.twins import Twins
 from gateway.core.effects import Note
 from gateway.core.experiment_plan import ExperimentPlan

@@ -13,7 +13,7 @@ the root does not name says nothing new, and says so in a note.
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 from devicesdk.bundle.roles import is_root, version_of
 from devicesdk.bundle.trusted_set import Anchor, TrustedSet
@@ -28,14 +28,23 @@ from gateway.core.internal import BlobKnown
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import RoleRow
 
-if TYPE_CHECKING:
-    from gateway.core.control.signers import RoleSigners
-
 TARGETS: Final = "targets"
 SNAPSHOT: Final = "snapshot"
 TIMESTAMP: Final = "timestamp"
 SNAPSHOT_LIVES_NS: Final = 365 * DAY
 """The timestamp is what is renewed: it vouches for the snapshot."""
+
+
+class RoleSigners(Protocol):
+    """Makes signed snapshots and timestamps; instants are UTC, ms."""
+
+    def snapshot(self, version: int, targets: bytes, issued_ms: int, expires_ms: int) -> bytes:
+        """A signed snapshot that names these targets."""
+        ...
+
+    def timestamp(self, version: int, snapshot: bytes, issued_ms: int, expires_ms: int) -> bytes:
+        """A signed timestamp that names this snapshot."""
+        ...
 
 
 class Trust:
