@@ -38,7 +38,7 @@ PREFIX_BYTES_MAX: Final = 8 * 1024**2
 """Of the base that such a frame may look at; a reader has it twice for a moment."""
 PIECE_BYTES_MAX: Final = 1024**2
 """Of the target in one record of ``WORDS``."""
-APPLY_BYTES_MAX: Final = 32 * 1024**2
+APPLY_BYTES_MAX: Final = 24 * 1024**2
 """Working memory of applying any delta: two prefixes and a window, or a window and a piece in all its
 forms. The images themselves are never in memory."""
 DELTA_SHARE_MAX: Final = 0.9

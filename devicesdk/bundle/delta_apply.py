@@ -175,6 +175,7 @@ def _prefix(delta: Source, base: Source | None, header: Header, out: _Output) ->
         del prefix  # the decompressor has its own copy
         out.frame(frame, size)
         frame.finish()
+        del frame  # before the next one is made
         at += frame_bytes
 
 

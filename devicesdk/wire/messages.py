@@ -241,7 +241,8 @@ class Event(WireMessage, frozen=True, kw_only=True):
     boot_id: U53 = field(name="b")
     seq: U53 = field(name="q")
     kind: Text = field(name="k")
-    """``update`` (state, reason, digest set), ``alarm`` (value set) or another word."""
+    """``update`` (state, reason, digest set), ``alarm`` (value set), ``delta`` (one was of no use: reason,
+    digest of the delta) or another word."""
     generation: U53 = field(name="g", default=0)
     deployment: Text = field(name="r", default="")
     attempt: U16 = field(name="a", default=0)

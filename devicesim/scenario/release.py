@@ -95,9 +95,9 @@ class Bundle(Model):
         examples=["4KiB"],
     )
 
-    delta: bool = Field(
-        default=True,
-        description="off: devices always fetch the whole image, never a delta to it.",
+    delta: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: from older versions of the same id; off: devices fetch the whole image.",
     )
 
     @field_validator("chunk_bytes")
@@ -171,8 +171,8 @@ class Rollout(Model):
         description="Each device begins at a moment of its own within this.",
     )
     policy: Policy = Field(default_factory=Policy, description="When a device may act.")
-    delta: bool = Field(
-        default=True, description="off: its devices fetch the whole image, to compare."
+    delta: Literal["auto", "off"] = Field(
+        default="auto", description="off: its devices fetch the whole image, to compare."
     )
     expires_ns: PositiveDuration = Field(
         default=7 * 24 * HOUR,

@@ -176,7 +176,7 @@ def assemble(
             pool,
             shelf,
             scenario.bundle(name).chunk_bytes,
-            deltas=scenario.bundle(name).delta,
+            deltas=scenario.bundle(name).delta == "auto",
         )
         for name, source in stock.sources.items()
     }

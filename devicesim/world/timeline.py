@@ -154,7 +154,7 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
             plugged=policy.plugged,
             trial_ms=policy.trial_ns // MS,
         ),
-        delta=rollout.delta,
+        delta=rollout.delta == "auto",
         on_halt="revert" if rollout.on_halt == "revert" else "hold",
         wave_timeout_ns=rollout.expires_ns,
     )

@@ -113,7 +113,7 @@ class Shortcut:
     """A delta between the images of two bundles, and its blobs; `damage` changes its bytes first."""
 
     def __init__(self, old: Bundle, new: Bundle, damage: Any = None) -> None:
-        (step,) = steps(new.image, (old.image,), old.chunk_bytes)
+        *_, step = steps(new.image, (old.image,), old.chunk_bytes)
         self.ref, blobs = step.ref, step.blobs
         if damage is not None:
             data = damage(blobs[0])

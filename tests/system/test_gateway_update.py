@@ -3,6 +3,7 @@
 import pytest
 
 from devicesdk.agent.config import AgentConfig, BackoffConfig
+from devicesdk.agent.notes import NoteKind
 from devicesdk.aio.clock import RealClock
 from devicesdk.wire import topics
 from devicesdk.wire.messages import UpdatePolicy
@@ -10,7 +11,7 @@ from devicesdk.wire.timebase import MS, SECOND
 from gateway.adapters.brokers.mosquitto import start_mosquitto
 from gateway.core import rows
 from gateway.core import stimuli as hear
-from tests_kit.agent_rig import DEVICE, Bundle
+from tests_kit.agent_rig import DEVICE, Bundle, Shortcut, edited
 from tests_kit.plant import WALL_START_MS, Plant, wires
 from tests_kit.wired_rig import WiredRig
 
@@ -84,6 +85,25 @@ async def test_a_device_is_updated_over_a_real_broker(scene):
     await scene.rig.until(lambda: counters.outbox_rows_now == 0, "the want to be acknowledged")
     (view,) = await scene.plant.runtime.read(lambda core: core.rollout_views())
     assert view.waves[0].committed == 1, view
+
+
+async def test_a_device_is_updated_by_a_delta_over_a_real_broker(scene):
+    await scene.begin()
+    plant, rig = scene.plant, scene.rig
+    near = Bundle(3, image=edited(scene.old.image, 5_000, 300))
+    way = Shortcut(scene.old, near)
+    for blob, _ in way.blobs.values():
+        plant.blobs.put(blob)
+    await plant.publish(near)
+    await plant.runtime.submit(hear.RegisterDelta(way.ref))
+    scene.new = near
+    rig.images[near.digest] = near.variant.image.raw
+    await plant.roll_out(near, policy=POLICY)
+    await scene.committed()
+    fetched = {digest8 for digest8, _ in rig.chunks}
+    assert way.ref.blob[:8] in fetched
+    assert near.variant.image.raw[:8] not in fetched
+    assert rig.notes[NoteKind.DELTA_APPLIED] == 1
 
 
 async def test_a_gateway_that_crashes_in_the_middle_goes_on_where_it_was(scene):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from devicesdk.bundle.delta import BadDelta
 from devicesdk.bundle.delta_words import FORMS, Form, add, difference, lay_out, pick_up
 from devicesdk.bundle.zstd import pack
 
@@ -31,10 +32,35 @@ def _reader(data):
 def test_each_form_is_exact(width, form, count):
     base = BYTES[: count * width].tobytes()
     target = BYTES[7 : 7 + count * width].tobytes()
-    for new in (target, base, base[:-1] + bytes([base[-1] ^ 0x80])):
+    for new in (target, base[:-1] + bytes([base[-1] ^ 0x80])):
         zigzag = difference(base, new, width)
         data = lay_out(zigzag, base, width, form)
         assert add(base, pick_up(_reader(data), base, width, form), width) == new
+
+
+@pytest.mark.parametrize("places", [[0], [254], [255], [256, 257], [0, 1, 600], [511, 999]])
+def test_gaps_of_any_length(places):
+    target = bytearray(BYTES[:1000].tobytes())
+    for place in places:
+        target[place] ^= 1
+    base = BYTES[:1000].tobytes()
+    data = lay_out(difference(base, bytes(target), 1), base, 1, Form.GAPS)
+    assert add(base, pick_up(_reader(data), base, 1, Form.GAPS), 1) == target
+
+
+@pytest.mark.parametrize(
+    ("gaps", "why"),
+    [
+        (b"", "bytes of gaps"),
+        (b"\0" * 17, "bytes of gaps"),
+        (b"\xff", "behind"),
+        (b"\x08", "behind"),
+    ],
+)
+def test_wrong_gaps_are_refused(gaps, why):
+    data = len(gaps).to_bytes(4, "big") + gaps + bytes(8)
+    with pytest.raises(BadDelta, match=why):
+        pick_up(_reader(data), bytes(8), 1, Form.GAPS)
 
 
 def test_a_step_up_and_a_step_down_are_small_numbers():
@@ -58,10 +84,10 @@ def test_sorting_by_exponent_pays_where_all_weights_moved_alike():
     assert sizes[Form.SORTED] < 0.97 * sizes[Form.PLANES], sizes
 
 
-def test_a_mask_pays_where_few_words_moved_and_bits_where_many_moved_a_little():
+def test_gaps_pay_where_few_words_moved_and_bits_where_many_moved_a_little():
     few, many = BYTES.copy(), BYTES.copy()
     few[RNG.integers(0, BYTES.size, 400)] += 1
     many += RNG.integers(0, 3, BYTES.size, dtype=np.uint8)
-    for target, best in ((few, Form.MASK), (many, Form.BITS)):
+    for target, best in ((few, Form.GAPS), (many, Form.BITS)):
         sizes = {form: _packed(BYTES.tobytes(), target.tobytes(), 1, form) for form in FORMS[1]}
         assert min(sizes, key=sizes.get) is best, sizes

@@ -14,6 +14,7 @@ from devicesdk.agent.config import AgentConfig, BackoffConfig
 from devicesdk.agent.snapshot import decode_state
 from devicesdk.aio.clock import RealClock
 from devicesdk.aio.port import REASON_WITH_WILL, PortFullError
+from devicesdk.bundle import sealed
 from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.host.camera import DrawnCamera
 from devicesdk.host.host import Host, Kit
@@ -25,7 +26,15 @@ from devicesdk.host.storage import Storage
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Link, UpdateState
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.agent_rig import VERIFIER, UpdatePolicy, flags_of, kill_of, want_of
+from tests_kit.agent_rig import (
+    VERIFIER,
+    Shortcut,
+    UpdatePolicy,
+    flags_of,
+    kill_of,
+    pattern,
+    want_of,
+)
 from tests_kit.device_stage import DEVICE, MODELS, GaugeBundle, gauge_image, identity, kit_digest
 from tests_kit.memory_port import MemoryPort
 
@@ -79,9 +88,9 @@ class Life:
         self.host.stop()
         await asyncio.wait_for(self.task, 10)
 
-    def offer(self, bundle, generation=1):
+    def offer(self, bundle, generation=1, **fields):
         policy = UpdatePolicy(trial_ms=1000)
-        want = want_of(bundle, generation, DEVICE, policy=policy)
+        want = want_of(bundle, generation, DEVICE, policy=policy, **fields)
         self.port.send(WANT_TOPIC, want, retain=True)
 
     async def until_state(self, state, generation=1):
@@ -127,6 +136,31 @@ async def test_an_empty_device_takes_an_update_runs_it_and_tells_windows(tmp_pat
     assert life.port.farewells[-1] == REASON_WITH_WILL
     slot_b = (tmp_path / "slot-b").read_bytes()
     assert sha256(slot_b[: len(NEW.image)]).digest() == sha256(NEW.image).digest()
+
+
+class Hinted:
+    """A bundle's small blobs and a delta's: the image itself cannot be had."""
+
+    def __init__(self, bundle, shortcut):
+        image = sha256(bundle.image).digest()
+        self.blobs = {name: blob for name, blob in bundle.blobs.items() if name != image}
+        self.blobs.update(shortcut.blobs)
+
+
+@pytest.mark.parametrize("padding_bytes", [0, 300_000], ids=["small delta", "large delta"])
+async def test_a_device_updates_by_a_delta(tmp_path, padding_bytes):
+    image = OLD.image + sealed.prop("note", pattern(9, padding_bytes // 2).hex().encode())
+    new = GaugeBundle(image, 4, kit_digest("gauge/1.0.0"))
+    way = Shortcut(OLD, new)
+    assert bool(way.ref.hashes) is bool(padding_bytes)
+    async with Life(tmp_path, OLD, Hinted(new, way)) as life:
+        life.offer(OLD)
+        await life.until_state(UpdateState.COMMITTED)
+        life.offer(new, 2, delta=way.ref)
+        have = await life.until_state(UpdateState.COMMITTED, 2)
+    assert have.running == new.digest
+    assert (tmp_path / "slot-b").read_bytes() == image
+    assert not [file for file in ("delta", "meta-delta") if (tmp_path / file).exists()]
 
 
 async def test_each_start_is_a_boot_and_what_was_committed_runs_again(tmp_path):

@@ -3,17 +3,22 @@
 import asyncio
 import json
 import stat
+from hashlib import sha256
 
+import msgspec
 import pytest
 
 from devicesdk.aio.clock import RealClock
+from devicesdk.bundle.delta_apply import apply_in_memory
 from devicesdk.wire.topics import Topics
+from gateway.ports import BlobError
 from gateway.runtime import door as door_module
 from gateway.runtime.door import CONVERSATIONS_MAX, LINE_BYTES_MAX, Door
 from gateway.runtime.knock import NoGatewayError, knock
+from gateway.runtime.publishing import PublishedDelta, make_deltas
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import Kill, Operator, Overview, ShowDevice, VerbError
-from tests_kit.agent_rig import VERIFIER, Bundle
+from tests_kit.agent_rig import VERIFIER, Bundle, edited
 from tests_kit.fake_wires import MemoryBlobs, MemoryStorage, Wires
 from tests_kit.plant import WALL_START_MS, core, until
 
@@ -83,6 +88,67 @@ async def test_an_operators_day(house):
     assert overview["fleet"]["kill_version"] == 1
     assert overview["counters"]["starts"] == 1
     assert (await house.do("device.show", device="kiosk-1"))["labels"] == {"region": "eu"}
+
+
+async def test_a_publisher_makes_deltas_of_what_is_there_and_hands_them_over(house):
+    old, new = Bundle(1), Bundle(2, image=edited(Bundle(1).image, 9_000, 500))
+    for blob in (*old.blobs.values(), *new.blobs.values()):
+        house.blobs.put(blob[0])
+    assert await house.do("bundle.releases", bundle="gauge") == []
+    await house.do("bundle.publish", digest=old.digest.hex())
+    releases = await house.do("bundle.releases", bundle="gauge")
+    assert [one["version"] for one in releases] == ["1.1.0"]
+    assert await house.do("bundle.releases", bundle="other") == []
+    images = {"int8": new.image}
+    made = make_deltas(new.manifest, images, releases, house.blobs.read, house.blobs.put)
+    said = await house.do(
+        "bundle.publish", digest=new.digest.hex(), deltas=msgspec.to_builtins(made)
+    )
+    assert "A delta of" in said["said"][-1]
+    (delta,) = made
+    ref = delta.ref
+    data = house.blobs.read(ref.blob, 0, ref.size_bytes)
+    assert apply_in_memory(data, old.image, len(new.image)) == new.image
+    assert PublishedDelta.of(ref) == delta
+
+
+async def test_deltas_whose_blobs_are_not_what_is_said_are_refused(house):
+    old, new = Bundle(1), Bundle(2, image=edited(Bundle(1).image, 9_000, 90_000))
+    for blob in (*old.blobs.values(), *new.blobs.values()):
+        house.blobs.put(blob[0])
+    await house.do("bundle.publish", digest=old.digest.hex())
+    releases = await house.do("bundle.releases", bundle="gauge")
+    kept = {}
+
+    def keep(data):
+        kept[sha256(data).hexdigest()] = data
+        return sha256(data).digest()
+
+    images = {"int8": new.image}
+    (delta,) = make_deltas(new.manifest, images, releases, house.blobs.read, keep)
+    publish = {"digest": new.digest.hex(), "deltas": [msgspec.to_builtins(delta)]}
+    code, error = await house.fails("bundle.publish", **publish)
+    assert (code, delta.blob in error) == ("invalid", True)
+    house.blobs.put(kept[delta.blob])
+    code, error = await house.fails("bundle.publish", **publish)
+    assert (code, delta.hashes in error) == ("invalid", True)
+    house.blobs.put(kept[delta.hashes])
+    wrong = msgspec.structs.replace(delta, size_bytes=delta.size_bytes + 1)
+    publish["deltas"] = [msgspec.to_builtins(wrong)]
+    code, error = await house.fails("bundle.publish", **publish)
+    assert (code, "make it again" in error) == ("invalid", True)
+
+
+def test_a_release_whose_image_the_store_lost_is_no_base():
+    def lost(digest, offset, size):
+        raise BlobError("gone")
+
+    new = Bundle(2)
+    releases = [
+        {"version": "1.1.0", "release": 1, "images": {"int8": {"digest": "00" * 32, "bytes": 9}}},
+        {"version": "1.2.0", "release": 2, "images": {"int8": {"digest": "00" * 32, "bytes": 9}}},
+    ]
+    assert make_deltas(new.manifest, {"int8": new.image}, releases, lost, sha256) == ()
 
 
 async def test_devices_are_listed_by_the_page(house):
