@@ -133,7 +133,7 @@ class Reading:
     ) -> None:
         self._bench, self.effect, self._holds, self._over = bench, effect, holds, over
         self._mode: Mode = effect.mode
-        self._frames = frames
+        self._frames = list(frames)
         self._rows: list[list[int]] = []
         self._sum_ns = 0
         self._ended = False

@@ -456,6 +456,10 @@ class Rig:
         self.haves: list[Have] = []
         self.links: list[Link] = []
         self.runs: list[tuple[str, bytes]] = []
+        self.asks = 0
+        """Frames went out so often; nobody answers."""
+        self._reading: tuple[int, int] | None = None
+        self.taking: set[int] = set()
         self.kept: dict[int, int] = {}
         """Frames taken and not run, by burst."""
         self.beside: tuple[str, bytes] = ("", b"")
@@ -481,6 +485,9 @@ class Rig:
         self._drop_connection()
         if self._burst is not None:
             self._count_executed(*self._burst, lost=True)
+        self._reading = None
+        self.kept.clear()
+        self.taking.clear()
         self.agent = Agent.restore(
             self.config,
             self.identity,
@@ -602,8 +609,15 @@ class Rig:
         if isinstance(stimulus, hear.DeltaApplied):
             self.disk.sync(stimulus.file)
         if isinstance(stimulus, hear.FramesRan):
-            self._burst_ends(stimulus.burst)
+            if self._reading is not None and self._reading[0] == stimulus.burst:
+                self.hear(self._read(stimulus.burst))
+            else:
+                self._burst_ends(stimulus.burst)
             return
+        if isinstance(stimulus, hear.FramesTaken):
+            if stimulus.burst not in self.taking:
+                return  # it was cut
+            self.taking.clear()
         if isinstance(stimulus, hear.Connected):
             self.session = True
             waiting, self.queued = self.queued, []
@@ -668,17 +682,23 @@ class Rig:
                 assert self._burst is None, "frames are taken while a burst runs"
                 pixels = bytes(16 * frames) if send else b""
                 self.kept[burst] = frames
+                self.taking = {burst}
                 self._later(frames * period, hear.FramesTaken(burst, frames, pixels, CALM))
             case ask.RunTaken(burst=burst) | ask.ReadAnswer(burst=burst):
-                frames = self.kept.pop(burst)
-                self.executed += frames
-                self._later(MS, frames_ran(burst, frames))
+                self._reading = burst, self.kept.pop(burst)
+                self._later(MS, frames_ran(burst))
             case ask.DropTaken(burst=burst):
                 del self.kept[burst]
             case ask.StandBy(slot=slot, manifest=manifest):
                 assert slot != self.runs[-1][0], "what runs for good stands by"
                 self._check_slot(slot, manifest, "let stand by")
                 self.beside = (slot, manifest)
+            case ask.CutBurst(burst=burst) if burst in self.taking:
+                self.taking.clear()
+                frames, self.kept[burst] = self.kept[burst], 1
+                return [hear.FramesTaken(burst, min(1, frames), bytes(16), CALM)]
+            case ask.CutBurst(burst=burst) if self._reading is not None:
+                return [self._read(burst)]
             case ask.CutBurst(burst=burst):
                 return [self._burst_answer(burst)]
             case ask.Note(kind=kind):
@@ -724,6 +744,8 @@ class Rig:
         elif effect.kind == topics.EV:
             event = codec.decode(Event, effect.payload)
             self.events[event.boot_id, event.seq] = event
+        elif effect.kind == topics.ASK:
+            self.asks += 1
         else:
             window = codec.decode(Telemetry, effect.payload)
             self.telemetry[window.boot_id, window.seq] = window
@@ -748,6 +770,13 @@ class Rig:
     def _burst_ends(self, burst: int) -> None:
         if self._burst is not None and self._burst[0].burst == burst:
             self.hear(self._burst_answer(burst))
+
+    def _read(self, burst: int) -> hear.FramesRan:
+        assert self._reading is not None, "nothing is read"
+        reading, self._reading = self._reading, None
+        assert reading[0] == burst, f"burst {burst} read, {reading[0]} expected"
+        self.executed += reading[1]
+        return frames_ran(burst, reading[1])
 
     def _burst_answer(self, burst: int) -> hear.FramesRan:
         assert self._burst is not None, "no burst to answer for"

@@ -181,3 +181,40 @@ def test_a_stored_document_that_this_version_cannot_read_leaves_the_defaults():
     flags, _ = _flags(State(flags_rev=2, flags=b"not flagd"))
     assert flags.enabled("gauge")
     assert not flags.enabled("new-dial")
+
+
+def _policy(value):
+    return json.dumps(
+        {"flags": {"policy": {"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"}}}
+    ).encode()
+
+
+def test_a_policy_comes_with_the_flags_and_goes_with_them():
+    flags, shared = _flags()
+    assert flags.policy is None
+    flags.take_snapshot(flags_of(1, _policy({"rules": [{"name": "normal"}]})))
+    assert flags.policy.rules[0].name == "normal"
+    again = Flags(shared, State(flags_rev=1, flags=flags.document))
+    assert again.policy is flags.policy, "forgotten over a power cut, or read twice"
+    flags.take_snapshot(flags_of(2, _policy({})))
+    assert flags.policy is None
+    flags.take_snapshot(flags_of(3, b'{"flags":{}}'))
+    assert flags.policy is None
+
+
+@pytest.mark.parametrize("value", [{"rules": []}, {"rule": 1}, {"rules": [{"name": "A"}]}])
+def test_a_policy_that_is_none_is_no_policy_and_is_noted(value):
+    flags, shared = _flags()
+    flags.take_snapshot(flags_of(1, _policy({"rules": [{"name": "normal"}]})))
+    flags.take_snapshot(flags_of(2, _policy(value)))
+    assert flags.policy is None
+    assert NoteKind.POLICY_BAD in [note.kind for note in shared.out]
+
+
+def test_a_feature_that_nobody_configured_can_be_asked_for():
+    flags, _ = _flags()
+    assert not flags.on("offload")
+    flags.take_snapshot(flags_of(1, _document(offload=_switch("on"))))
+    assert flags.on("offload")
+    flags.take_kill_list(kill_of(1, "offload"))
+    assert not flags.on("offload")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from devicesdk.agent.effects import Publish
 from devicesdk.agent.stimuli import Arrived, Connected, Disconnected, PubAcked
 from devicesdk.wire import codec
-from devicesdk.wire.messages import Control, ControlVerb
+from devicesdk.wire.messages import Capabilities, Control, ControlVerb
 from tests_kit.agent_rig import Agents, Bundle, connect, kill_of, sent, want_arrives
 from tests_kit.charts import DUE, SILENCE, Asks, Never
 
@@ -91,3 +93,15 @@ def test_a_change_that_was_taken_back_is_no_news():
     chart.machine._shared.report_due = True
     chart >> PubAcked(10_000)
     chart << SILENCE
+
+
+def test_capabilities_are_said_once_a_boot_and_where_the_gateway_asks():
+    agents = Agents(OLD)
+    can = Capabilities(runtime="1.23.2", memory_mib=512)
+    agents.identity = replace(agents.identity, capabilities=can)
+    chart = agents.online()
+    assert [have.capabilities for have in sent(chart, "have")] == [can]
+    want_arrives(chart, NEW)
+    assert sent(chart, "have")[-1].capabilities is None
+    chart >> Arrived("ctl", codec.encode(Control(verb=ControlVerb.REPORT)))
+    assert sent(chart, "have")[-1].capabilities == can

@@ -10,6 +10,7 @@ from devicesdk.bundle.manifest import (
     encode_manifest,
 )
 from devicesdk.wire.errors import BadManifest
+from devicesdk.wire.messages import Capabilities
 
 IMAGE = BlobRef("aa" * 32, 40_000)
 
@@ -71,3 +72,25 @@ def test_what_is_not_a_manifest_is_refused(payload):
 def test_bytes_that_no_parser_likes_are_refused_all_the_same(payload):
     with pytest.raises(BadManifest, match="manifest"):
         decode_manifest(payload)
+
+
+@pytest.mark.parametrize(
+    ("asks", "can", "runs"),
+    [
+        ({}, None, True),
+        ({"needs": ("avx2",)}, None, True),
+        ({"needs": ("avx2",)}, {"cpu": ("fma", "avx2")}, True),
+        ({"needs": ("avx2", "avx512_vnni")}, {"cpu": ("avx2",)}, False),
+        ({"runtime_min": "1.20"}, {"runtime": "1.9.3"}, False),
+        ({"runtime_min": "1.20"}, {"runtime": "1.20.0+cpu"}, True),
+        ({"runtime_min": "1.20"}, {"runtime": "2.0"}, True),
+        ({"runtime_min": "1.20"}, {"runtime": ""}, True),
+        ({"memory_mib": 64}, {"memory_mib": 32}, False),
+        ({"memory_mib": 64}, {"memory_mib": 0}, True),
+    ],
+)
+def test_a_variant_is_chosen_by_what_the_runtime_can_do_where_that_is_known(asks, can, runs):
+    known = None if can is None else Capabilities(**can)
+    picky, plain = variant(name="picky", **asks), variant(name="plain")
+    found = manifest(picky, plain).variant_for("rpi4", 4096, known)
+    assert found.name == ("picky" if runs else "plain")

@@ -77,3 +77,20 @@ def test_a_path_is_no_file_name():
     spec["kit"]["file"] = "../kit.npz"
     with pytest.raises(SourceError, match=r"\$.kit.file"):
         read_release(reader(spec))
+
+
+def test_lighter_variants_travel_in_the_image_that_carries_them():
+    variant = document()["variants"]["fp32"]
+    variants = {"fp32": variant, "int8": variant}
+    spec = document(variants=variants, carry={"fp32": ["int8", "rule"]})
+    release, models = read_release(reader(spec))
+    text = msgspec.json.encode(spec)
+    assert models["fp32"] == seal(MODEL, "fp32", text, KIT, {"int8": MODEL, "rule": b""})
+    assert models["int8"] == seal(MODEL, "int8", text, KIT)
+    assert release.carry == {"fp32": ("int8", "rule")}
+
+
+@pytest.mark.parametrize("carry", [{"fp32": ["fp16"]}, {"fp32": ["fp32"]}, {"fp16": ["rule"]}])
+def test_an_image_carries_nothing_that_is_not_there_nor_itself(carry):
+    with pytest.raises(SourceError, match="expected carry"):
+        read_release(reader(document(carry=carry)))

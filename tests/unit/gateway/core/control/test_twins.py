@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from devicesdk.wire.messages import Have, Link, UpdateState
+from devicesdk.wire.messages import Capabilities, Have, Link, UpdateState
 from gateway.core import notes, rows
 from gateway.core.control.twins import SILENT, UNSEEN, Twin, Twins
 from gateway.core.effects import Note, Persist
@@ -178,3 +180,33 @@ def test_a_want_that_is_open():
     assert not twin.wants_open(), "factory state is no want"
     twin.desired = DesiredRow(1, A, "r", Purpose.REVERT)
     assert twin.wants_open()
+
+
+def test_capabilities_are_kept_when_later_reports_do_not_repeat_them():
+    fleet, out = twins(), []
+    twin = fleet.seen("d1", out)
+    can = Capabilities(runtime="1.23.2", cpu=("avx2",), memory_mib=512)
+    fleet.have(twin, Have(boot_id=1, seq=1, running=A, capabilities=can), out)
+    fleet.have(twin, Have(boot_id=1, seq=2, running=A), out)
+    assert twin.reported.capabilities == can
+    out.clear()
+    fleet.have(twin, Have(boot_id=1, seq=3, running=A, capabilities=Capabilities()), out)
+    assert [effect.table for effect in out] == [rows.REPORTED], "new facts are worth keeping"
+
+
+def test_an_old_row_is_read_and_knows_no_capabilities():
+    old = rows.encode(ReportedRow(1, 2, 3, A))
+    short = msgspec.msgpack.encode(msgspec.msgpack.decode(old)[:-1])
+    assert rows.decode(ReportedRow, short).capabilities is None
+
+
+@pytest.mark.parametrize(("cpu", "fits"), [((), False), (("avx512_vnni",), True)])
+def test_a_bundle_that_asks_for_more_than_a_runtime_can_is_not_for_it(cpu, fits):
+    manifest = bundle().manifest
+    needy = replace(manifest.variants[0], needs=("avx512_vnni",))
+    picky = replace(manifest, variants=(needy,))
+    fleet = twins()
+    twin = fleet.seen("d1", [])
+    assert fleet.fits(twin, picky), "nobody knows: it may fit"
+    fleet.have(twin, Have(boot_id=1, seq=1, capabilities=Capabilities(cpu=cpu)), [])
+    assert fleet.fits(twin, picky) is fits
