@@ -104,6 +104,7 @@ class Trial:
         days: int = 2,
         bursts: int = 16,
         frames: int = 2,
+        probed: bool = True,
     ) -> list[list[CohortWindow]]:
         """Live some days, each a window, and return what the collect machine said of each, cohorts in order of name.
 
@@ -118,6 +119,7 @@ class Trial:
             days: windows after that.
             bursts: a day.
             frames: in a burst.
+            probed: whether each device runs a golden probe a day.
         """
         collect = Collect(CollectLimits(window_ns=DAY, sensor_windows_min=HABIT_DAYS))
         collect.handle(BundleKnown(NAME, self._baseline), 0)
@@ -137,10 +139,10 @@ class Trial:
                     if truth.shifted and amount:
                         gauge.apply(condition, amount, day * DAY)
             wrong = faults if day >= before else 0.0
-            self._day(collect, day, fleet, wrong, bursts, frames)
+            self._day(collect, day, fleet, wrong, bursts, frames, probed=probed)
         return [list(window.cohorts) for window in collect.overview().windows]
 
-    def _day(self, collect, day, fleet, faults, bursts, frames) -> None:  # noqa: ANN001
+    def _day(self, collect, day, fleet, faults, bursts, frames, *, probed) -> None:  # noqa: ANN001
         waiting = []
         for device, truth, gauge, luck in fleet:
 
@@ -156,20 +158,41 @@ class Trial:
                 )
                 for n in range(bursts)
             ]
-            probe = self.pool.run_kit(self._digest, kernel())
+            probe = self.pool.run_kit(self._digest, kernel()) if probed else None
             waiting.append((device, handles, probe))
         for device, handles, probe in waiting:
             rows = [row for handle in handles for row in handle.lists()]
             ran = FramesRan(1, len(rows), _Rows(rows), 2_000, 0, Conditions())
             payload, _ = encode_window(
                 1, day + 1, NAME, 0, DAY, ran, rows, sketches=False,
-                probed=Probed(
+                probed=None if probe is None else Probed(
                     probe.passed, probe.residual_permille, probe.worst_permille,
                     probe.argmax_mismatches, probe.resembles,
                 ),
             )  # fmt: skip
             collect.handle(Arrived("tel", device, payload), day * DAY + 23 * HOUR)
         collect.handle(DeadlineReached(), (day + 1) * DAY)
+
+    def lens(self, seed: int, days: int) -> tuple[list[CohortWindow], list[CohortWindow]]:
+        """A healthy cohort in which the lens of device 7 hazes after `days`: its windows before and after."""
+        collect = Collect(
+            CollectLimits(window_ns=DAY, sensor_windows_min=HABIT_DAYS, sensor_windows=2)
+        )
+        collect.handle(BundleKnown(NAME, self._baseline), 0)
+        sun, entropy, truth = Sun(Site()), Entropy(seed), SQUARE[0]
+        fleet = []
+        for number in range(30):
+            device = f"{truth.hardware}-{truth.region}-{number}"
+            labels = {"hardware_class": truth.hardware, "region": truth.region}
+            collect.handle(DeviceLabelled(device, labels), 0)
+            luck = entropy.stream("trial.kernel", device)
+            fleet.append((device, truth, GaugeStream(entropy, device, sun), luck))
+        for day in range(2 * days):
+            if day == days:
+                fleet[7][2].apply(Condition.HAZE, 0.4, day * DAY)
+            self._day(collect, day, fleet, 0.0, 24, 2, probed=True)
+        told = [window.cohorts[0] for window in collect.overview().windows]
+        return told[:days], told[days:]
 
     def confusion(self, seeds: range, **how: object) -> dict[str, dict[str, int]]:
         """240 devices a seed: truth, told, devices. A device is told what its cohort is told."""

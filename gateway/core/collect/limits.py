@@ -84,7 +84,7 @@ class CollectLimits(CoreLimits, frozen=True):
     """A device is held against its cohort only where there are this many."""
     sensor_windows_min: int = 96
     """Windows from which a device's own habit is learnt."""
-    sensor_change_min: float = 0.2
+    sensor_change_min: float = 0.15
     """Smallest change of a mean rank (0 .. 1) against the cohort's that singles out a device."""
     sensor_deviations: float = 6.0
     """The same, in standard deviations of its own habit."""

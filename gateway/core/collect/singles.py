@@ -37,6 +37,8 @@ _USUAL: Final = 0.75
 """This share of a cohort's devices is no more restless than what a single one is held against."""
 _RANKS_A_SIGMA: Final = 0.5 / math.sqrt(math.pi)
 """A normal law that moves by one standard deviation moves the mean rank by this, for small moves."""
+_USUAL_JUMP: Final = 3.0
+"""In standard deviations of a habit: what it learns from at most."""
 _NOISE: Final = 0.01
 """Standard deviation below which no habit is believed."""
 
@@ -142,7 +144,16 @@ class Singles:
         calm = ~odd & ~self._out[devices] & np.isfinite(ranks)
         self._seen[devices] += 1
         weight = (1.0 / np.minimum(self._seen[devices], _MEMORY))[:, None]
-        values = np.nan_to_num(ranks)
+        # A jump is taken in by no more than usual restlessness (Huber): or one odd window would excuse the
+        # next. Until there is a habit, everything is.
+        mean = self._mean[devices]
+        spread = np.sqrt(np.maximum(self._square[devices] - mean**2, _NOISE**2))
+        reach = np.where(
+            self._seen[devices][:, None] > self._limits.sensor_windows_min,
+            _USUAL_JUMP * spread,
+            1.0,
+        )
+        values = np.clip(np.nan_to_num(ranks), mean - reach, mean + reach)
         for memory, news in ((self._mean, values), (self._square, values * values)):
             old = memory[devices]
             memory[devices] = np.where(calm, old + weight * (news - old), old)
