@@ -9,7 +9,8 @@ Frames of one device are no independent draws. The sum over devices r of their d
 the true covariance V of the counts; against the multinomial one it gives a matrix D whose mean eigenvalue
 is the *design effect* (Kish 1965) and whose uneven eigenvalues stretch the tail of chi-square. Both are
 corrected for: the mean by division (Rao and Scott 1981), the unevenness by fewer degrees of freedom
-(Satterthwaite; Rao and Scott 1984, "On chi-squared tests for multiway contingency tables with cell
+(Satterthwaite, with F for a scale that was
+estimated from few devices; Rao and Scott 1984, "On chi-squared tests for multiway contingency tables with cell
 proportions estimated from survey data"). Without the second, one healthy window in five alarmed.
 
 Rules: the same result everywhere (products are whole numbers, sums of floats are exactly rounded, no
@@ -115,7 +116,11 @@ def compare(
         (c - total * p) ** 2 / (total * p * spread) for c, p in zip(counts, shares, strict=True)
     ) / (1.0 + uneven)
     bias = freedom * (design / total + base / baseline_count)
-    p_value = chi_square_tail(statistic, freedom / (1.0 + uneven))
+    effective = freedom / (1.0 + uneven)
+    if products is None:
+        p_value = chi_square_tail(statistic, effective)
+    else:
+        p_value = f_tail(statistic / effective, effective, max(1, products.devices - 1))
     return Comparison(statistic, freedom, p_value, _psi(counts, shares) - bias, design, uneven)
 
 
@@ -192,6 +197,42 @@ def _psi(counts: Sequence[int], shares: Sequence[float]) -> float:
 def chi_square_tail(statistic: float, freedom: float) -> float:
     """Probability that chi-square with `freedom` degrees exceeds `statistic`: ``Q(k/2, x/2)``."""
     return gamma_tail(freedom / 2, statistic / 2)
+
+
+def f_tail(ratio: float, above: float, below: float) -> float:
+    """Probability that F with `above` and `below` degrees exceeds `ratio` (DLMF 8.17, as in Abramowitz
+    and Stegun 26.6.2): chi-square over its degrees where the scale itself had to be estimated."""
+    if ratio <= 0:
+        return 1.0
+    return beta_share(below / (below + above * ratio), below / 2, above / 2)
+
+
+def beta_share(x: float, a: float, b: float) -> float:
+    """Regularised incomplete beta function I_x(a, b), 0 <= x <= 1, by the continued fraction DLMF 8.17.22
+    (Lentz 1976) on the side where it converges fast."""
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - beta_share(1.0 - x, b, a)
+    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    log_front += a * math.log(x) + b * math.log1p(-x)
+    c, d = 1.0, 1.0 / max(_TINY, 1.0 - (a + b) * x / (a + 1))
+    out = d
+    for m in range(1, _ITERATIONS_MAX):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1.0 / _away_from_zero(1.0 + term * d)
+            c = _away_from_zero(1.0 + term / c)
+            out *= d * c
+        if abs(d * c - 1.0) < _EPSILON:
+            break
+    return math.exp(log_front) * out / a
+
+
+def _away_from_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY
 
 
 def gamma_tail(a: float, x: float) -> float:

@@ -32,6 +32,8 @@ def close_window(
 ) -> tuple[rows.WindowRow, list[Note]]:
     """Score the open window; the cohorts' alarms and verdicts move, its sums stay as they are."""
     window.settle()
+    if watcher is not None:
+        watcher.look(cohorts.spoke(), window.sums.likeness)
     scored = [
         scoring.test_cohort(
             cohort,
@@ -42,8 +44,6 @@ def close_window(
         for cohort in cohorts.spoke()
     ]
     scores = scoring.judge_window(scored, limits, window.number, closed_utc_ns)
-    if watcher is not None:
-        watcher.look(cohorts.spoke(), window.sums.likeness)
     findings = [scoring.finding(one, limits) for one in scored]
     said: list[Note] = []
     for one, its_scores, finding in zip(scored, scores, findings, strict=True):
@@ -88,7 +88,10 @@ class Watcher:
         )
         for cohort in spoke:
             mine = slots == cohort.slot
-            found = self._singles.window(cohort.number, devices[mine], ranks[mine])
+            frozen = [scoring.histogram_of(name) for name in cohort.alarms]
+            found, cohort.changes = self._singles.window(
+                cohort.number, devices[mine], ranks[mine], frozen
+            )
             named = [(self._sources.named(number), name) for number, name in found]
             cohort.singles = tuple(sorted(named)[: rows.SINGLES_MAX])
 

@@ -15,6 +15,7 @@ from typing import Final, Literal
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
 from devicesdk.sketches.quantile import Quantiles
+from gateway.core.collect.singles import Change
 from gateway.core.internal import Drift
 
 UNKNOWN: Final = "unknown"
@@ -34,7 +35,7 @@ class Cohort:
     """
 
     __slots__ = (
-        "alarms", "bundle", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
+        "alarms", "bundle", "changes", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
         "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
         "spoke",
     )  # fmt: skip
@@ -62,6 +63,8 @@ class Cohort:
         """Probes that passed lately."""
         self.probed = 0
         """Number of the window in which one last did."""
+        self.changes: list[Change] = []
+        """Of this window, against its devices' own past."""
         self.singles: tuple[tuple[str, str], ...] = ()
         """(device, histogram) of devices that are shifted and the cohort is not, a bounded number."""
         self.private = False

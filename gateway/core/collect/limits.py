@@ -70,7 +70,7 @@ class CollectLimits(CoreLimits, frozen=True):
     """A cohort with devices in privacy mode is not scored with fewer devices than this."""
     probe_permille_max: int = 20
     """A golden probe with a larger residual (permille of full scale) has failed, whatever its kit says."""
-    probe_faults_tolerated: float = 0.01
+    probe_faults_tolerated: float = 0.001
     """Share of golden probes that may fail without a reason that holds."""
     probe_faults_expected: float = 0.1
     """Share that fails where the hardware is at fault, at the least: what the evidence is weighed for."""
@@ -84,7 +84,7 @@ class CollectLimits(CoreLimits, frozen=True):
     """A device is held against its cohort only where there are this many."""
     sensor_windows_min: int = 96
     """Windows from which a device's own habit is learnt."""
-    sensor_change_min: float = 0.2
+    sensor_change_min: float = 0.15
     """Smallest change of a mean rank (0 .. 1) against the cohort's that singles out a device."""
     sensor_deviations: float = 6.0
     """The same, in standard deviations of its own habit."""

@@ -35,6 +35,28 @@ def test_tail_at_the_ends() -> None:
         assert d.gamma_tail(0.5, x) == pytest.approx(math.erfc(math.sqrt(x)), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "above", "below", "p"),
+    [
+        # NIST/SEMATECH e-Handbook 1.3.6.7.3, upper critical values of F.
+        (4.964603, 1, 10, 0.05),
+        (2.606, 4, 40, 0.05),
+        (3.828, 4, 40, 0.01),
+        (2.393, 9, 20, 0.05),
+        # 2 and n degrees: (1 + 2 x / n) ** (-n / 2) exactly.
+        (3.0, 2, 12, 1.5**-6),
+    ],
+)
+def test_tail_of_f(ratio: float, above: float, below: float, p: float) -> None:
+    assert d.f_tail(ratio, above, below) == pytest.approx(p, rel=2e-3)
+
+
+def test_f_with_many_degrees_below_is_chi_square() -> None:
+    assert d.f_tail(2.0, 9, 1e9) == pytest.approx(d.chi_square_tail(18.0, 9), rel=1e-6)
+    assert d.f_tail(0.0, 9, 30) == 1.0
+    assert d.f_tail(1e9, 9, 30) == pytest.approx(0.0, abs=1e-12)
+
+
 def test_many_degrees_of_freedom() -> None:
     # Wilson and Hilferty 1931: the cube root is nearly normal.
     assert d.chi_square_tail(20_000, 20_000) == pytest.approx(0.4987, abs=1e-3)
