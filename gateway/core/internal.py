@@ -136,6 +136,15 @@ class WindowSeen(Internal, frozen=True, gc=False):
     alone; else empty."""
 
 
+class FellBack(Internal, frozen=True):
+    """To experiments: a device's guardrails gave the candidate up there; it may come twice."""
+
+    experiment: str
+    device: str
+    staged: int
+    """How many devices hold the candidate now."""
+
+
 class Tracking(Internal, frozen=True):
     """To collect: say `WindowSeen` for the windows of these bundles, and no others."""
 
@@ -160,4 +169,4 @@ class StagingOver(Internal, frozen=True):
 ToTransfers = BlobKnown | Granted | Revoked | Paused
 ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
 ToControl = Judged | FlagWanted | StagingOver
-ToExperiments = ExperimentBegins | WindowSeen
+ToExperiments = ExperimentBegins | WindowSeen | FellBack
