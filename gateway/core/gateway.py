@@ -247,7 +247,8 @@ class Gateway:
                 waiting.extend(self._experiments.handle(item, now))
             else:
                 effects.append(item)
-        if self._experiments.unsaved and any(type(effect) is Persist for effect in effects):
+        trials = self._experiments
+        if trials.unsaved and (trials.urgent or any(type(e) is Persist for e in effects)):
             # Counts of windows and the cursors that tell a repetition apart: both rows or neither.
             effects += self.checkpoint(now)
         return effects

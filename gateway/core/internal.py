@@ -148,6 +148,15 @@ class WindowSeen(Internal, frozen=True, gc=False):
     alone; else empty."""
 
 
+class FellBack(Internal, frozen=True):
+    """To experiments: a device's guardrails gave the candidate up there; it may come twice."""
+
+    experiment: str
+    device: str
+    staged: int
+    """How many devices hold the candidate now."""
+
+
 class Tracking(Internal, frozen=True):
     """To collect: say `WindowSeen` for the windows of these bundles, and no others."""
 
@@ -172,5 +181,11 @@ class StagingOver(Internal, frozen=True):
 ToTransfers = BlobKnown | Granted | Revoked | Paused
 ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
 ToControl = Judged | FlagWanted | StagingOver
+<<<<<<< HEAD
 ToExperiments = ExperimentBegins | WindowSeen
 ToOffload = ModelKnown
+||||||| ed21aba
+ToExperiments = ExperimentBegins | WindowSeen
+=======
+ToExperiments = ExperimentBegins | WindowSeen | FellBack
+>>>>>>> w-f

@@ -14,7 +14,11 @@ from devicesim.scenario import load
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 NOT_HERE = ("make ",)  # CI is `make test` itself
-SHRINK = {"scenarios/first-light.yaml": "0.01", "scenarios/poisoned-model.yaml": "0.05"}
+SHRINK = {
+    "scenarios/first-light.yaml": "0.01",
+    "scenarios/poisoned-model.yaml": "0.05",
+    "scenarios/bandit-with-brakes.yaml": "0.02",
+}
 
 
 def blocks(language):

@@ -22,6 +22,7 @@ from gateway.core.control.outbox import Batch
 from gateway.core.control.outcomes import Fault
 from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
+from gateway.core.internal import FellBack
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import DesiredRow, Outcome, Phase, Purpose
 
@@ -81,7 +82,7 @@ class Progress:
         elif event.kind == "delta":
             self._offers.delta_failed(twin, event, out)
         elif event.kind == "experiment":
-            out.append(Note(notes.CANDIDATE_LEFT, f"{twin.name}: {event.reason}"))
+            self._candidate_left(twin, event, out)
         desired = twin.desired
         if event.kind != "update" or desired is None or desired.purpose is Purpose.FACTORY:
             return
@@ -89,6 +90,13 @@ class Progress:
             self._expose(twin, event.digest, out)
         if event.generation == desired.generation:
             self._read(twin, event.state, event.reason, out, fresh=False)
+
+    def _candidate_left(self, twin: Twin, event: Event, out: Batch) -> None:
+        out.append(Note(notes.CANDIDATE_LEFT, f"{twin.name}: {event.reason}"))
+        rollout = self._members.by_name.get(event.deployment)
+        if rollout is not None and rollout.plan.stage:
+            staged = sum(wave.staged for wave in rollout.row.waves)
+            out.append(FellBack(rollout.name, twin.name, staged))
 
     def _expose(self, twin: Twin, running: bytes, out: Batch) -> None:
         """Remember that the device runs, or ran, the candidate; also when it was stopped meanwhile."""

@@ -18,7 +18,8 @@ bandit         all on "bad too often"; the allocation follows bandit.py
 
 Rules: a stake that is divided is one e-process, so a good candidate is stopped with probability at most
 1 / brake, in every mode; freezing takes the share back to where it began at once and thaws only at a
-look; a candidate that is frozen or starved and that no device runs any more is stopped, because nothing
+look; a candidate is not promoted on the word of those devices that did not fall back: where more fell back
+than is tolerated it is stopped instead; a candidate that is frozen or starved and that no device runs any more is stopped, because nothing
 would ever change that (this end is not the brake's, and its bound is not claimed for it); an experiment that ended stays ended; what ended it is in its row, with evidence and counts. Rows
 are handed out by `checkpoint` alone, together with collect's: the host commits both or neither.
 """
@@ -41,6 +42,7 @@ from gateway.core.experiments.luck import Luck
 from gateway.core.experiments.rows import ExperimentRow, Phase
 from gateway.core.internal import (
     ExperimentBegins,
+    FellBack,
     FlagWanted,
     Internal,
     StagingOver,
@@ -50,6 +52,8 @@ from gateway.core.internal import (
 from gateway.core.stimuli import DeadlineReached, Started, SteerExperiment, Stimulus
 
 Batch = list[Any]
+FELL_BACK_MAX: Final = 1_000
+"""Devices that fell back and are remembered by name; more change nothing."""
 SILENT_LOOKS_MAX: Final = 4
 """A candidate that is frozen, or to which the posterior gives nothing, and that nobody ran for so many
 looks, has no device left to learn from."""
@@ -88,6 +92,8 @@ class Experiments:
         self._rows: dict[str, ExperimentRow] = {}
         self._running: dict[str, None] = {}
         self._dirty: dict[str, None] = {}
+        self.urgent = False
+        """Whether a row must be durable with this batch, because its cause is not said again."""
         self._offset_ns = 0
         """UTC minus `now`."""
 
@@ -103,6 +109,8 @@ class Experiments:
                 self._look_at_due(now + self._offset_ns, out)
             case ExperimentBegins():
                 self._begin(stimulus, now + self._offset_ns, out)
+            case FellBack():
+                self._fell_back(stimulus)
             case SteerExperiment():
                 self._steer(stimulus, out)
             case Started(wall_ms=wall_ms):
@@ -126,6 +134,7 @@ class Experiments:
     def checkpoint(self) -> list[Persist]:
         """Rows to commit together with collect's of the same moment."""
         changed, self._dirty = self._dirty, {}
+        self.urgent = False
         return [Persist(rows.EXPERIMENT, name, self._rows.get(name)) for name in changed]
 
     def restore(self, stored: Iterable[tuple[str, str, Any]], now: int) -> Batch:
@@ -254,6 +263,15 @@ class Experiments:
         if row.plan.mode != "shadow":
             self._share_out(row, min(row.share, bandit.SHARE_FIRST), out)
 
+    def _fell_back(self, said: FellBack) -> None:
+        row = self._rows.get(said.experiment)
+        if row is None or row.phase is not Phase.RUNNING or said.device in row.fell_back:
+            return
+        if len(row.fell_back) < FELL_BACK_MAX:
+            row = replace(row, fell_back=(*row.fell_back, said.device))
+        self._put(replace(row, staged=said.staged))
+        self.urgent = True
+
     # -- looks ---------------------------------------------------------------------------------
 
     def _look_at_due(self, at: int, out: Batch) -> None:
@@ -294,7 +312,12 @@ class Experiments:
         if not still and self._proven(row):
             evidence = eprocess.rarer(*row.tally.pair, plan.tolerated)
             why = f"e-value {evidence:.4g} that fewer than {plan.tolerated:g} are bad"
-            self._end(row, Phase.PROMOTED, why, out)
+            if self._given_up(row):
+                lost = len(row.fell_back)
+                why = f"{lost} devices fell back of {row.staged}, and only the others say: {why}"
+                self._end(row, Phase.STOPPED, why, out)
+            else:
+                self._end(row, Phase.PROMOTED, why, out)
         else:
             self._share_out(row, share, out)
 
@@ -303,6 +326,10 @@ class Experiments:
         if plan.promote == "manual" or row.cap < plan.share:
             return False
         return eprocess.rarer(*row.tally.pair, plan.tolerated) > plan.evidence
+
+    def _given_up(self, row: ExperimentRow) -> bool:
+        """Whether more devices than tolerated fell back: the windows of the others are no fair sample."""
+        return len(row.fell_back) > row.plan.tolerated * max(1.0, row.plan.share * row.staged)
 
     def _against(self, row: ExperimentRow) -> float:
         """Evidence that the candidate is not as it should be: one e-process, whatever the mode."""

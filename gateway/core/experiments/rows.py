@@ -50,6 +50,10 @@ class ExperimentRow(msgspec.Struct, frozen=True, array_like=True):
     """Windows of the candidate since the last look."""
     look_ns: int = 0
     """When the next look is due."""
+    fell_back: tuple[str, ...] = ()
+    """Devices whose guardrails gave the candidate up."""
+    staged: int = 0
+    """How many devices held the candidate when the last of them did."""
     silent: int = 0
     """Looks in a row at which it was frozen or starved, and nobody had run it since the one before."""
 

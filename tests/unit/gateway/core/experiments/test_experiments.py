@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from devicesdk.sketches.histogram import pack
 from devicesdk.wire import codec
-from devicesdk.wire.messages import Telemetry
+from devicesdk.wire.messages import Event, Telemetry, UpdateState
 from devicesdk.wire.timebase import MINUTE, MS, SECOND
 from gateway.core import notes as core_notes
 from gateway.core.effects import Note, Persist, Publish
 from gateway.core.experiment_plan import ExperimentPlan
-from gateway.core.experiments import notes
+from gateway.core.experiments import notes, rows
 from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.gateway import GatewayConfig
 from gateway.core.stimuli import (
@@ -259,6 +259,25 @@ def test_an_operators_freeze_may_last():
     for _ in range(8):
         stage.look()
     assert (stage.view.state, stage.view.frozen) == ("running", True)
+
+
+def test_the_word_of_those_that_did_not_fall_back_promotes_nothing():
+    for fallen, state in ((0, "promoted"), (1, "promoted"), (4, "stopped")):
+        stage = Stage(devices=10, mode="interleaved", tolerated=0.1)
+        for number in range(10):
+            device = f"d{number:03}"
+            stage.chart.have(device, generation=1, running=OLD, state=UpdateState.STAGED)
+        for number in range(fallen):
+            event = Event(
+                boot_id=1, seq=50, kind="experiment", deployment="e1", reason="guard:errors",
+                digest=NEW,
+            )  # fmt: skip
+            for _ in range(2):
+                stage.chart >> Arrived("ev", f"d{number:03}", codec.encode(event))
+                durable = [e.row for e in stage.chart.all(Persist, table=rows.EXPERIMENT)]
+            assert not durable, "told twice, counted twice"
+        stage.windows(good=60, production=60).look()
+        assert stage.view.state == state, f"{fallen} of 10 fell back: {stage.view.why}"
 
 
 class Process:
