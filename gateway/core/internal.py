@@ -181,11 +181,5 @@ class StagingOver(Internal, frozen=True):
 ToTransfers = BlobKnown | Granted | Revoked | Paused
 ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
 ToControl = Judged | FlagWanted | StagingOver
-<<<<<<< HEAD
-ToExperiments = ExperimentBegins | WindowSeen
-ToOffload = ModelKnown
-||||||| ed21aba
-ToExperiments = ExperimentBegins | WindowSeen
-=======
 ToExperiments = ExperimentBegins | WindowSeen | FellBack
->>>>>>> w-f
+ToOffload = ModelKnown
