@@ -31,7 +31,7 @@ def test_the_second_choice_is_telling_and_no_repetition():
     # Two sentences say the same, a third tells more about it, a fourth is about something else.
     embeddings = unit((1, 0, 0), (1, 0.01, 0), (0.7, 0.7, 0), (0, 0, 1))
     salience = np.array([0.4, 0.3, 0.2, 0.1], dtype=np.float32)
-    assert notes.choose(embeddings, salience, 4, 2, diversity=0.5) == [0, 2]
+    assert notes.choose(embeddings, salience, 4, 2, diversity=0.35) == [0, 2]
     assert notes.choose(embeddings, salience, 4, 2, diversity=0.0) == [0, 1], "the most telling two"
     assert notes.choose(embeddings, salience, 4, 2, diversity=1.0) == [0, 3], "the least alike two"
     assert notes.choose(embeddings, salience, 4, 9) == [0, 1, 2, 3]
