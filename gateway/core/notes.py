@@ -51,6 +51,7 @@ EXPERIMENT_REFUSED: Final = "experiment.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
 ROLE_REGISTERED: Final = "role.registered"
 ROLE_REFUSED: Final = "role.refused"
+ROLE_WAITS: Final = "role.waits"
 TIME_TOLD: Final = "device.time_told"
 QUERY: Final = "gateway.query"
 REPUBLISH: Final = "gateway.republish"
@@ -100,6 +101,7 @@ SENTENCES: Final[dict[str, str]] = {
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
     ROLE_REGISTERED: "New {subject} metadata is in force; the root is version {a}.",
     ROLE_REFUSED: "Role metadata was refused: {subject}.",
+    ROLE_WAITS: "Devices are told nothing new before targets and this gateway's keys fit the root: {subject}.",
     TIME_TOLD: "Device {subject} asked what time it is, and is told with generation {a}.",
     QUERY: "{a} devices are asked to report; {b} are still to be asked.",
     REPUBLISH: "{a} open wants are published again; {b} are still to come.",

@@ -167,7 +167,7 @@ class Trust:
             if missing is not None:
                 chain = chain.with_targets(self._roles[TARGETS].data)
         except (BadMessage, BadSignature) as error:
-            out.append(Note(notes.ROLE_REFUSED, str(error)[:200]))
+            out.append(Note(notes.ROLE_WAITS, str(error)[:200]))
             self.due = None  # with these keys it would only happen again
             return False
         self._set = chain

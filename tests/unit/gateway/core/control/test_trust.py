@@ -184,7 +184,7 @@ def test_a_gateway_that_was_given_new_online_keys_signs_anew():
     repository.keys.snapshot, repository.keys.timestamp = key(22), key(32)
     repository.rotate()
     tell(chart, repository.roots[1])
-    assert "role.refused" in chart.notes()
+    assert "role.waits" in chart.notes()
     assert chart.all(Publish, kind="timestamp") == [], "said what no device would take"
     again = Chart(gateway_of(repository))
     again.machine.restore([(t, k, row) for (t, k), row in chart.rows.items()], 0)
