@@ -10,7 +10,7 @@ concatenated SHA-256 of its chunks, itself a blob named by its digest.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -95,9 +95,17 @@ class Manifest(msgspec.Struct, frozen=True):
         return None
 
 
+_ADDED: Final = ("opset", "runtime", "hardware", "task", "operations", "sbom")
+"""Fields that came later: left out where nobody said anything, so that older manifests keep their bytes."""
+
+
 def encode_manifest(manifest: Manifest) -> bytes:
     """Canonical JSON: keys in declared order, no spaces; the same manifest gives the same bytes."""
-    return msgspec.json.encode(manifest)
+    told = msgspec.to_builtins(manifest)
+    for field in msgspec.structs.fields(Manifest):
+        if field.name in _ADDED and getattr(manifest, field.name) == field.default:
+            del told[field.name]
+    return msgspec.json.encode(told)
 
 
 def decode_manifest(payload: bytes) -> Manifest:
