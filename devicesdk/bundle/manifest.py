@@ -10,14 +10,8 @@ concatenated SHA-256 of its chunks, itself a blob named by its digest.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import re
-from typing import Annotated
-||||||| ef0e96e
-from typing import Annotated
-=======
 from typing import Annotated, Final
->>>>>>> w-a
 
 import msgspec
 from msgspec import Meta
@@ -133,20 +127,16 @@ class Manifest(msgspec.Struct, frozen=True):
         return None
 
 
-<<<<<<< HEAD
 def version_of(text: str) -> tuple[int, ...]:
     """A version's numbers, for comparing: ``1.20.1+cpu`` is (1, 20, 1, 0)."""
     numbers = [int(found) for found in _NUMBERS.findall(text.partition("+")[0])[:4]]
     return (*numbers, 0, 0, 0, 0)[:4]
 
 
-||||||| ef0e96e
-=======
 _ADDED: Final = ("opset", "runtime", "hardware", "task", "operations", "sbom")
 """Fields that came later: left out where nobody said anything, so that older manifests keep their bytes."""
 
 
->>>>>>> w-a
 def encode_manifest(manifest: Manifest) -> bytes:
     """Canonical JSON: keys in declared order, no spaces; the same manifest gives the same bytes."""
     told = msgspec.to_builtins(manifest)

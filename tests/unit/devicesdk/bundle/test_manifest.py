@@ -72,7 +72,6 @@ def test_what_is_not_a_manifest_is_refused(payload):
 def test_bytes_that_no_parser_likes_are_refused_all_the_same(payload):
     with pytest.raises(BadManifest, match="manifest"):
         decode_manifest(payload)
-<<<<<<< HEAD
 
 
 @pytest.mark.parametrize(
@@ -95,8 +94,6 @@ def test_a_variant_is_chosen_by_what_the_runtime_can_do_where_that_is_known(asks
     picky, plain = variant(name="picky", **asks), variant(name="plain")
     found = manifest(picky, plain).variant_for("rpi4", 4096, known)
     assert found.name == ("picky" if runs else "plain")
-||||||| ef0e96e
-=======
 
 
 def test_what_came_later_is_written_only_where_somebody_said_it():
@@ -105,4 +102,3 @@ def test_what_came_later_is_written_only_where_somebody_said_it():
     said = msgspec.structs.replace(manifest(), opset=17, task="classify", runtime=("1.20", ""))
     assert list(msgspec.json.decode(encode_manifest(said)))[-3:] == ["opset", "runtime", "task"]
     assert decode_manifest(encode_manifest(said)) == said
->>>>>>> w-a
