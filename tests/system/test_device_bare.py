@@ -41,8 +41,8 @@ def base():
 
 def test_the_base_is_what_a_device_needs_and_nothing_more():
     assert base() == {
-        "aiomqtt", "cryptography", "datasketches", "msgpack", "mqtt5", "msgspec", "numpy", "onnxruntime",
-        "openfeature-flagd-core", "paho-mqtt", "typer",
+        "aiomqtt", "backports-zstd", "cryptography", "datasketches", "msgpack", "mqtt5", "msgspec", "numpy",
+        "onnxruntime", "openfeature-flagd-core", "paho-mqtt", "tuf", "typer",
     }  # fmt: skip
     extras = PROJECT["optional-dependencies"]
     for name in ("simpy", "pydantic", "bokeh", "jinja2"):
@@ -57,7 +57,7 @@ def test_everything_that_the_device_imports_is_in_the_base():
     for path in sorted((ROOT / "devicesdk").rglob("*.py")):
         for name in imported(ast.parse(path.read_text())):
             top = name.partition(".")[0]
-            if top in sys.stdlib_module_names or top == "devicesdk":
+            if top in {*sys.stdlib_module_names, "compression", "devicesdk"}:  # stdlib from 3.14 on
                 continue
             distributions = {normal(owner) for owner in owners.get(top, [top])}
             if top == "openfeature":  # a namespace: flagd-core brings the SDK
