@@ -171,4 +171,4 @@ def test_memory_is_bounded_however_large_the_images_are(encode):
         tracemalloc.stop()
     assert hasher.digest() == delta_apply.sha256(new).digest()
     assert peak <= APPLY_BYTES_MAX, f"{peak} bytes at once"
-    assert max(source.largest for source in sources) <= APPLY_BYTES_MAX // 4
+    assert max(source.largest for source in sources) <= APPLY_BYTES_MAX // 3
