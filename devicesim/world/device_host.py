@@ -397,7 +397,7 @@ class DeviceHost:
             now + latency * model.kit_samples, self._kit_ran, (self.boot_id, answer)
         )
 
-    def _kit_ran(self, now: int, argument: tuple[int, hear.KitRan]) -> None:
+    def _kit_ran(self, now: int, argument: tuple[int, hear.KitRan | hear.ProbeRan]) -> None:
         if argument[0] == self.boot_id and self.on:
             self.stimulate(argument[1], now)
 
@@ -406,12 +406,8 @@ class DeviceHost:
         latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
         answer = model.probe(effect.slot, self.parts.kernel_class())
         self.shop.kernel.at(
-            now + latency * model.kit_samples, self._probe_ran, (self.boot_id, answer)
+            now + latency * model.kit_samples, self._kit_ran, (self.boot_id, answer)
         )
-
-    def _probe_ran(self, now: int, argument: tuple[int, hear.ProbeRan]) -> None:
-        if argument[0] == self.boot_id and self.on:
-            self.stimulate(argument[1], now)
 
     def _activate(self, effect: ask.Activate, now: int) -> None:
         for seen in self.shop.watch.activated:
