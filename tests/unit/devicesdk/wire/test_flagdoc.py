@@ -13,9 +13,11 @@ from devicesdk.wire.flagdoc import DEPTH_MAX, check_definition, check_flags
 
 def document(targeting, **more):
     text = targeting if isinstance(targeting, str) else json.dumps(targeting)
-    flag = '{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on","targeting":%s}' % text
+    flag = (
+        f'{{"state":"ENABLED","variants":{{"on":true}},"defaultVariant":"on","targeting":{text}}}'
+    )
     rest = "".join(f',"{name}":{json.dumps(value)}' for name, value in more.items())
-    return ('{"flags":{"f":%s}%s}' % (flag, rest)).encode()
+    return f'{{"flags":{{"f":{flag}}}{rest}}}'.encode()
 
 
 BOMB = {
