@@ -227,10 +227,10 @@ class Recorder(Listener):
 
     def said_window(self, host: DeviceHost, window: Window, now: int) -> None:
         """One window more."""
-        del host, now
+        del now
         self._sent += 1
         if window.rules:
-            for rule, count in window.rules.items():
+            for rule, count in self.meter.decisions.take(host, window).items():
                 named = f"policy.{rule}"
                 self.decisions[named] = self.decisions.get(named, 0) + count
 
