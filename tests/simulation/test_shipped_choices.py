@@ -184,3 +184,34 @@ def test_without_its_weight_the_same_release_is_tried(wrong):
     assert "validation:latency" not in ears.reasons(old)
     assert "validation:latency" in weighed.reasons(old)
     assert any(UpdateState.TRIAL in ears.states(device) for device in old)
+
+
+# -- late-drain -------------------------------------------------------------------------------------
+
+
+def run_late_drain(*changes):
+    drill = drill_of("late-drain", "scale=0.08", *changes)
+    drill.world.run()
+    return drill, drill.meter.updates.rollouts["r1"]
+
+
+def test_a_drain_that_comes_after_the_first_gate_is_caught_by_the_second():
+    drill, row = run_late_drain()
+    assert failed(drill) == []
+    assert [wave.verdict.partition(":")[0] for wave in row.waves] == ["passed", "drain"]
+    first = row.waves[0]
+    hours = (row.waves[1].closed_ns - first.opened_ns) / HOUR
+    assert 7 < hours < 9, f"halted {hours:.1f} h after the first offer; the lock comes after 7"
+    assert drill.meter.online_count == len(drill.world.hosts)
+
+
+def test_without_the_gate_on_discharge_the_fleet_goes_dark():
+    drill, row = run_late_drain("rollouts.r1.gate.drain=+10000%")
+    assert row.phase.name == "COMPLETED"
+    assert drill.meter.online_count < len(drill.world.hosts) / 2
+    assert drill.meter.bricked() == [], "an empty battery is no brick"
+
+
+def test_the_gate_on_discharge_lets_a_release_pass_that_drains_nothing():
+    _, row = run_late_drain("bundles.1.costs.keeps_busy=0")
+    assert row.phase.name == "COMPLETED", row.why
