@@ -202,6 +202,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_bad_minute: BadMinute | None = None
     decisions: dict[str, int] = msgspec.field(default_factory=dict)
 
+    choices: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """How often each rule of a run-time policy decided, by hardware class."""
+
     venue: Venue = Venue()
     skipped: list[str] = msgspec.field(default_factory=list)
     """Actions of the timeline that could not be done there, each with the reason."""

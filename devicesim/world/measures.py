@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devicesim.world import choices
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.images import boots
 from devicesim.world.checks.messages import copies_unaccounted
@@ -56,6 +57,10 @@ class Meter(Listener):
         self.trials = TrialMeter(world)
         if world.scenario.experiments:
             world.watch.add(TrialEars(self.trials))
+        self.decisions = choices.Decisions(world)
+        self.stepped = choices.Stepped(world)
+        if choices.wanted(world):
+            world.watch.add(self.stepped)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -104,6 +109,8 @@ class Meter(Listener):
             "tried_ratio": lambda: self.trials.tried_ratio,
             "experiments_stopped": lambda: self.trials.stopped,
             "experiments_promoted": lambda: self.trials.promoted,
+            "stepped_down_ratio": lambda: self.stepped.ratio,
+            "decisions": lambda: self.decisions.total,
             "loss": lambda: copies_unaccounted(world),
             "dropped": self._dropped,
             "queue_peak": lambda: world.broker.core.queue_peak,
