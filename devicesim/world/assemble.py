@@ -71,12 +71,6 @@ METERED_RADIOS = ("lte", "3g")
 """Paid by the byte, as a rule."""
 INFLIGHT_MAX = 100
 """``max_inflight_messages`` of a broker that serves a gateway: mosquitto's 20 starve its requests."""
-PSI_RAISE_MIN = 0.25
-"""A cohort of a few hundred devices is not the training population, and its light changes with the
-hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
-PSI_CLEAR_MAX = 0.12
-
-
 MakeGateway = Callable[[Signer, Signer, RoleSigners | None], Gateway]
 """Builds a core from the director's, the flags' and the roles' signers."""
 
@@ -149,7 +143,7 @@ def assemble(
     build = make_gateway or (
         lambda director, flags, roles: Gateway(
             GatewayConfig(
-                collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX),
+                collect=_collect_limits(scenario),
                 experiments=ExperimentLimits(
                     seed=entropy.stream("gateway", "experiments").integer(2**53)
                 ),
@@ -199,6 +193,17 @@ def assemble(
         at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
         kernel.at(at, host.power_on)
     return world
+
+
+def _collect_limits(scenario: Scenario) -> CollectLimits:
+    """A cohort of a few hundred devices is not the training population, and its light changes with the
+    hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
+    watch = scenario.drift
+    return CollectLimits(
+        window_ns=watch.window_ns,
+        psi_raise_min=watch.effect_min,
+        psi_clear_max=watch.effect_min / 2,
+    )
 
 
 class VirtualStage:
@@ -437,6 +442,7 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         ),
         window_ns=cadence.window_ns,
         window_frames=cadence.frames,
+        probe_period_ns=cadence.probes_ns,
     )
 
 
