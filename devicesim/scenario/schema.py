@@ -92,7 +92,7 @@ class Scenario(Model):
     )
     checks: Checks = Field(default_factory=Checks, description="What must hold.")
     drift: DriftWatch = Field(
-        default_factory=DriftWatch, description="How the gateway watches for drift."
+        default_factory=DriftWatch, description="What the gateway takes for drift."
     )
     soak: Soak | None = Field(default=None, description="For long runs in real time.")
     buggify: Buggify = Field(

@@ -65,7 +65,12 @@ class Told(Model):
 
 
 class DriftWatch(Model):
-    """How the gateway watches for drift."""
+    """How the gateway watches for drift.
+
+    The floor of 0.25 is for cohorts of tens to hundreds and windows shorter than a day: they are not the training
+    population, and their light changes with the hour (healthy ones reach 0.13 in an hour and more in a quarter
+    of one: models/README.md).
+    """
 
     window_ns: PositiveDuration = Field(
         default=15 * MINUTE,

@@ -142,19 +142,7 @@ def assemble(
     topics = Topics()
     place: Stage = VirtualStage() if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or (
-        lambda director, flags, roles: Gateway(
-            GatewayConfig(
-                collect=_collect_limits(scenario),
-                experiments=ExperimentLimits(
-                    seed=entropy.stream("gateway", "experiments").integer(2**53)
-                ),
-            ),
-            director,
-            flags,
-            roles,
-        )
-    )
+    build = make_gateway or _gateway_maker(scenario, entropy)
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -199,15 +187,17 @@ def assemble(
     return world
 
 
-def _collect_limits(scenario: Scenario) -> CollectLimits:
-    """A cohort of a few hundred devices is not the training population, and its light changes with the
-    hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
+def _gateway_maker(scenario: Scenario, entropy: Entropy) -> MakeGateway:
     watch = scenario.drift
-    return CollectLimits(
-        window_ns=watch.window_ns,
-        psi_raise_min=watch.effect_min,
-        psi_clear_max=watch.effect_min / 2,
+    config = GatewayConfig(
+        collect=CollectLimits(
+            window_ns=watch.window_ns,
+            psi_raise_min=watch.effect_min,
+            psi_clear_max=watch.effect_min / 2,
+        ),
+        experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
     )
+    return lambda director, flags, roles: Gateway(config, director, flags, roles)
 
 
 class VirtualStage:
