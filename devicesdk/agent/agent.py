@@ -11,6 +11,7 @@ trust      what may be installed, and what time
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
 probe      golden probes of what is active
 experim.   which candidate takes turns             arm        whose turn it is
+debug      debug mode, while a grant lasts
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
+from devicesdk.agent.debug import Debug
 from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
@@ -82,6 +84,7 @@ class Agent:
     __slots__ = (
         "_books",
         "_booted",
+        "_debug",
         "_deltas",
         "_download",
         "_experiments",
@@ -140,6 +143,7 @@ class Agent:
             shared, self._slots, self._flags, self._books, self._download, self._outbox, trust
         )
         self._session = Session(shared)
+        self._debug = Debug(shared, self._outbox, trust, self._work, state)
         self._experiments = Experiments(
             shared, self._slots, self._flags, self._outbox, self._work, self._update, state
         )
@@ -210,6 +214,9 @@ class Agent:
         other = self._trust.at
         if other < at:
             at, why = other, "trust"
+        other = self._debug.at
+        if other < at:
+            at, why = other, "debug"
         return None if at >= NEVER else (at, why)
 
     def snapshot(self) -> bytes:
@@ -234,6 +241,8 @@ class Agent:
                 kill_open=flags.kill_open,
                 flags_open=flags.flags_open,
                 fell_back=self._experiments.fell_back,
+                debug=self._debug.mode,
+                debug_number=self._debug.number,
             )
         )
 
@@ -293,6 +302,7 @@ class Agent:
         self._trust.booted(now)
         self._work.booted(now)
         self._probe.booted(now)
+        self._debug.booted(now)
         self._update.booted(now)
         self._session.booted(now, bearer_up=booted.bearer_up)
 
@@ -307,6 +317,7 @@ class Agent:
         self._update.due(now)
         if self._trust.due(now):
             self._after_trust(now)
+        self._debug.due(now)
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions
@@ -401,6 +412,9 @@ class Agent:
         control = codec.decode(Control, arrived.payload)
         if control.verb is ControlVerb.REPORT:
             self._report.say_again()
+            return
+        if control.verb is ControlVerb.DEBUG:
+            self._debug.heard(control.grant, now)
             return
         if control.ask:
             if not self._work.answered(control, now):

@@ -128,6 +128,14 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     """Whoever owns the device agrees that frames are sent to the gateway and answered there."""
     regulatory_mode: str = ""
     """Such as ``privacy``: a policy may ask for it, and nothing is ever sent out in one."""
+    debug_consent: bool = False
+    """Whoever owns the device agrees that a gateway may grant debug mode for a while (debug.py)."""
+    debug_ns_max: int = HOUR
+    """No grant lasts longer."""
+    debug_frames_max: int = 32
+    """Rows of one window in debug mode, evenly picked."""
+    debug_rows_max: int = 1024
+    """Rows of one grant; debug mode ends when they are told."""
     metered: bool = False
     """Whether the link is paid by the byte."""
     urgency: Literal["foreground", "batch"] = "foreground"

@@ -56,6 +56,7 @@ _RESIDUAL, _FAILED, _WORST = (_KEYS[n] for n in ("probe_residual", "probe_failed
 _FLIPS, _LIKE, _TOP = (_KEYS[n] for n in ("probe_flips", "probe_resembles", "top"))
 _MEMORY, _ACCELERATOR = (_KEYS[n] for n in ("memory_mib", "accelerator_permille"))
 _COUNT_MIN, _PRIVACY = (_KEYS[n] for n in ("count_min", "privacy_permille"))
+_DEBUG_GRANT, _DEBUG = _KEYS["debug_grant"], _KEYS["debug"]
 
 TOP_READINGS: Final = 5
 READING_CLASSES: Final = 32
@@ -135,6 +136,7 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     probed: Probed | None = None,
     veil: Veil | None = None,
     chosen: tuple[dict[str, int], int] | None = None,
+    debug: tuple[int, bytes] | None = None,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -151,6 +153,7 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         probed: the golden probe that ran since the last window, if one did.
         veil: privacy mode; None: counts are exact.
         chosen: decisions by rule, and by how many bins the confidence bound was moved.
+        debug: debug mode: number of the grant, and rows.
 
     Returns:
         The payload, and how many frames were in error.
@@ -191,6 +194,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_PRIVACY] = veil.epsilon_permille
     if chosen is not None:
         body |= _spell(*chosen)
+    if debug is not None:
+        body[_DEBUG_GRANT], body[_DEBUG] = debug
     return _PACK(body), len(rows) - len(counts.readings)
 
 

@@ -14,6 +14,7 @@ when a burst was cut; an alarm sounds once until the reading has fallen below it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -64,6 +65,7 @@ class Work:
         "arm",
         "at",
         "burst",
+        "debug",
         "enabled",
         "running",
     )  # fmt: skip
@@ -92,6 +94,8 @@ class Work:
         self.alarm = False
         self.arm: Arm | None = None
         """This device's part in an experiment."""
+        self.debug: Callable[[Rows, int], tuple[int, bytes] | None] | None = None
+        """In debug mode: what a window tells more."""
         self.enabled = flags.enabled(shared.config.inference_feature)
         self._cut = False
         self._start_at = self._gate_at = 0
@@ -331,6 +335,7 @@ class Work:
             probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
             chosen=None if self._chooser is None else (self._chooser.counts(), self._chooser.shift),
+            debug=None if self.debug is None else self.debug(rows, now),
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)

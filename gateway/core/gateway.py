@@ -123,9 +123,9 @@ class Gateway:
             said += self._transfers.handle(stimulus, now)
             said += self._collect.handle(stimulus, now)
             said += self._offload.handle(stimulus, now)
+            said += self._experiments.handle(stimulus, now)
         elif kind is Inferred:
             said = self._offload.handle(stimulus, now)
-            said += self._experiments.handle(stimulus, now)
         elif isinstance(stimulus, PubAcked):
             said = self._acked(stimulus, now)
         elif isinstance(stimulus, SteerExperiment):

@@ -306,7 +306,9 @@ def frames_ran(
 ) -> hear.FramesRan:
     """A burst is over."""
     rows = Rows(frames, reading, error)
-    return hear.FramesRan(burst, frames, rows, latency_us, 0, conditions, shadow, latency_us)
+    return hear.FramesRan(
+        burst, frames, rows, latency_us, 0, conditions, shadow=shadow, shadow_latency_us=latency_us
+    )
 
 
 def experiment_flag(bundle: Bundle, **fields: Any) -> dict[str, Any]:
