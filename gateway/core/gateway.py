@@ -27,6 +27,7 @@ from gateway.core.collect.collect import Collect
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
+from gateway.core.control.debugging import DebugView
 from gateway.core.control.trust import RoleSigners
 from gateway.core.effects import AnyEffect, Persist
 from gateway.core.experiments import rows as experiments_rows
@@ -193,6 +194,10 @@ class Gateway:
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it; None when it is not known."""
         return self._control.twin_view(device)
+
+    def debug_views(self) -> list[DebugView]:
+        """Grants of debug mode, oldest first."""
+        return self._control.debug_views()
 
     def experiment_views(self) -> list[ExperimentView]:
         """All experiments, oldest first."""
