@@ -1,4 +1,4 @@
-"""Files that a scenario names: profiles, links, bundle sources.
+"""Files that a scenario names: profiles, links, bundle sources, policies.
 
 Decides where they are looked for and how a missing one is explained. Leaves out what is in them.
 Profiles are looked for in ``scenarios/profiles`` beside the scenario, then among those that came with
@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import yaml
 
+from devicesdk.agent.policy import PolicyError, read_policy
 from devicesdk.inference.source import BUNDLE_FILE, SourceError, load_any, reader_of
 from devicesim.models.link_class import LinkBook
 from devicesim.models.profile import Profile, decode_links, decode_profile
+from devicesim.scenario.choosing import PolicySource
 from devicesim.scenario.schema import Scenario
 from devicesim.world.assemble import Stock
+from devicesim.world.equip import equipped
 from devicesim.world.senses import AnySource
 
 LINKS_FILE: Final = "links.yaml"
@@ -60,14 +63,46 @@ def load_sources(scenario: Scenario, scenario_file: Path) -> dict[str, AnySource
         SourceError: a bundle is missing, altered, or is another version than the scenario says.
     """
     return {
-        bundle.reference: _load_bundle(bundle.reference, bundle.path, scenario_file)
+        bundle.reference: equipped(
+            _load_bundle(bundle.reference, bundle.path, scenario_file), bundle
+        )
         for bundle in scenario.bundles
     }
 
 
+def load_policies(scenario: Scenario, scenario_file: Path) -> dict[str, str]:
+    """Read the run-time policies that a scenario names by path.
+
+    Raises:
+        SourceError: one is missing, or no policy.
+    """
+    said: list[PolicySource | str | None] = [step.policy for step in scenario.flags]
+    said += [scenario.choosing_of(group).policy for group in scenario.fleet]
+    paths = dict.fromkeys(one.path for one in said if isinstance(one, PolicySource) and one.path)
+    return {path: _load_policy(path, scenario_file) for path in paths}
+
+
+def _load_policy(path: str, scenario_file: Path) -> str:
+    for base in _bases(scenario_file):
+        if (base / path).is_file():
+            try:
+                read_policy((base / path).read_bytes())
+            except PolicyError as error:
+                raise SourceError(f"{base / path}: {error}") from error
+            return (base / path).read_text()
+    raise SourceError(
+        f"expected a policy in {path}, found no such file from {Path.cwd()} or the folders above the "
+        "scenario; paths are from the working directory"
+    )
+
+
+def _bases(scenario_file: Path) -> tuple[Path, ...]:
+    """Where paths of a scenario may begin, nearest first."""
+    return (Path.cwd(), *scenario_file.resolve().parents[:3], _HERE.parent)
+
+
 def _load_bundle(reference: str, path: str, scenario_file: Path) -> AnySource:
-    parents = scenario_file.resolve().parents
-    for base in (Path.cwd(), *parents[:3], _HERE.parent):
+    for base in _bases(scenario_file):
         if (base / path).exists():
             source = _read_source(base / path)
             found = f"{source.spec.id}@{source.spec.version}"
@@ -113,4 +148,5 @@ def stock_for(
     """Everything from files that a scenario needs."""
     if profiles is None or links is None:
         profiles, links = load_profiles(scenario_file)
-    return Stock(profiles, links, load_sources(scenario, scenario_file))
+    sources = load_sources(scenario, scenario_file)
+    return Stock(profiles, links, sources, load_policies(scenario, scenario_file))

@@ -111,7 +111,8 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     count_min: bool = False
     """A count-min sketch of feature rows goes along, too."""
     privacy: bool = False
-    """Noise is added to all that inputs can be told from; see devicesdk/agent/privacy.py."""
+    """Noise is added to all that inputs can be told from; no frame leaves, and no shadow runs. See
+    devicesdk/agent/privacy.py."""
     privacy_epsilon_permille: int = 1000
     """Privacy loss of one window, thousandths of epsilon."""
     privacy_frames_min: int = 20

@@ -9,7 +9,8 @@ and windows (work.py).
 
 Rules: one burst at a time is taken, asked or read; an ask has an end, and whatever comes later than that
 is not looked at; frames are dropped here and on the host together, so nothing is kept that nobody knows
-of; what waits is in RAM alone and goes with the power: it never ran, so no count has it.
+of; what waits is in RAM alone and goes with the power, and when another image runs, whose input it is not:
+it never ran, so no count has it.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ from devicesdk.agent.slots import Slots
 from devicesdk.agent.snapshot import State
 from devicesdk.agent.update import Update
 from devicesdk.agent.work import Work
+from devicesdk.wire.errors import BadMessage
+from devicesdk.wire.flagdoc import check_flags
 
 PREFIX: Final = "experiment."
 EVENT: Final = "experiment"
@@ -44,7 +46,11 @@ def experiments_in(document: bytes) -> tuple[str, ...]:
     """Names of the experiments of a flagd document, sorted."""
     if PREFIX.encode() not in document:
         return ()
-    flags: Any = msgspec.json.decode(document).get("flags", {})
+    try:
+        check_flags(document)
+    except BadMessage:  # kept by an earlier version, which took more
+        return ()
+    flags: Any = msgspec.json.decode(document)["flags"]
     return tuple(sorted(name for name in flags if name.startswith(PREFIX)))
 
 

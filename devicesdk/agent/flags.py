@@ -28,6 +28,7 @@ from devicesdk.agent.snapshot import State
 from devicesdk.bundle.trust import ROLE_FLAGS
 from devicesdk.wire import codec, limits
 from devicesdk.wire.errors import BadMessage
+from devicesdk.wire.flagdoc import check_flags
 from devicesdk.wire.messages import FlagSnapshot, KillList
 
 BUCKETING: Final = "flagd-cbor-1"
@@ -39,8 +40,9 @@ def evaluator(document: bytes) -> Any:
     """An evaluator for a flagd document, shared by all agents of a process: it is never changed.
 
     Raises:
-        BadMessage: not a flagd document.
+        BadMessage: not a flagd document, or one that asks too much (devicesdk/wire/flagdoc.py).
     """
+    check_flags(document)
     core = FlagdCore()
     try:
         core.set_flags(document.decode())

@@ -7,7 +7,9 @@ accounting (devicesdk/sketches/laplace.py) and what a gateway makes of noisy win
 Rules: the noise is as secret as the seed. A real host hands in 256 bits of its operating system's entropy,
 new with each start (devicesdk/host); a simulated one is seeded by its scenario and hides nothing. Without
 enough frames there are no histograms of inputs at all; sketches, top readings and anything else that
-quotes inputs stay at home. Alarms are events that the owner asked for and are not covered.
+quotes inputs stay at home: so do frames (nothing is offloaded, whatever consent says) and the bound that
+recalibration moved, and no candidate runs in the shadow, whose comparison would be exact. Alarms, and the
+event of a candidate that broke its guardrails, are one bit that the owner asked for and are not covered.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ class Work:
         "_burst_in_trial",
         "_burst_started",
         "_bursts",
+        "_candidates",
         "_chooser",
         "_cut",
         "_elsewhere",
@@ -101,6 +102,8 @@ class Work:
         self._start_at = self._gate_at = 0
         self._burst_started = 0
         self._burst_in_trial = False
+        self._candidates = False
+        """Whether the burst is an experiment's candidate's: it runs as it is, outside of the policy."""
         self._bundle8 = self._shadow8 = b""
         self._window_seq = 0
         self._bursts = 0
@@ -163,6 +166,8 @@ class Work:
         self.cut()
         if self._chooser is not None:
             self._chooser.another_image()
+        if self._elsewhere is not None:
+            self._elsewhere.drop_waiting()  # it is another model's input
         active, image = self._slots.active, self._slots.running
         self._shared.out.append(Activate(active, image.manifest, image.variant))
         self._probe.switched(now)
@@ -234,15 +239,20 @@ class Work:
         here = choice is None or choice.path == "local"
         if self.arm is not None and here and not self._burst_in_trial:
             slot, shadow = self.arm.turn(self._shared.conditions)
+            if (
+                self._veil is not None
+            ):  # how two models compare on private inputs is exact, and told
+                shadow = ""
             self._shadow8 = slots[shadow].manifest[:8] if shadow else b""
+        self._candidates = slot != slots.active
         self._bundle8 = slots[slot].manifest[:8]
         if span < frames * config.frame_period_ns_min:
             frames = max(1, span // config.frame_period_ns_min)
         # Rounded up: a trial's burst must not end before the trial does.
         period = -(-span // frames)
         if choice is None or choice.path == "local":
-            # The policy's variants are those of the active image; a candidate runs as it is.
-            plain = choice is None or slot != slots.active
+            # The policy's variants are those of the active image.
+            plain = choice is None or self._candidates
             mode = PLAIN if plain or choice is None else Mode(choice.variant, choice.side)
             self._shared.out.append(RunModel(self.burst, slot, frames, period, mode, shadow))
         else:
@@ -257,6 +267,7 @@ class Work:
         may_send = (
             config.offload_consent
             and not config.regulatory_mode
+            and not config.privacy
             and self._flags.on(config.offload_feature)
         )
         return chooser.choose(self._slots.running, now, alarm=self.alarm, may_send=may_send)
@@ -268,6 +279,7 @@ class Work:
             return False
         slots = self._slots
         self.running, self._cut, self._burst_in_trial = True, False, False
+        self._candidates = False
         self._bundle8 = slots.running.manifest[:8]
         self.burst = elsewhere.run_oldest(slots.active, Mode(choice.variant, choice.side))
         return True
@@ -334,21 +346,26 @@ class Work:
             count_min=config.count_min,
             probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
-            chosen=None if self._chooser is None else (self._chooser.counts(), self._chooser.shift),
+            chosen=None if self._chooser is None else self._told_of_choices(self._chooser),
             debug=None if self.debug is None else self.debug(rows, now),
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)
-        if self._chooser is not None and not self._burst_in_trial:
-            rows = self._believed([list(row) for row in rows], now)
-        if rows:
-            self._decide(rows, errors)
+        acted_on = rows
+        if self._chooser is not None and not (self._burst_in_trial or self._candidates):
+            acted_on = self._believed([list(row) for row in rows], now)
+        if acted_on:
+            self._decide(acted_on, errors)
         self._outbox.window(payload, now)
-        if self.arm is not None:
+        if self.arm is not None and self._candidates:
             self.arm.judge(ran, errors)
         if ran.shadow is not None:
             self._tell_shadow(ran, rows, now)
         return True
+
+    def _told_of_choices(self, chooser: Chooser) -> tuple[dict[str, int], int]:
+        """Decisions by rule, and the moved bound: not of private inputs, whose exact confidences moved it."""
+        return chooser.counts(), chooser.shift if self._veil is None else 0
 
     def _tell_shadow(self, ran: FramesRan, rows: Rows, now: int) -> None:
         """A window of its own for what ran on the same frames."""

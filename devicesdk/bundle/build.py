@@ -171,7 +171,7 @@ def build_bundle(
             runtime_min=described.runtime_min,
         )
         for hardware in (*classes, DEFAULT)
-        for name in described.prefer[hardware]
+        for name in described.prefer.get(hardware, ())
     )
     return Built(
         Manifest(
@@ -253,8 +253,9 @@ def _keep(blob: bytes, blobs: dict[bytes, bytes]) -> BlobRef:
 
 def _references(described: Described, classes: list[str]) -> dict[str, list[float]]:
     """The histograms of the best variant of each class."""
-    best = described.variants[described.prefer[DEFAULT][0]].baseline
-    histograms = _histograms(best, "")
+    histograms: dict[str, list[float]] = {}
+    if DEFAULT in described.prefer:
+        histograms = _histograms(described.variants[described.prefer[DEFAULT][0]].baseline, "")
     for hardware in classes:
         best = described.variants[described.prefer[hardware][0]].baseline
         histograms.update(_histograms(best, f"@{hardware}"))

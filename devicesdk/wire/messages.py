@@ -118,9 +118,9 @@ class Want(WireMessage, frozen=True, kw_only=True):
     expires_ms: U53 = field(name="x", default=0)
     """Wall-clock UTC; 0 means never."""
     nonce: U53 = field(name="n", default=0)
+    """The `Have.nonce` that this want answers; 0: it answers none."""
     delta: DeltaRef | None = field(name="dl", default=None)
     """Fetch this instead of the image, if you run its base."""
-    """The `Have.nonce` that this want answers; 0: it answers none."""
     issued_ms: U53 = field(name="i", default=0)
     """Wall-clock UTC when it was signed; said where `nonce` is, so that a device learns the time."""
     back: bool = field(name="bk", default=False)

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from devicesdk.wire.timebase import DAY, MINUTE
+from devicesim.scenario.choosing import Choosing
 from devicesim.scenario.errors import Refusal, choices, nearest_word, show
 from devicesim.scenario.fields import (
     Dist,
@@ -139,6 +140,13 @@ class Telemetry(Model):
     probes_ns: PositiveDuration | None = Field(
         default=None, alias="probes", description="Time between golden probes; never by default."
     )
+    stands_for: int = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="Frames that the device runs for each one that is rehearsed: heat and charge are"
+        " those of all of them.",
+    )
 
 
 def _known_knobs(value: dict[str, Dist]) -> dict[str, Dist]:
@@ -183,6 +191,14 @@ class Group(Model):
     )
     telemetry: Telemetry | None = Field(
         default=None, description="Replaces the scenario's telemetry for this group."
+    )
+    choosing: Choosing | None = Field(
+        default=None, description="Replaces the scenario's choosing for this group."
+    )
+    registered_as: str | None = Field(
+        default=None,
+        description="Hardware class in the gateway's registry, where that is not what the devices are.",
+        examples=["arm64-cuda"],
     )
 
 

@@ -22,6 +22,8 @@ from pydantic import (
 
 from devicesdk.wire import limits
 from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesim.scenario.choosing import PolicyChange
+from devicesim.scenario.costs import Costs
 from devicesim.scenario.errors import Refusal, show
 from devicesim.scenario.fields import (
     At,
@@ -98,6 +100,20 @@ class Bundle(Model):
     delta: Literal["auto", "off"] = Field(
         default="auto",
         description="auto: from older versions of the same id; off: devices fetch the whole image.",
+    )
+    carry: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Lighter variants inside a variant's image, best first, for a policy to switch to;"
+        " rule needs no file. By default what the bundle says.",
+        examples=[{"int8-rr": ["rule"]}],
+    )
+    hardware: tuple[str, ...] = Field(
+        default=(),
+        description="Hardware classes it is built for and no others; by default what the bundle says.",
+        examples=[["arm64-cuda"]],
+    )
+    costs: Costs = Field(
+        default_factory=Costs, description="What it costs devices beyond what its files say."
     )
 
     @field_validator("chunk_bytes")
@@ -195,7 +211,7 @@ class FlagSetting(Model):
 
 
 class FlagStep(Model):
-    """One change of flags: set some, or kill one."""
+    """One change of flags: set some, kill one, or put another policy into force."""
 
     at_ns: At = Field(alias="at", description="When.", examples=["2h"])
     settings: dict[Name, FlagSetting] = Field(
@@ -205,11 +221,26 @@ class FlagStep(Model):
         default=None,
         description="A flag to kill: off everywhere at once, offline devices fail safe.",
     )
+    policy: PolicyChange | None = Field(
+        default=None,
+        description="Run-time policy in force from now on: inline, a JSON file, off, or first: what"
+        " the group began with.",
+    )
+    target: Target | None = Field(
+        default=None, description="With policy: the groups of these devices; by default all."
+    )
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> FlagStep:
-        if bool(self.settings) == (self.kill is not None):
-            found = "both" if self.settings else "neither"
-            advice = "write two steps, one for each" if self.settings else "add one of the two"
-            raise Refusal("either set or kill", found=found, advice=advice)
+        named = {"set": self.settings, "kill": self.kill, "policy": self.policy}
+        given = [name for name, value in named.items() if value]
+        if len(given) != 1:
+            advice = "write a step for each" if given else "add one of the three"
+            found = " and ".join(given) or "none of them"
+            raise Refusal("one of set, kill and policy", found=found, advice=advice)
+        if self.target is not None and self.policy is None:
+            advice = "write it beside percent, inside set" if self.settings else "remove it"
+            raise Refusal(
+                "target only beside policy", found="target", at=("target",), advice=advice
+            )
         return self

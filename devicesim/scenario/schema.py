@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from devicesim.scenario.checks import Buggify, Checks, Soak
+from devicesim.scenario.choosing import Choosing
 from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.faults import AnyAction
 from devicesim.scenario.fields import Model, Name
@@ -61,6 +62,10 @@ class Scenario(Model):
     telemetry: Telemetry = Field(
         default_factory=Telemetry, description="Windows and inferences; a group may replace it."
     )
+    choosing: Choosing = Field(
+        default_factory=Choosing,
+        description="Policy, consent and regulatory mode of devices; a group may replace it.",
+    )
     broker: Broker = Field(default_factory=Broker, description="The MQTT broker.")
     agent: Agent = Field(default_factory=Agent, description="The device agent's connection.")
     trust: Literal["roles", "keys"] = Field(
@@ -79,7 +84,7 @@ class Scenario(Model):
         default=(), max_length=16, description="Candidates compared with production in the field."
     )
     flags: tuple[FlagStep, ...] = Field(
-        default=(), max_length=1_000, description="Flags and kills."
+        default=(), max_length=1_000, description="Flags, kills and changes of policy."
     )
     timeline: tuple[AnyAction, ...] = Field(
         default=(), max_length=10_000, description="What goes wrong, and when it heals."
@@ -115,6 +120,10 @@ class Scenario(Model):
     def telemetry_of(self, group: Group) -> Telemetry:
         """The cadence of a group: its own, else the scenario's."""
         return group.telemetry or self.telemetry
+
+    def choosing_of(self, group: Group) -> Choosing:
+        """How a group chooses: its own, else the scenario's."""
+        return group.choosing or self.choosing
 
     def factory_bundle(self, group: Group) -> Bundle | None:
         """What a group's devices run at the start: its own bundle, else the first one."""

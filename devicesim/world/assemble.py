@@ -41,7 +41,7 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
-from devicesim.world import deltas
+from devicesim.world import deltas, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
@@ -88,6 +88,8 @@ class Stock(msgspec.Struct, frozen=True):
     links: LinkBook
     sources: dict[str, AnySource]
     """Bundle sources by ``id@version``."""
+    policies: dict[str, str] = {}
+    """Run-time policies by path."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -192,9 +194,11 @@ def assemble(
         scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
-        roles=roles,
+        roles=roles, policies=stock.policies,
     )  # fmt: skip
     _register(world, bundles)
+    if wakelock.wanted(world):
+        world.watch.add(wakelock.WakeLocks(world))
     for host in hosts:
         at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
         kernel.at(at, host.power_on)
@@ -269,7 +273,7 @@ def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
     for delta in deltas.publish(bundles, gateway.blobs):
         gateway.stimulate(delta, 0)
     for host in world.hosts:
-        gateway.stimulate(hear.Enroll(host.device, host.parts.labels), 0)
+        gateway.stimulate(hear.Enroll(host.device, host.parts.registered), 0)
     shipped = dict.fromkeys(host.parts.labels["factory"] for host in world.hosts)
     for name in shipped:
         if name:
@@ -345,7 +349,13 @@ class _Factory:
             topics=self._shop.topics,
             anchor=self._anchor,
         )
-        parts.metered = self._stock.links.links[spec.link].radio in METERED_RADIOS
+        group = self._scenario.group(spec.group)
+        said = self._scenario.choosing_of(group).metered
+        radio = self._stock.links.links[spec.link].radio
+        parts.metered = radio in METERED_RADIOS if said is None else said
+        parts.stands_for = self._scenario.telemetry_of(group).stands_for
+        if group.registered_as is not None:
+            parts.registered = {**labels, "hardware": group.registered_as}
         return parts
 
     def _identity(self, spec: DeviceSpec, profile: Profile, factory: str) -> Identity:
@@ -428,6 +438,7 @@ class _Factory:
 
 def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
     said, cadence = scenario.agent, scenario.telemetry_of(group)
+    choosing = scenario.choosing_of(group)
     return AgentConfig(
         segment=group.group,
         keepalive_ns=said.keepalive_ns,
@@ -437,6 +448,10 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         ),
         window_ns=cadence.window_ns,
         window_frames=cadence.frames,
+        offload_consent=choosing.offload,
+        regulatory_mode=choosing.mode or "",
+        urgency=choosing.urgency,
+        latency_budget_ms=(choosing.budget_ns or 0) // MS,
     )
 
 

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING
 
 from devicesdk.agent import effects as ask
 from devicesdk.wire.timebase import NEVER
-from devicesim.world.device_parts import LazyRows, Model, Shot
+from devicesim.world.device_parts import LazyRows, Model, Parts, Shot
 
 if TYPE_CHECKING:
     from devicesim.world.device_host import DeviceHost
+
+
+def _all_of_them(
+    parts: Parts, effect: ask.RunModel, macs: float, precision: str
+) -> tuple[int, int]:
+    """The frames that a burst stands for, and their period; a device that cannot keep up skips some."""
+    span = effect.frames * effect.period_ns
+    latency = max(1, parts.body.processor.latency_ns(macs, precision))
+    frames = max(effect.frames, min(effect.frames * parts.stands_for, span // latency))
+    return frames, span // frames
 
 
 class Burst:
@@ -47,9 +57,10 @@ class Burst:
             beside = shop.models.get(host.holds(effect.shadow))
             self._shadow = beside.submit(parts.kernel_class(), spec)
             macs += self._cost_of(beside, model.precision)
-        self.cost = parts.body.run_burst(
-            now, effect.frames, effect.period_ns, macs, model.precision
-        )
+        frames, period_ns = effect.frames, effect.period_ns
+        if parts.stands_for != 1:
+            frames, period_ns = _all_of_them(parts, effect, macs, model.precision)
+        self.cost = parts.body.run_burst(now, frames, period_ns, macs, model.precision)
         self.latency_us = self.cost.latency_ns // 1000 - self.shadow_latency_us
         host.burst_alarm.arm(now + effect.frames * effect.period_ns)
 

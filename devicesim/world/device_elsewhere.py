@@ -84,7 +84,8 @@ class Elsewhere:
         shot = model.submit(parts.kernel_class(), kept.spec, kept.side)
         if kept.frames < kept.spec.frames:
             shot.handle.cut(kept.frames)
-        cost = parts.body.run_burst(now, kept.frames, 0, model.macs, model.precision)
+        paid = kept.frames * parts.stands_for
+        cost = parts.body.run_burst(now, paid, 0, model.macs, model.precision)
         self._reading = Reading(effect.burst, shot, kept.frames, now, cost)
         self._alarm.arm(max(cost.end_ns, now + 1))
 

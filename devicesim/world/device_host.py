@@ -25,12 +25,12 @@ from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import ConnectRequest
 from devicesim.world.burst import Burst
 from devicesim.world.device_elsewhere import ELSEWHERE, Elsewhere
+from devicesim.world.device_kits import KITS
 from devicesim.world.device_parts import Parts, Workshop
-from devicesim.world.flash import FlashFullError
+from devicesim.world.device_storage import STORAGE
 from devicesim.world.ledger import DropCause
 
 BOOT_NS: Final = 8 * SECOND
-READ_BYTES_PER_S: Final = 80_000_000
 _DIES: Final = frozenset({Crossing.SHUTDOWN, Crossing.BROWN_OUT, Crossing.EMPTY})
 _REVIVES: Final = frozenset({Crossing.COOLED, Crossing.REVIVED})
 
@@ -44,10 +44,34 @@ class DeviceHost:
     """
 
     __slots__ = (
-        "_burst", "_crossing", "_crowded", "_deadline", "_performing", "_queue", "_refused", "acked_by",
-        "agent", "alarm_sounds", "beside", "boot_id", "burst_alarm", "elsewhere", "frames_lost", "frames_run",
-        "fuse", "index", "manifest", "on", "online", "parts", "path", "shop", "slot", "topics",
-        "variant", "wanted_on",
+        "_burst",
+        "_crossing",
+        "_crowded",
+        "_deadline",
+        "_performing",
+        "_queue",
+        "acked_by",
+        "agent",
+        "alarm_sounds",
+        "beside",
+        "boot_id",
+        "burst_alarm",
+        "elsewhere",
+        "frames_lost",
+        "frames_run",
+        "fuse",
+        "index",
+        "manifest",
+        "on",
+        "online",
+        "parts",
+        "path",
+        "refused",
+        "shop",
+        "slot",
+        "topics",
+        "variant",
+        "wanted_on",
     )  # fmt: skip
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
@@ -69,7 +93,7 @@ class DeviceHost:
         self._burst: Burst | None = None
         self.elsewhere: Elsewhere | None = None
         self._queue: list[hear.AnyStimulus] = []
-        self._performing = self._refused = self._crowded = False
+        self._performing = self.refused = self._crowded = False
         self._deadline = shop.kernel.alarm(self._deadline_comes)
         self._crossing = shop.kernel.alarm(self._body_crosses)
         self.burst_alarm = shop.kernel.alarm(self._burst_ends)
@@ -208,8 +232,8 @@ class DeviceHost:
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
-            if self._refused:  # what depends on a write that was refused must not happen
-                self._refused = False
+            if self.refused:  # what depends on a write that was refused must not happen
+                self.refused = False
                 return
 
     def _rearm(self, now: int) -> None:
@@ -334,81 +358,6 @@ class DeviceHost:
             )
             connection.publish(now, message, effect.token)
 
-    def _write(self, effect: ask.Write, now: int) -> None:
-        for seen in self.shop.watch.stored:
-            seen(self, effect, now)
-        try:
-            self.parts.flash.write(effect.file, effect.offset, effect.data)
-        except FlashFullError as error:
-            self._refuse(effect, error, now)
-
-    def _save(self, effect: ask.Save, now: int) -> None:
-        for seen in self.shop.watch.stored:
-            seen(self, effect, now)
-        try:
-            self.parts.flash.save(effect.file, effect.data)
-        except FlashFullError as error:
-            self._refuse(effect, error, now)
-        else:
-            self.parts.body.flash_write(now, len(effect.data))
-
-    def _refuse(self, effect: ask.Write | ask.Save, error: FlashFullError, now: int) -> None:
-        self.shop.trace.row(now, self.index, "flash full", len(effect.data))
-        self._refused = True
-        self.stimulate(hear.StorageFailed(effect.file, str(error)), now)
-
-    def _sync(self, effect: ask.Sync, now: int) -> None:
-        # Until here the writes were in the cache: it is now that the medium works.
-        written_bytes = self.parts.flash.sync(effect.file)
-        if written_bytes:
-            self.parts.body.flash_write(now, written_bytes)
-
-    def _delete(self, effect: ask.Delete, now: int) -> None:
-        for seen in self.shop.watch.stored:
-            seen(self, effect, now)
-        self.parts.flash.delete(effect.file)
-
-    def _read_file(self, effect: ask.ReadFile, now: int) -> None:
-        self.stimulate(hear.FileRead(effect.file, self.parts.flash.read(effect.file)), now)
-
-    def _hash_file(self, effect: ask.HashFile, now: int) -> None:
-        reading = effect.size_bytes * SECOND // READ_BYTES_PER_S
-        self.shop.kernel.at(now + reading, self._hashed, (self.boot_id, effect))
-
-    def _hashed(self, now: int, argument: tuple[int, ask.HashFile]) -> None:
-        boot_id, effect = argument
-        if boot_id == self.boot_id and self.on:
-            digest = self.parts.flash.digest(effect.file, effect.size_bytes)
-            self.stimulate(hear.FileHashed(effect.file, digest), now)
-
-    def _run_kit(self, effect: ask.RunKit, now: int) -> None:
-        model = self.shop.models.get((effect.manifest, effect.variant))
-        latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
-        kernel = self.parts.kernel_class()
-        outcome = model.judge_kit(kernel, latency)
-        for name in model.also if outcome.passed else ():
-            lighter = self.shop.models.get((effect.manifest, name))
-            if outcome.passed and lighter.kit_samples:
-                outcome = lighter.judge_kit(kernel, 0)
-        answer = hear.KitRan(
-            effect.slot, outcome.passed, outcome.reason, outcome.worst_permille, latency // 1000
-        )
-        self.shop.kernel.at(
-            now + latency * model.kit_samples, self._kit_ran, (self.boot_id, answer)
-        )
-
-    def _kit_ran(self, now: int, argument: tuple[int, hear.KitRan | hear.ProbeRan]) -> None:
-        if argument[0] == self.boot_id and self.on:
-            self.stimulate(argument[1], now)
-
-    def _run_probe(self, effect: ask.RunProbe, now: int) -> None:
-        model = self.shop.models.get((effect.manifest, effect.variant))
-        latency = self.parts.body.processor.latency_ns(model.macs, model.precision)
-        answer = model.probe(effect.slot, self.parts.kernel_class())
-        self.shop.kernel.at(
-            now + latency * model.kit_samples, self._kit_ran, (self.boot_id, answer)
-        )
-
     def _activate(self, effect: ask.Activate, now: int) -> None:
         for seen in self.shop.watch.activated:
             seen(self, effect, now)
@@ -513,15 +462,9 @@ _PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
     ask.Disconnect: DeviceHost._disconnect,  # noqa: SLF001
     ask.Subscribe: DeviceHost._subscribe,  # noqa: SLF001
     ask.Publish: DeviceHost._publish,  # noqa: SLF001
-    ask.Write: DeviceHost._write,  # noqa: SLF001
-    ask.Sync: DeviceHost._sync,  # noqa: SLF001
-    ask.Save: DeviceHost._save,  # noqa: SLF001
-    ask.Delete: DeviceHost._delete,  # noqa: SLF001
-    ask.ReadFile: DeviceHost._read_file,  # noqa: SLF001
-    ask.HashFile: DeviceHost._hash_file,  # noqa: SLF001
+    **STORAGE,
+    **KITS,
     ask.ApplyDelta: deltas.apply,
-    ask.RunKit: DeviceHost._run_kit,  # noqa: SLF001
-    ask.RunProbe: DeviceHost._run_probe,  # noqa: SLF001
     ask.Activate: DeviceHost._activate,  # noqa: SLF001
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
     **ELSEWHERE,

@@ -207,7 +207,7 @@ class Parts:
 
     __slots__ = (
         "accelerator_permille", "anchor", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
-        "link", "luck", "metered", "profile", "seed", "topic_of", "verifier",
+        "link", "luck", "metered", "profile", "registered", "seed", "stands_for", "topic_of", "verifier",
     )  # fmt: skip
 
     def __init__(
@@ -239,6 +239,10 @@ class Parts:
         self.accelerator_permille = 1000 if profile.processor.accelerator else 0
         self.metered = False
         """Whether the link is paid by the byte."""
+        self.registered = labels
+        """Labels as the gateway's registry has them."""
+        self.stands_for = 1
+        """Frames that the body pays for each one that is rehearsed."""
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}
 
     def kernel_class(self) -> str:

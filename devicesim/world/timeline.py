@@ -19,8 +19,9 @@ from devicesdk.wire.timebase import MS, SECOND
 from devicesim.scenario.action import Action, Hits
 from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
+from devicesim.scenario.selector import EVERYBODY, Selector
 from devicesim.scenario.trigger import Metric
-from devicesim.world import trials
+from devicesim.world import policies, trials
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import BEGIN
 from devicesim.world.world import World
@@ -51,6 +52,7 @@ class Timeline:
             kernel.at(rollout.at_ns, self._roll_out, rollout)
         for experiment in scenario.experiments:
             kernel.at(experiment.at_ns, self._experiment, experiment)
+        policies.put_in_force(self._world, self._tell)
         for step in scenario.flags:
             kernel.at(step.at_ns, self._flag, step)
         for index, action in enumerate(scenario.timeline):
@@ -121,13 +123,16 @@ class Timeline:
     def _flag(self, now: int, step: FlagStep) -> None:
         if step.kill is not None:
             self._tell(hear.Kill(step.kill), now)
+        if step.policy is not None:
+            for segment in self._segments(step.target or EVERYBODY):
+                self._tell(policies.changed(self._world, segment, step.policy), now)
         for flag, setting in step.settings.items():
-            for segment in self._segments(setting):
+            for segment in self._segments(setting.target):
                 self._tell(hear.SetFlag(segment, flag, flag_definition(flag, setting)), now)
 
-    def _segments(self, setting: FlagSetting) -> list[str]:
+    def _segments(self, target: Selector) -> list[str]:
         """The groups that the target selects: a segment of flags is a group of devices."""
-        chosen = setting.target.select(self._labels, self._world.entropy, "flags")
+        chosen = target.select(self._labels, self._world.entropy, "flags")
         groups = dict.fromkeys(self._world.hosts[i].parts.group for i in chosen)
         return list(groups)
 

@@ -8,8 +8,9 @@ when (timeline.py).
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from devicesdk.wire.timebase import MINUTE
@@ -49,7 +50,7 @@ class World:
 
     __slots__ = (
         "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
-        "kernel", "ledger", "numbers", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
+        "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,7 @@ class World:
         hosts: list[DeviceHost],
         stage: Stage,
         roles: WorldRoles | None = None,
+        policies: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -77,6 +79,8 @@ class World:
         self.stage = stage
         self.roles = roles
         """Who signs for the fleet's owner; None: devices go by keys alone."""
+        self.policies = policies
+        """Run-time policies that the scenario names by path."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()

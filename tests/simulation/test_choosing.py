@@ -162,8 +162,8 @@ def test_no_frame_leaves_a_device_without_consent_flag_and_freedom(config, flag)
 def test_a_busy_gateway_says_wait_and_the_device_reads_by_itself():
     limits = OffloadLimits(device_frames_max=2, device_period_ns=HOUR)
 
-    def make(director, flags):
-        return Gateway(GatewayConfig(offload=limits), director, flags)
+    def make(director, flags, roles):
+        return Gateway(GatewayConfig(offload=limits), director, flags, roles)
 
     drill = drill_of(
         scenario_text(duration="3h", count=2), ASKING, config=CONSENT, make_gateway=make

@@ -18,7 +18,8 @@ import msgspec
 from devicesdk.bundle.trust import Signer
 from devicesdk.wire import codec, topics
 from devicesdk.wire import limits as wire_limits
-from devicesdk.wire.errors import BadTopic
+from devicesdk.wire.errors import BadMessage, BadTopic
+from devicesdk.wire.flagdoc import check_definition
 from devicesdk.wire.messages import FlagSnapshot, KillList
 from gateway.core import notes, rows
 from gateway.core.control.outbox import Batch, Outbox
@@ -148,8 +149,12 @@ def _read_definition(text: str) -> tuple[str, str]:
     """Canonical JSON of a flagd flag definition, and why it is refused (empty when it is not)."""
     try:
         definition: Any = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         return "", f"expected JSON, found {text[:40]!r}: {error}"
+    try:
+        check_definition(definition)
+    except BadMessage as error:
+        return "", str(error)
     if not isinstance(definition, dict):
         return "", "expected a JSON object"
     variants = definition.get("variants")

@@ -30,9 +30,9 @@ class Gallery:
         self.taken += 1
         return Frame([500] * 12, 2000 * self.taken) if self.frames else None
 
-    def pair(self, slot, holds, shadow, shadow_holds, now):
+    def pair(self, slot, holds, shadow, shadow_holds, now, mode):
         assert (slot, shadow, shadow_holds) == ("a", "b", Slot(variant="beside"))
-        frame = self.frame(slot, holds, now)
+        frame = self.frame(slot, holds, now, mode)
         return frame and Frame(frame.row, frame.latency_ns, Frame([600] * 12, 7000))
 
 

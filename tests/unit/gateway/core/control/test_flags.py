@@ -72,6 +72,9 @@ def test_setting_what_is_set_makes_no_revision_however_it_is_spelled():
         ("eu", "", ON, "flag name"),
         ("eu", "a" * 200, ON, "flag name"),
         ("eu", "a", ON[:-1] + ',"x":"' + "y" * 70_000 + '"}', "bytes"),
+        ("eu", "a", ON[:-1] + ',"targeting":{"reduce":[[1],{"var":"accumulator"},""]}}', "reduce"),
+        ("eu", "a", ON[:-1] + ',"targeting":' + "[" * 90 + "]" * 90 + "}", "levels"),
+        ("eu", "a", "[" * 30_000, "expected JSON"),
     ],
 )
 def test_what_no_device_could_read_is_refused(segment, flag, definition, word):

@@ -1,0 +1,49 @@
+"""A bundle as a scenario wants it: with lighter variants in its images, for less hardware, dearer to run.
+
+Decides what of a bundle's description a scenario may change, and that it makes sense. Leaves out signing
+(bundles.py) and costs that do not come with an inference (wakelock.py).
+
+Rules: models, kits and bin edges stay as the bundle's files have them; a bundle that the scenario says
+nothing about is passed through as it is.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from devicesdk.bundle.manifest import RULE
+from devicesdk.bundle.source import check_carry
+from devicesdk.inference.source import SourceError
+from devicesim.scenario.release import Bundle
+from devicesim.world.senses import GAUGE, AnySource, kind_of
+
+
+def equipped(source: AnySource, said: Bundle) -> AnySource:
+    """The bundle as the scenario says.
+
+    Raises:
+        SourceError: it is to carry what is not there, or a rule that reads dials where there are none.
+    """
+    if said.carry:
+        source = _carrying(source, said)
+    if said.hardware:
+        prefer = {name: source.spec.preferred(name) for name in said.hardware}
+        source = replace(source, spec=replace(source.spec, prefer=prefer))
+    if said.costs.work != 1.0:
+        variants = {
+            name: replace(record, macs=max(1, round(record.macs * said.costs.work)))
+            for name, record in source.spec.variants.items()
+        }
+        source = replace(source, spec=replace(source.spec, variants=variants))
+    return source
+
+
+def _carrying(source: AnySource, said: Bundle) -> AnySource:
+    where = f"the scenario's bundle {said.reference}"
+    check_carry(where, said.carry, source.spec.variants)
+    if kind_of(source.spec.id) != GAUGE and any(RULE in names for names in said.carry.values()):
+        raise SourceError(
+            f"expected carry of {where} without {RULE!r}, which reads dials, found it; name a lighter "
+            "variant of the bundle"
+        )
+    return replace(source, spec=replace(source.spec, carry=said.carry))
