@@ -44,7 +44,7 @@ from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
 from devicesdk.agent.shared import STATE_FILE, Shared
 from devicesdk.agent.slots import Slots, factory_state
-from devicesdk.agent.snapshot import State, StateUnreadable, decode_state, encode_state
+from devicesdk.agent.snapshot import DebugMode, State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
 from devicesdk.agent.trust import TRUST_FILE, Trust
 from devicesdk.agent.update import Update
@@ -256,6 +256,11 @@ class Agent:
         return self._flags
 
     @property
+    def debug_mode(self) -> DebugMode | None:
+        """What the owner of the device is shown of debug mode; None: it is off."""
+        return self._debug.mode
+
+    @property
     def online(self) -> bool:
         """Whether the device is connected and subscribed."""
         return self._shared.online
@@ -317,7 +322,8 @@ class Agent:
         self._update.due(now)
         if self._trust.due(now):
             self._after_trust(now)
-        self._debug.due(now)
+        if now >= self._debug.at:
+            self._debug.end_of_time()
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions

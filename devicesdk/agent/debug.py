@@ -97,10 +97,9 @@ class Debug:
         else:
             self._begin(grant, now)
 
-    def due(self, now: int) -> None:
-        """Time has passed."""
-        if now >= self.at:
-            self._end("expired")
+    def end_of_time(self) -> None:
+        """The clock says that debug mode is over."""
+        self._end("expired")
 
     def window(self, rows: Rows, now: int) -> tuple[int, bytes] | None:
         """What a window tells in debug mode: number of the grant, and rows; None: no more of them."""

@@ -24,6 +24,7 @@ from devicesdk.wire import topics
 from gateway.core import internal, rows
 from gateway.core.collect import rows as collect_rows
 from gateway.core.collect.collect import Collect
+from gateway.core.collect.debugged import DebugWindowView
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
@@ -198,6 +199,10 @@ class Gateway:
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
         return self._control.debug_views()
+
+    def debug_told(self, device: str) -> list[DebugWindowView]:
+        """What a device told in debug mode, in order."""
+        return self._collect.debugged.of(device)
 
     def experiment_views(self) -> list[ExperimentView]:
         """All experiments, oldest first."""

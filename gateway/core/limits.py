@@ -48,7 +48,7 @@ class ControlLimits(CoreLimits, frozen=True):
     debug_ns_max: int = HOUR
     """Longest grant of debug mode; the device has a bound of its own."""
     debug_heard_ns_max: int = 10 * MINUTE
-    """How long after a grant was given a device may begin with it."""
+    """A device that hears of its grant within this has all of the time; later, what is left of it."""
     debug_open_max: int = 64
     """Devices in debug mode at once. Full: `GrantDebug` is refused."""
     debug_rows_max: int = 1_024

@@ -8,12 +8,45 @@ when there are too many; one that comes twice replaces itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+
+import msgspec
 
 from devicesdk.wire.messages import Telemetry
+from devicesdk.wire.timebase import MS
 from gateway.core.collect import notes, rows
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.effects import Effect, Note, Persist
 from gateway.core.internal import Internal
+
+ROW_BYTES: Final = 8
+"""A frame, see `devicesdk.wire.messages.Telemetry.debug`."""
+
+
+class DebugFrame(msgspec.Struct, frozen=True):
+    """One frame as it was told: a class and bins, nothing finer."""
+
+    reading: int
+    """In 32nds of full scale, rounded down."""
+    confidence: int
+    entropy: int
+    features: tuple[int, ...]
+    error: int
+    """0: none."""
+
+
+class DebugWindowView(msgspec.Struct, frozen=True):
+    """What one window told in debug mode, for people."""
+
+    grant: int
+    boot_id: int
+    seq: int
+    bundle: str
+    """First eight bytes of the manifest's digest, hex."""
+    frames: int
+    """All that ran; `told` are some of them."""
+    heard_ms: int
+    told: list[DebugFrame]
 
 
 class Debugged:
@@ -59,6 +92,24 @@ class Debugged:
         by_age = sorted(stored.items(), key=lambda pair: (pair[1].heard_ns, pair[0]))
         self._rows.update(by_age)
 
-    def of(self, device: str) -> list[rows.DebugWindowRow]:
+    def of(self, device: str) -> list[DebugWindowView]:
         """What a device has told, in order."""
-        return [row for _, row in sorted(self._rows.items()) if row.device == device]
+        return [_view(row) for _, row in sorted(self._rows.items()) if row.device == device]
+
+
+def spelt(told: bytes) -> list[DebugFrame]:
+    """Frames of `Telemetry.debug`; bytes of a row that is not whole are left out."""
+    whole = len(told) - len(told) % ROW_BYTES
+    return [_frame(told[start : start + ROW_BYTES]) for start in range(0, whole, ROW_BYTES)]
+
+
+def _frame(row: bytes) -> DebugFrame:
+    features = tuple(bins for pair in row[3:7] for bins in (pair >> 4, pair & 15))
+    return DebugFrame(row[0], row[1], row[2], features, row[7])
+
+
+def _view(row: rows.DebugWindowRow) -> DebugWindowView:
+    return DebugWindowView(
+        row.grant, row.boot_id, row.seq, row.bundle.hex(), row.frames, row.heard_ns // MS,
+        spelt(row.told),
+    )  # fmt: skip

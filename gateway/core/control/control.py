@@ -254,10 +254,8 @@ class Control:
                 self._flags.set(stimulus, out)
             case stimuli.Kill():
                 self._flags.kill(stimulus, out)
-            case stimuli.GrantDebug():
-                self._debugging.grant(stimulus, at, out)
-            case stimuli.RevokeDebug():
-                self._debugging.revoke(stimulus, at, out)
+            case stimuli.GrantDebug() | stimuli.RevokeDebug():
+                self._debugging.asked(stimulus, at, out)
             case _:
                 self._experiment(stimulus, at, out)
 

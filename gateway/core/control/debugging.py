@@ -34,6 +34,10 @@ from gateway.core.rows import DebugRow
 from gateway.core.stimuli import GrantDebug, RevokeDebug
 
 _BEGAN: Final = "began"
+_REPLACED: Final = "replaced"
+_NOT_CONFIRMED: Final = "not confirmed"
+_GUESSES: Final = frozenset((_REPLACED, _NOT_CONFIRMED))
+"""Ends that the gateway wrote down itself: the device's own word, when it comes, is better."""
 
 
 class DebugView(msgspec.Struct, frozen=True):
@@ -77,6 +81,13 @@ class Debugging:
 
     # -- operators --------------------------------------------------------------------------------
 
+    def asked(self, asked: GrantDebug | RevokeDebug, at: int, out: Batch) -> None:
+        """An operator asks for something."""
+        if isinstance(asked, GrantDebug):
+            self.grant(asked, at, out)
+        else:
+            self.revoke(asked, at, out)
+
     def grant(self, asked: GrantDebug, at: int, out: Batch) -> None:
         """Give a grant, in place of the one that the device may have."""
         refusal = self._refusal(asked)
@@ -85,7 +96,7 @@ class Debugging:
             return
         old = self._open.get(asked.device)
         if old is not None:
-            self._put(replace(self._rows[old], ended_ns=at, ended="replaced"), out)
+            self._put(replace(self._rows[old], ended_ns=at, ended=_REPLACED), out)
         late = min(self._limits.debug_heard_ns_max, asked.for_ns)
         row = DebugRow(
             device=asked.device,
@@ -146,7 +157,7 @@ class Debugging:
             if not row.begun_ns:
                 self._put(replace(row, begun_ns=at), out)
                 out.append(Note(notes.DEBUG_BEGAN, device, row.number))
-        elif not row.ended_ns or row.ended in ("replaced", "not confirmed"):
+        elif not row.ended_ns or row.ended in _GUESSES - {event.reason}:
             self._put(replace(row, ended_ns=row.ended_ns or at, ended=event.reason), out)
             out.append(Note(notes.DEBUG_ENDED, f"{device}: {event.reason}", row.number))
 
@@ -163,7 +174,7 @@ class Debugging:
         for key in list(self._open.values()):
             row = self._rows[key]
             if at >= row.until_ns:
-                self._put(replace(row, ended_ns=at, ended="not confirmed"), out)
+                self._put(replace(row, ended_ns=at, ended=_NOT_CONFIRMED), out)
                 said = f"{row.device}: it has not said so itself"
                 out.append(Note(notes.DEBUG_ENDED, said, row.number))
 
