@@ -45,7 +45,10 @@ def frames_of(count: int) -> list[list[int]]:
 def window(
     frames: int, *, sketches: bool = False, count_min: bool = False, private: bool = False
 ) -> bytes:
-    """A full window of a throttled, warm, discharging device, whose golden probe has just failed."""
+    """A full window of a throttled, warm, discharging device, whose golden probe has just failed.
+
+    A policy chose for it and its confidence bound was moved; windows of a shadow (`sh`) go beside it.
+    """
     ran = FramesRan(
         1, frames, _Rows(), 12_000, frames // 10, Conditions(83, False, 61, True), 212, 1000
     )
@@ -53,6 +56,7 @@ def window(
         1_790_000_000, 4_711, b"\xe5\x96\x25\xa8\x22\x49\x7c\x16", 12, 15 * MINUTE, ran, frames_of(frames),
         sketches=sketches, count_min=count_min, probed=_PROBED,
         veil=Veil(Secret(1, 1), 1000, 20) if private else None,
+        chosen=({"overheated": 3, "normal": 12}, -2),
     )  # fmt: skip
     return payload
 

@@ -184,10 +184,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
     if probed is not None or many:
         _tell_more(body, counts, probed, many=many, sketches=sketches)
-    if ran.memory_mib:
-        body[_MEMORY] = ran.memory_mib
-    if ran.accelerator_permille:
-        body[_ACCELERATOR] = ran.accelerator_permille
+    if ran.memory_mib or ran.accelerator_permille:
+        _tell_load(body, ran)
     if count_min and many:
         body[_COUNT_MIN] = count_min_bytes(counts.hashes)
     if veil is not None:
@@ -213,6 +211,13 @@ def _tell_more(
         _tell_failure(body, probed)
     if many:
         body[_TOP] = top_readings(counts.readings)
+
+
+def _tell_load(body: dict[str, Any], ran: FramesRan) -> None:
+    if ran.memory_mib:
+        body[_MEMORY] = ran.memory_mib
+    if ran.accelerator_permille:
+        body[_ACCELERATOR] = ran.accelerator_permille
 
 
 def _veiled(body: dict[str, Any], counts: Counts, ran: FramesRan, veil: Veil) -> None:

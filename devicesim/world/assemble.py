@@ -148,19 +148,7 @@ def assemble(
     topics = Topics()
     place: Stage = VirtualStage() if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or (
-        lambda director, flags, roles: Gateway(
-            GatewayConfig(
-                collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX),
-                experiments=ExperimentLimits(
-                    seed=entropy.stream("gateway", "experiments").integer(2**53)
-                ),
-            ),
-            director,
-            flags,
-            roles,
-        )
-    )
+    build = make_gateway or _gateway_maker(entropy)
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -203,6 +191,14 @@ def assemble(
         at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
         kernel.at(at, host.power_on)
     return world
+
+
+def _gateway_maker(entropy: Entropy) -> MakeGateway:
+    config = GatewayConfig(
+        collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX),
+        experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
+    )
+    return lambda director, flags, roles: Gateway(config, director, flags, roles)
 
 
 class VirtualStage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,20 +83,35 @@ def test_distinct_counts_do_not_depend_on_order_or_repetition(parts):
     assert one.estimate() == other.estimate()
 
 
+WINDOWS = st.lists(
+    st.lists(st.integers(0, 5000), min_size=10, max_size=10), min_size=1, max_size=20
+)
+
+
 @QUICK
 @given(
-    st.lists(st.integers(0, 5000), min_size=10, max_size=10),
-    st.lists(st.floats(0, 1), min_size=10, max_size=10),
+    WINDOWS,
+    st.lists(st.just(0.0) | st.floats(1e-9, 1), min_size=10, max_size=10),
     st.floats(1, 1e6),
     st.floats(1, 50),
+    st.booleans(),
 )
-def test_a_comparison_is_always_a_probability(counts, baseline, samples, design):
+def test_a_comparison_is_always_a_probability(windows, baseline, samples, alike, dependent):
     if sum(baseline) <= 0:
         return
-    found = divergence.compare(counts, baseline, samples, design)
+    rows = np.array(windows, np.int64)
+    sizes, counts = rows.sum(axis=1), rows.sum(axis=0)
+    products = divergence.Products(
+        len(rows), int((sizes * sizes).sum()), sizes @ rows, rows.T @ rows
+    )
+    found = divergence.compare(
+        counts.tolist(), baseline, samples, products if dependent else None, alike
+    )
     assert 0 <= found.p <= 1
     assert found.statistic >= 0
     assert 0 <= found.freedom < 10
+    assert found.design >= 1
+    assert found.uneven >= 0
 
 
 @QUICK
