@@ -400,7 +400,7 @@ class Agent:
             self._update.advance(now)
         if now >= self._probe.due:
             busy = self._update.in_hand or self._trial.running
-            self._probe.window_ended(now, ran.conditions, busy=busy)
+            self._probe.window_ended(now, ran.conditions, busy=busy, latency_us=ran.latency_us)
 
     def _on_taken(self, taken: hear.FramesTaken, now: int) -> None:
         self._shared.conditions = taken.conditions

@@ -348,6 +348,7 @@ class Work:
             veil=self._veil,
             chosen=None if self._chooser is None else self._told_of_choices(self._chooser),
             debug=None if self.debug is None else self.debug(rows, now),
+            bloom=config.bloom,
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)

@@ -386,3 +386,5 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     """Chip temperature when the probe was asked for, degrees Celsius."""
     probe_latency: Annotated[int, Meta(ge=0, le=15)] | None = field(name="gl", default=None)
     """Bin of the latency histogram of the inferences just before the probe."""
+    bloom: Annotated[bytes, Meta(max_length=128)] = field(name="bf", default=b"")
+    """Bloom filter of feature rows, see devicesdk/sketches/membership.py."""

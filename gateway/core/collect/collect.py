@@ -27,6 +27,7 @@ from typing import Any, Final
 from devicesdk.sketches import quantile
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
 from devicesdk.wire import topics
 from devicesdk.wire.errors import BadMessage
@@ -195,7 +196,7 @@ class Collect:
         self._window.count(cohort, entry, source.number, now)
         if self._judges_ns == NEVER:
             self._judge_next(now)
-        if message.kll or message.hll or message.count_min:
+        if message.kll or message.hll or message.count_min or message.bloom:
             self._add_sketches(cohort, message)
 
     def _add_sketches(self, cohort: Cohort, message: Telemetry) -> None:
@@ -209,6 +210,10 @@ class Collect:
                 if cohort.frequencies is None:
                     cohort.frequencies = Frequencies()
                 cohort.frequencies.add(message.count_min)
+            if message.bloom:
+                if cohort.members is None:
+                    cohort.members = Members()
+                cohort.members.add(message.bloom)
             if message.hll:
                 if cohort.distinct is None:
                     cohort.distinct = Distinct()
