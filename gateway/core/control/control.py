@@ -195,7 +195,8 @@ class Control:
                 self._twins.link(twin, codec.decode(Link, stimulus.payload), out)
             elif kind == topics.HAVE:
                 twin.heard_ns = at
-                self._progress.have(twin, codec.decode(Have, stimulus.payload), at, out)
+                have, live = codec.decode(Have, stimulus.payload), not stimulus.retained
+                self._progress.have(twin, have, at, out, live=live)
             elif kind == topics.EV:
                 twin.heard_ns = at
                 self._progress.event(twin, codec.decode(Event, stimulus.payload), out)
