@@ -47,6 +47,7 @@ FLAG_REFUSED: Final = "flag.refused"
 KILL_SET: Final = "kill.set"
 KILL_REFUSED: Final = "kill.refused"
 CANDIDATE_LEFT: Final = "device.candidate_left"
+BOOT_BACK: Final = "device.boot_back"
 EXPERIMENT_REFUSED: Final = "experiment.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
 DRAIN_STRIKE: Final = "gate.drain_strike"
@@ -103,6 +104,7 @@ SENTENCES: Final[dict[str, str]] = {
     KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
     KILL_REFUSED: "A kill was refused: {subject}.",
     CANDIDATE_LEFT: "A device fell back from a candidate to production by itself: {subject}.",
+    BOOT_BACK: "Device {subject} counts its boots anew: {a}, after {b} has said nothing for long.",
     EXPERIMENT_REFUSED: "An experiment was refused: {subject}.",
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
     DRAIN_STRIKE: "Batteries of a cohort empty faster than the gate allows for the {a}. time: {subject}.",

@@ -158,7 +158,8 @@ class Collect:
             source.cohort = cohort
             if cohort is None:
                 return self._refuse(device, self.limits.cohorts_max)
-        if not source.accept(message.boot_id, message.seq):
+        boot_id, seq = message.boot_id, message.seq
+        if not (source.accept(boot_id, seq) or source.counts_anew(boot_id, seq, now)):
             self._duplicates += 1
             return []
         self._count(source, cohort, message, histograms, now)

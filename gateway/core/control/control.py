@@ -203,7 +203,8 @@ class Control:
                 self._debugging.heard(twin.name, at, out)
             elif kind == topics.HAVE:
                 twin.heard_ns = at
-                self._progress.have(twin, codec.decode(Have, stimulus.payload), at, out)
+                have, live = codec.decode(Have, stimulus.payload), not stimulus.retained
+                self._progress.have(twin, have, at, out, live=live)
                 self._debugging.heard(twin.name, at, out)
             elif kind == topics.EV:
                 twin.heard_ns = at
