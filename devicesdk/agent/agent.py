@@ -9,8 +9,9 @@ update     want > download > kit > trial > commit  report     `have`
 download   one blob in chunks                      flags      kill list, flag snapshots
 trust      what may be installed, and what time
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
-probe      golden probes of what is active
+inbox      what a message means for whom           probe      golden probes of what is active
 experim.   which candidate takes turns             arm        whose turn it is
+debug      debug mode, while a grant lasts
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -29,11 +30,13 @@ from typing import TYPE_CHECKING, Any, Final
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
+from devicesdk.agent.debug import Debug
 from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
 from devicesdk.agent.experiments import Experiments
 from devicesdk.agent.flags import Flags
+from devicesdk.agent.inbox import Inbox
 from devicesdk.agent.install import Install
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.outbox import Outbox
@@ -42,7 +45,7 @@ from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
 from devicesdk.agent.shared import STATE_FILE, Shared
 from devicesdk.agent.slots import Slots, factory_state
-from devicesdk.agent.snapshot import State, StateUnreadable, decode_state, encode_state
+from devicesdk.agent.snapshot import DebugMode, State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
 from devicesdk.agent.trust import TRUST_FILE, Trust
 from devicesdk.agent.update import Update
@@ -50,8 +53,7 @@ from devicesdk.agent.work import Work
 from devicesdk.bundle.chunks import Digests, RealDigests
 from devicesdk.bundle.trust import Verifier
 from devicesdk.wire import codec, topics
-from devicesdk.wire.errors import BadSignature, ProtocolError
-from devicesdk.wire.messages import Control, ControlVerb, Link
+from devicesdk.wire.messages import Link
 from devicesdk.wire.timebase import NEVER
 
 if TYPE_CHECKING:
@@ -82,10 +84,12 @@ class Agent:
     __slots__ = (
         "_books",
         "_booted",
+        "_debug",
         "_deltas",
         "_download",
         "_experiments",
         "_flags",
+        "_inbox",
         "_outbox",
         "_probe",
         "_report",
@@ -97,8 +101,6 @@ class Agent:
         "_trust",
         "_update",
         "_work",
-        "garbage",
-        "ignored",
     )
 
     def __init__(
@@ -117,10 +119,6 @@ class Agent:
         shared = Shared(config, identity, verifier, digests or RealDigests(), seed)
         self._shared = shared
         self._booted = False
-        self.garbage = 0
-        """Payloads that were not understood or not signed rightly, in this boot."""
-        self.ignored = 0
-        """Stimuli that fit nothing under way, in this boot."""
         self._state_lost = state.lost
         self._slots = Slots(config, state)
         self._flags = Flags(shared, state)
@@ -140,9 +138,14 @@ class Agent:
             shared, self._slots, self._flags, self._books, self._download, self._outbox, trust
         )
         self._session = Session(shared)
+        self._debug = Debug(shared, self._outbox, trust, self._work, state)
         self._experiments = Experiments(
             shared, self._slots, self._flags, self._outbox, self._work, self._update, state
         )
+        self._inbox = Inbox(
+            shared, self._flags, self._work, self._download, self._update, self._report, trust,
+            self._debug,
+        )  # fmt: skip
         shared.take_snapshot = self.snapshot
 
     @classmethod
@@ -210,6 +213,9 @@ class Agent:
         other = self._trust.at
         if other < at:
             at, why = other, "trust"
+        other = self._debug.at
+        if other < at:
+            at, why = other, "debug"
         return None if at >= NEVER else (at, why)
 
     def snapshot(self) -> bytes:
@@ -234,6 +240,8 @@ class Agent:
                 kill_open=flags.kill_open,
                 flags_open=flags.flags_open,
                 fell_back=self._experiments.fell_back,
+                debug=self._debug.mode,
+                debug_number=self._debug.number,
             )
         )
 
@@ -245,6 +253,21 @@ class Agent:
     def flags(self) -> Flags:
         """What is in force: for whoever evaluates other flags on this device."""
         return self._flags
+
+    @property
+    def debug_mode(self) -> DebugMode | None:
+        """What the owner of the device is shown of debug mode; None: it is off."""
+        return self._debug.mode
+
+    @property
+    def garbage(self) -> int:
+        """Payloads that were not understood or not signed rightly, in this boot."""
+        return self._inbox.garbage
+
+    @property
+    def ignored(self) -> int:
+        """Stimuli that fit nothing under way, in this boot."""
+        return self._inbox.ignored
 
     @property
     def online(self) -> bool:
@@ -293,6 +316,7 @@ class Agent:
         self._trust.booted(now)
         self._work.booted(now)
         self._probe.booted(now)
+        self._debug.booted(now)
         self._update.booted(now)
         self._session.booted(now, bearer_up=booted.bearer_up)
 
@@ -303,10 +327,12 @@ class Agent:
         self._work.due(now)
         self._download.due(now)
         if self._download.ended is not None:
-            self._fetched(now)
+            self._inbox.fetched(now)
         self._update.due(now)
         if self._trust.due(now):
-            self._after_trust(now)
+            self._inbox.after_trust(now)
+        if now >= self._debug.at:
+            self._debug.end_of_time()
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions
@@ -342,7 +368,7 @@ class Agent:
         self._download.online(now)
         if self._shared.roles:
             self._trust.online(now)
-            self._after_trust(now)
+            self._inbox.after_trust(now)
 
     def _lost(self, was_online: bool, now: int) -> None:  # noqa: FBT001 - the session's answer
         if was_online:
@@ -353,88 +379,7 @@ class Agent:
     # -- messages -------------------------------------------------------------------------------------
 
     def _on_arrived(self, arrived: hear.Arrived, now: int) -> None:
-        take = _TOPICS.get(arrived.kind)
-        if take is None:
-            self._ignore()
-            return
-        try:
-            take(self, arrived, now)
-        except BadSignature:
-            if not self._trust.set_aside(arrived):
-                self.garbage += 1
-                self._shared.note(NoteKind.GARBAGE, self.garbage)
-        except ProtocolError:
-            self.garbage += 1
-            self._shared.note(NoteKind.GARBAGE, self.garbage)
-
-    def _kill(self, arrived: hear.Arrived, now: int) -> None:
-        if self._flags.take_kill_list(arrived.payload):
-            self._shared.save_state()
-            self._shared.report_due = self._shared.look_due = True
-        if self._flags.kill_list_current:
-            self._work.kill_list_came(now)
-        self._update.advance(now)
-
-    def _flag(self, arrived: hear.Arrived, now: int) -> None:
-        if self._flags.take_snapshot(arrived.payload, self._trust.proved_ms(now)):
-            self._shared.save_state()
-            self._shared.report_due = self._shared.look_due = True
-            self._work.permit(now)
-            self._update.advance(now)
-
-    def _want(self, arrived: hear.Arrived, now: int) -> None:
-        self._update.offered(arrived.payload, now)
-
-    def _timestamp(self, arrived: hear.Arrived, now: int) -> None:
-        self._trust.heard(arrived.payload, now)
-        self._after_trust(now)
-
-    def _data(self, arrived: hear.Arrived, now: int) -> None:
-        self._download.frame(arrived.payload, now)
-        if self._download.ended is not None:
-            self._fetched(now)
-
-    def _control(self, arrived: hear.Arrived, now: int) -> None:
-        if arrived.retained:
-            self._shared.note(NoteKind.RETAINED_VERB)
-            return
-        control = codec.decode(Control, arrived.payload)
-        if control.verb is ControlVerb.REPORT:
-            self._report.say_again()
-            return
-        if control.ask:
-            if not self._work.answered(control, now):
-                self._ignore()
-            return
-        self._download.control(control, now)
-        if self._download.ended is not None:
-            self._fetched(now)
-
-    # -- trust ----------------------------------------------------------------------------------------
-
-    def _fetched(self, now: int) -> None:
-        """The download ended: whoever asked for it hears so."""
-        if self._trust.fetching:
-            self._trust.fetched(now)
-            self._after_trust(now)
-        else:
-            self._update.fetched(now)
-
-    def _after_trust(self, now: int) -> None:
-        """Something of the roles changed, or was asked for: keys may be gone, and an update may go on."""
-        trust = self._trust
-        trust.keep()
-        if trust.flags_changed:
-            trust.flags_changed = False
-            self._flags.keys_changed()
-            self._shared.save_state()
-            self._shared.report_due = True
-        if trust.director_changed:
-            trust.director_changed = False
-            self._update.director_changed()
-        for arrived in trust.taken_aside():
-            self._on_arrived(arrived, now)
-        self._update.advance(now)
+        self._inbox.arrived(arrived, now)
 
     def _on_acked(self, acked: hear.PubAcked, now: int) -> None:
         self._outbox.acked(acked.token, now)
@@ -444,7 +389,7 @@ class Agent:
     def _on_frames(self, ran: hear.FramesRan, now: int) -> None:
         self._shared.conditions = ran.conditions
         if not self._work.frames_ran(ran, now):
-            self._ignore()
+            self._inbox.ignore()
             return
         if self._trial.running:
             self._update.judge(now)
@@ -455,12 +400,12 @@ class Agent:
             self._update.advance(now)
         if now >= self._probe.due:
             busy = self._update.in_hand or self._trial.running
-            self._probe.window_ended(now, ran.conditions, busy=busy)
+            self._probe.window_ended(now, ran.conditions, busy=busy, latency_us=ran.latency_us)
 
     def _on_taken(self, taken: hear.FramesTaken, now: int) -> None:
         self._shared.conditions = taken.conditions
         if not self._work.frames_taken(taken, now):
-            self._ignore()
+            self._inbox.ignore()
 
     def _on_file_read(self, read: hear.FileRead, now: int) -> None:
         self._update.file_read(read, now)
@@ -477,7 +422,7 @@ class Agent:
     def _on_probe_ran(self, ran: hear.ProbeRan, now: int) -> None:
         del now
         if not self._probe.ran(ran):
-            self._ignore()
+            self._inbox.ignore()
 
     def _on_storage_failed(self, failed: hear.StorageFailed, now: int) -> None:
         if failed.file == STATE_FILE:
@@ -485,10 +430,6 @@ class Agent:
         elif failed.file == TRUST_FILE:
             self._trust.forget_saved()
         self._update.storage_failed(now)
-
-    def _ignore(self) -> None:
-        self.ignored += 1
-        self._shared.note(NoteKind.IGNORED, self.ignored)
 
 
 _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
@@ -510,13 +451,4 @@ _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {
     hear.FramesTaken: Agent._on_taken,  # noqa: SLF001
     hear.ConditionsChanged: Agent._on_conditions,  # noqa: SLF001
     hear.StorageFailed: Agent._on_storage_failed,  # noqa: SLF001
-}
-
-_TOPICS: Final[dict[str, Callable[[Agent, hear.Arrived, int], None]]] = {
-    topics.KILL: Agent._kill,  # noqa: SLF001
-    topics.FLAGS: Agent._flag,  # noqa: SLF001
-    topics.WANT: Agent._want,  # noqa: SLF001
-    topics.CTL: Agent._control,  # noqa: SLF001
-    topics.DAT: Agent._data,  # noqa: SLF001
-    topics.TIMESTAMP: Agent._timestamp,  # noqa: SLF001
 }

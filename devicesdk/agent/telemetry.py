@@ -26,6 +26,7 @@ from devicesdk.agent.stimuli import FramesRan
 from devicesdk.sketches.cardinality import hll_bytes
 from devicesdk.sketches.frequency import count_min_bytes
 from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
+from devicesdk.sketches.membership import bloom_bytes
 from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS
@@ -56,6 +57,8 @@ _RESIDUAL, _FAILED, _WORST = (_KEYS[n] for n in ("probe_residual", "probe_failed
 _FLIPS, _LIKE, _TOP = (_KEYS[n] for n in ("probe_flips", "probe_resembles", "top"))
 _MEMORY, _ACCELERATOR = (_KEYS[n] for n in ("memory_mib", "accelerator_permille"))
 _COUNT_MIN, _PRIVACY = (_KEYS[n] for n in ("count_min", "privacy_permille"))
+_DEBUG_GRANT, _DEBUG, _BLOOM = (_KEYS[n] for n in ("debug_grant", "debug", "bloom"))
+_PROBE_CHIP, _PROBE_LATENCY = _KEYS["probe_chip_c"], _KEYS["probe_latency"]
 
 TOP_READINGS: Final = 5
 READING_CLASSES: Final = 32
@@ -70,6 +73,10 @@ class Probed(NamedTuple):
     worst_permille: int
     argmax_mismatches: int
     resembles: str
+    chip_c: int | None = None
+    """Of the chip when the probe was asked for."""
+    latency: int | None = None
+    """Bin of the latency of the inferences just before."""
 
 
 @lru_cache(maxsize=1024)
@@ -121,7 +128,7 @@ class Counts:
         self.errors[label] = self.errors.get(label, 0) + 1
 
 
-def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
+def encode_window(
     boot_id: int,
     seq: int,
     bundle8: bytes,
@@ -135,6 +142,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     probed: Probed | None = None,
     veil: Veil | None = None,
     chosen: tuple[dict[str, int], int] | None = None,
+    debug: tuple[int, bytes] | None = None,
+    bloom: bool = False,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -151,12 +160,14 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         probed: the golden probe that ran since the last window, if one did.
         veil: privacy mode; None: counts are exact.
         chosen: decisions by rule, and by how many bins the confidence bound was moved.
+        debug: debug mode: number of the grant, and rows.
+        bloom: whether a Bloom filter goes along, where it can hold the rows.
 
     Returns:
         The payload, and how many frames were in error.
     """
     counts = Counts(rows)
-    frames, conditions = ran.frames, ran.conditions
+    frames = ran.frames
     body: dict[str, Any] = {_BOOT: boot_id, _SEQ: seq, _BUNDLE: bundle8}
     if flags_rev:
         body[_FLAGS] = flags_rev
@@ -170,6 +181,25 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_FEATURES] = pack(counts.features)
     else:
         _veiled(body, counts, ran, veil)
+    _tell_health(body, counts, ran)
+    many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
+    if probed is not None or many:
+        _tell_more(body, counts, probed, many=many, sketches=sketches)
+    if ran.memory_mib or ran.accelerator_permille:
+        _tell_load(body, ran)
+    if count_min and many:
+        body[_COUNT_MIN] = count_min_bytes(counts.hashes)
+    if veil is not None:
+        body[_PRIVACY] = veil.epsilon_permille
+    if chosen is not None:
+        body |= _spell(*chosen)
+    if debug is not None or probed is not None or bloom:
+        _tell_rest(body, debug, probed, counts.hashes if bloom and many else [])
+    return _PACK(body), len(rows) - len(counts.readings)
+
+
+def _tell_health(body: dict[str, Any], counts: Counts, ran: FramesRan) -> None:
+    conditions = ran.conditions
     if counts.errors:
         body[_ERRORS] = counts.errors
     if ran.throttled_frames:
@@ -178,20 +208,6 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_CHIP] = conditions.chip_c
     if conditions.battery_percent != 100:
         body[_BATTERY] = conditions.battery_percent
-    many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
-    if probed is not None or many:
-        _tell_more(body, counts, probed, many=many, sketches=sketches)
-    if ran.memory_mib:
-        body[_MEMORY] = ran.memory_mib
-    if ran.accelerator_permille:
-        body[_ACCELERATOR] = ran.accelerator_permille
-    if count_min and many:
-        body[_COUNT_MIN] = count_min_bytes(counts.hashes)
-    if veil is not None:
-        body[_PRIVACY] = veil.epsilon_permille
-    if chosen is not None:
-        body |= _spell(*chosen)
-    return _PACK(body), len(rows) - len(counts.readings)
 
 
 def _tell_more(
@@ -208,6 +224,29 @@ def _tell_more(
         _tell_failure(body, probed)
     if many:
         body[_TOP] = top_readings(counts.readings)
+
+
+def _tell_rest(
+    body: dict[str, Any],
+    debug: tuple[int, bytes] | None,
+    probed: Probed | None,
+    hashes: list[int],
+) -> None:
+    """What came to the format last: debug mode, how a probe found the chip, which rows were seen."""
+    if debug is not None:
+        body[_DEBUG_GRANT], body[_DEBUG] = debug
+    if probed is not None and probed.chip_c is not None:
+        body[_PROBE_CHIP], body[_PROBE_LATENCY] = probed.chip_c, probed.latency
+    seen = bloom_bytes(hashes)
+    if seen:
+        body[_BLOOM] = seen
+
+
+def _tell_load(body: dict[str, Any], ran: FramesRan) -> None:
+    if ran.memory_mib:
+        body[_MEMORY] = ran.memory_mib
+    if ran.accelerator_permille:
+        body[_ACCELERATOR] = ran.accelerator_permille
 
 
 def _veiled(body: dict[str, Any], counts: Counts, ran: FramesRan, veil: Veil) -> None:

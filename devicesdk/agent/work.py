@@ -14,6 +14,7 @@ when a burst was cut; an alarm sounds once until the reading has fallen below it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -65,6 +66,7 @@ class Work:
         "arm",
         "at",
         "burst",
+        "debug",
         "enabled",
         "running",
     )  # fmt: skip
@@ -93,6 +95,8 @@ class Work:
         self.alarm = False
         self.arm: Arm | None = None
         """This device's part in an experiment."""
+        self.debug: Callable[[Rows, int], tuple[int, bytes] | None] | None = None
+        """In debug mode: what a window tells more."""
         self.enabled = flags.enabled(shared.config.inference_feature)
         self._cut = False
         self._start_at = self._gate_at = 0
@@ -343,6 +347,8 @@ class Work:
             probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
             chosen=None if self._chooser is None else self._told_of_choices(self._chooser),
+            debug=None if self.debug is None else self.debug(rows, now),
+            bloom=config.bloom,
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)

@@ -24,7 +24,8 @@ from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.host.camera import Camera, CommandCamera, DrawnCamera, FolderCamera, NoFrameError
 from devicesdk.host.capabilities import capabilities
 from devicesdk.host.credentials import CredentialError, Credentials
-from devicesdk.host.host import Host, Kit
+from devicesdk.host.host import Host
+from devicesdk.host.kit import Kit
 from devicesdk.host.models import BundleShelf, Models
 from devicesdk.host.sensors import Sensors
 from devicesdk.host.settings import (

@@ -23,7 +23,7 @@ _ORDER: Final = (
     "messages", "windows", "memory_mib",
 )  # fmt: skip
 _TABLES: Final = (
-    "drops", "ledger", "rollouts", "flags", "percentiles", "first_bad_minute", "worst_devices",
+    "drops", "ledger", "rollouts", "flags", "drifts", "percentiles", "first_bad_minute", "worst_devices",
     "bands", "decisions", "choices", "reproduce", "machine", "versions", "seeds",
 )  # fmt: skip
 

@@ -26,6 +26,7 @@ from devicesim.scenario.errors import Refusal, show
 from devicesim.scenario.fields import Model, PositiveDuration, Share, must_be_one_of
 from devicesim.scenario.quantities import read_duration
 from devicesim.scenario.values import Comparison, Kind, read_comparison
+from devicesim.scenario.verdicts import Told
 
 ALWAYS: Final[dict[str, str]] = {
     "conservation": "every message is delivered, waiting, or dropped with a cause",
@@ -80,6 +81,15 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "experiments_promoted": (Kind.COUNT, "experiments whose candidate was promoted"),
     "stepped_down_ratio": (Kind.SHARE, "devices whose policy's last rule is not in force, of all"),
     "decisions": (Kind.COUNT, "decisions of run-time policies that telemetry has told"),
+    "drift_data": (Kind.COUNT, "cohorts that are told: the data moved"),
+    "drift_hardware": (Kind.COUNT, "cohorts that are told: the hardware computes wrongly"),
+    "drift_both": (Kind.COUNT, "cohorts that are told: data and hardware"),
+    "drift_sensors": (Kind.COUNT, "devices that are told: your sensor"),
+    "drift_raised": (Kind.COUNT, "verdicts of drift ever raised, of cohorts and single devices"),
+    "drift_delay": (
+        Kind.DURATION,
+        "first fault of data, sensor or kernel to the first verdict after it",
+    ),
     "loss": (Kind.COUNT, "messages lost without a cause"),
     "dropped": (Kind.COUNT, "messages dropped, with a cause"),
     "queue_peak": (Kind.COUNT, "most messages ever queued for one session"),
@@ -230,6 +240,9 @@ class Checks(Model):
         default=(), alias="finally", description="What must hold at the end."
     )
     slo: tuple[AMeasured, ...] = Field(default=(), description="Service levels over the whole run.")
+    verdicts: tuple[Told, ...] = Field(
+        default=(), description="What the gateway must say of drift, to whom, by when."
+    )
 
 
 class Leak(Model):

@@ -17,6 +17,7 @@ from devicesim.world import choices
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.images import boots
 from devicesim.world.checks.messages import copies_unaccounted
+from devicesim.world.drifting import DriftMeter
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
 from devicesim.world.session_meter import SessionMeter
@@ -54,6 +55,8 @@ class Meter(Listener):
         for part in (self.sessions, self.updates, self.stuck):
             world.watch.add(part)
             self.hearing.add(part)
+        self.drift = DriftMeter(world)
+        world.watch.add(self.drift)
         self.trials = TrialMeter(world)
         if world.scenario.experiments:
             world.watch.add(TrialEars(self.trials))
@@ -94,6 +97,9 @@ class Meter(Listener):
         def percentile(latencies: Latencies, share: float) -> Callable[[], int | None]:
             return lambda: latencies.percentile(share)
 
+        def standing(verdict: str) -> Callable[[], int]:
+            return lambda: self.drift.standing(verdict)
+
         sessions, updates, world = self.sessions, self.updates, self.world
         return {
             "online_ratio": lambda: sessions.online_ratio,
@@ -111,6 +117,12 @@ class Meter(Listener):
             "experiments_promoted": lambda: self.trials.promoted,
             "stepped_down_ratio": lambda: self.stepped.ratio,
             "decisions": lambda: self.decisions.total,
+            "drift_data": standing("data"),
+            "drift_hardware": standing("hardware"),
+            "drift_both": standing("both"),
+            "drift_sensors": standing("sensor"),
+            "drift_raised": lambda: self.drift.raised,
+            "drift_delay": lambda: self.drift.first_after_ns,
             "loss": lambda: copies_unaccounted(world),
             "dropped": self._dropped,
             "queue_peak": lambda: world.broker.core.queue_peak,

@@ -261,9 +261,9 @@ class Recorder(Listener):
         for cohort in effect.row.cohorts:
             scores = [score.psi for score in cohort.scores]
             if scores:
-                self._drift.setdefault(self._spell(cohort.cohort), {})[at] = max(scores)
+                self._drift.setdefault(self.spell(cohort.cohort), {})[at] = max(scores)
 
-    def _spell(self, cohort: str) -> str:
+    def spell(self, cohort: str) -> str:
         """A cohort as people call it: ``gauge@1.1.0 arm64-neon us-east``."""
         digest8, *rest = cohort.split("/")
         names = [b.name for b in self.world.bundles.values() if b.digest[:8].hex() == digest8]

@@ -184,8 +184,15 @@ class StagingOver(Internal, frozen=True):
     why: str
 
 
+class DebugGranted(Internal, frozen=True):
+    """To collect: rows of debug mode of this device count under this grant, and no others do."""
+
+    device: str
+    number: int
+
+
 ToTransfers = BlobKnown | Granted | Revoked | Paused
-ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
+ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking | DebugGranted
 ToControl = Judged | FlagWanted | StagingOver
 ToExperiments = ExperimentBegins | WindowSeen | FellBack
 ToOffload = ModelKnown

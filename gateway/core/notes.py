@@ -54,6 +54,11 @@ ROLE_REGISTERED: Final = "role.registered"
 ROLE_REFUSED: Final = "role.refused"
 ROLE_WAITS: Final = "role.waits"
 TIME_TOLD: Final = "device.time_told"
+DEBUG_GRANTED: Final = "debug.granted"
+DEBUG_REFUSED: Final = "debug.refused"
+DEBUG_REVOKED: Final = "debug.revoked"
+DEBUG_BEGAN: Final = "debug.began"
+DEBUG_ENDED: Final = "debug.ended"
 QUERY: Final = "gateway.query"
 REPUBLISH: Final = "gateway.republish"
 BAD_MESSAGE: Final = "gateway.bad_message"
@@ -105,6 +110,11 @@ SENTENCES: Final[dict[str, str]] = {
     ROLE_REFUSED: "Role metadata was refused: {subject}.",
     ROLE_WAITS: "Devices are told nothing new before targets and this gateway's keys fit the root: {subject}.",
     TIME_TOLD: "Device {subject} asked what time it is, and is told with generation {a}.",
+    DEBUG_GRANTED: "Debug mode is granted for {a} s as number {b}: {subject}.",
+    DEBUG_REFUSED: "Debug mode is not granted: {subject}.",
+    DEBUG_REVOKED: "Debug mode is revoked, grant {a}: {subject}.",
+    DEBUG_BEGAN: "Device {subject} is in debug mode by grant {a}.",
+    DEBUG_ENDED: "Debug mode of a device is over, grant {a}: {subject}.",
     QUERY: "{a} devices are asked to report; {b} are still to be asked.",
     REPUBLISH: "{a} open wants are published again; {b} are still to come.",
     BAD_MESSAGE: "A message of {subject} was not understood and dropped ({a} so far).",

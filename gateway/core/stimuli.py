@@ -178,6 +178,24 @@ class SetFlag(Stimulus, frozen=True):
     definition: str
 
 
+class GrantDebug(Stimulus, frozen=True):
+    """Let a device be in debug mode for a while."""
+
+    device: str
+    for_ns: int
+    by: str
+    """Who asks."""
+    why: str
+
+
+class RevokeDebug(Stimulus, frozen=True):
+    """End a device's debug mode."""
+
+    device: str
+    by: str
+    why: str
+
+
 class Kill(Stimulus, frozen=True):
     """Kill (or with `alive` revive) a feature on all devices."""
 
@@ -203,4 +221,6 @@ AnyStimulus = (
     | SteerExperiment
     | SetFlag
     | Kill
+    | GrantDebug
+    | RevokeDebug
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,15 +87,23 @@ def test_distinct_counts_do_not_depend_on_order_or_repetition(parts):
 
 @QUICK
 @given(
-    st.lists(st.integers(0, 5000), min_size=10, max_size=10),
+    st.lists(st.lists(st.integers(0, 500), min_size=10, max_size=10), min_size=1, max_size=6),
     st.lists(st.floats(0, 1), min_size=10, max_size=10),
     st.floats(1, 1e6),
     st.floats(1, 50),
+    st.booleans(),
 )
-def test_a_comparison_is_always_a_probability(counts, baseline, samples, design):
-    if sum(baseline) <= 0:
+def test_a_comparison_is_always_a_probability(devices, baseline, samples, alike, together):
+    if math.fsum(baseline) <= 0:
         return
-    found = divergence.compare(counts, baseline, samples, design)
+    rows = np.array(devices, np.int64)
+    sizes = rows.sum(axis=1)
+    products = None
+    if together:
+        squares = int((sizes * sizes).sum())
+        products = divergence.Products(len(rows), squares, sizes @ rows, rows.T @ rows)
+    counts = rows.sum(axis=0).tolist()
+    found = divergence.compare(counts, baseline, samples, products, alike)
     assert 0 <= found.p <= 1
     assert found.statistic >= 0
     assert 0 <= found.freedom < 10

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from devicesdk.bundle.manifest import BlobRef, encode_manifest
+from devicesdk.bundle.roles import listed
 from devicesdk.wire import limits
 from devicesdk.wire.timebase import MINUTE, SECOND
 from devicesim.models.loss import mathis_bps
@@ -68,10 +69,14 @@ def big_bundle(world, size, chunk_bytes):
     )
     envelope = make_keys(world.entropy.seed).targets.seal(encode_manifest(manifest))
     digest = blobs.add(envelope)
-    world.bundles[digest] = InstalledBundle(manifest, digest, len(envelope), base.source)
+    world.bundles[digest] = InstalledBundle(
+        manifest, digest, len(envelope), base.source, listed(manifest, envelope)
+    )
     shelf = world.hosts[0].shop.models
     for variant in variants:
         shelf.put(digest, variant.name, shelf.get((base.digest, variant.name)))
+    listing = [bundle.listed for bundle in world.bundles.values()]
+    world.gateway.stimulate(hear.RegisterRole(world.roles.targets(listing, 0)), 0)
     world.gateway.stimulate(hear.RegisterBundle(manifest, digest, len(envelope)), 0)
     return digest
 

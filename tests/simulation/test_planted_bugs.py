@@ -159,7 +159,7 @@ def nobody_looks_at_the_hardware(patch):
     patch.setattr(bundles, "build_bundle", elsewhere)
     list_it = bundles.listed
     patch.setattr(bundles, "listed", lambda *one: list_it(*one)._replace(hardware=("*",)))
-    patch.setattr(Manifest, "variant_for", lambda self, hardware, memory: self.variants[0])
+    patch.setattr(Manifest, "variant_for", lambda self, *facts: self.variants[0])
     patch.setattr(Twins, "fits", lambda self, twin, manifest: True)
 
 

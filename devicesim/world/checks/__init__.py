@@ -19,6 +19,7 @@ from devicesim.world.checks import (
     retries,
     sometimes,
     transfers,
+    verdicts,
     versions,
     waves,
 )
@@ -89,6 +90,7 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
     ]
     checks += [SOMETIMES_CHECKS[name](world) for name in wanted.sometimes]
     checks += [EventuallyCheck(world, meter, must) for must in wanted.eventually]
+    checks += [verdicts.VerdictCheck(world, meter, must) for must in wanted.verdicts]
     checks += [Finally(world, meter, must) for must in wanted.at_end]
     checks += [ServiceLevel(world, meter, must) for must in wanted.slo]
     for check in checks:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
 from gateway.core.collect.singles import Change
 from gateway.core.internal import Drift
@@ -36,7 +37,7 @@ class Cohort:
 
     __slots__ = (
         "alarms", "bundle", "changes", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
-        "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
+        "members", "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
         "spoke",
     )  # fmt: skip
 
@@ -75,6 +76,8 @@ class Cohort:
         """Of the process's life: for people, not durable."""
         self.frequencies: Frequencies | None = None
         """Likewise."""
+        self.members: Members | None = None
+        """Feature rows of this window, as far as devices sent filters of them: for people, not durable."""
 
     def add_errors(self, errors: Mapping[str, int], codes_max: int) -> None:
         """Count error codes; what does not fit counts as ``other``."""
@@ -89,6 +92,7 @@ class Cohort:
         self.private = False
         self.errors = {}
         self.distinct = None
+        self.members = None
 
 
 class AlarmState:

@@ -27,6 +27,7 @@ from typing import Any, Final
 from devicesdk.sketches import quantile
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
 from devicesdk.wire import topics
 from devicesdk.wire.errors import BadMessage
@@ -36,6 +37,7 @@ from gateway.core.collect import notes, probes, rows, scoring
 from gateway.core.collect.baselines import Baselines
 from gateway.core.collect.closing import Watcher, close_window
 from gateway.core.collect.cohorts import AlarmState, Cohort, Cohorts, label
+from gateway.core.collect.debugged import Debugged
 from gateway.core.collect.intake import decode_telemetry, histograms_of
 from gateway.core.collect.journal import Journal
 from gateway.core.collect.judging import Judge
@@ -48,6 +50,7 @@ from gateway.core.collect.window import Window
 from gateway.core.effects import Effect, Note, Persist
 from gateway.core.internal import (
     BundleKnown,
+    DebugGranted,
     DeviceLabelled,
     Internal,
     Judged,
@@ -76,6 +79,8 @@ class Collect:
         self._judge = Judge(limits)
         self._watcher = Watcher(Singles(limits), self._sources)
         self._closed: deque[rows.WindowRow] = deque()
+        self.debugged = Debugged(limits)
+        """What devices in debug mode have told."""
         self._judges_ns = NEVER
         self._tracked: frozenset[bytes] = frozenset()
         """Bundles of experiments: whoever counts them hears of each window."""
@@ -118,6 +123,8 @@ class Collect:
             case Watching():
                 self._judge.watch(said)
                 self._judge_next(now)
+            case DebugGranted(device=device, number=number):
+                self.debugged.granted(device, number)
             case Tracking(bundles=bundles):
                 self._tracked = frozenset(bundles)
             case Started():
@@ -155,7 +162,12 @@ class Collect:
             self._duplicates += 1
             return []
         self._count(source, cohort, message, histograms, now)
-        return [seen(message)] if message.bundle in self._tracked else []
+        told: list[Effect | Internal] = []
+        if message.bundle in self._tracked:
+            told.append(seen(message))
+        if message.debug_grant:
+            told += self.debugged.take(device, message, now + self._utc_ns)
+        return told
 
     def _refuse(self, device: str, bound: int) -> list[Effect | Internal]:
         self._refused += 1
@@ -186,7 +198,7 @@ class Collect:
             self._judge_next(now)
         if self._judge.drains is not None:
             self._judge.drains.take(source.number, cohort, message.battery_percent, now)
-        if message.kll or message.hll or message.count_min:
+        if message.kll or message.hll or message.count_min or message.bloom:
             self._add_sketches(cohort, message)
 
     def _add_sketches(self, cohort: Cohort, message: Telemetry) -> None:
@@ -200,6 +212,10 @@ class Collect:
                 if cohort.frequencies is None:
                     cohort.frequencies = Frequencies()
                 cohort.frequencies.add(message.count_min)
+            if message.bloom:
+                if cohort.members is None:
+                    cohort.members = Members()
+                cohort.members.add(message.bloom)
             if message.hll:
                 if cohort.distinct is None:
                     cohort.distinct = Distinct()
@@ -267,6 +283,7 @@ class Collect:
         for table, key, row in stored:
             if table in mine:
                 mine[table][key] = row
+        self.debugged.load(mine[rows.DEBUG])
         self._sources.load([(int(key), page) for key, page in mine[rows.CURSORS].items()])
         self._restore_closed(sorted(mine[rows.WINDOW].values(), key=lambda row: int(row.number)))
         for name, row in sorted(mine[rows.OPEN].items()):

@@ -34,6 +34,8 @@ class CollectLimits(CoreLimits, frozen=True):
     """Devices whose cursors share a durable row."""
     error_codes_max: int = 32
     """Different error codes counted in a cohort's window. Full: counted as ``other``."""
+    debug_windows_max: int = 2_048
+    """Windows of debug mode kept. Full: the oldest goes."""
     watches_max: int = 64
     """Rollouts compared with what ran before. Full: the oldest is no longer watched."""
     judge_interval_ns: int = MINUTE

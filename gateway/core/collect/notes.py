@@ -20,6 +20,7 @@ WINDOW_DROPPED: Final = "collect.window_dropped"
 JUDGED: Final = "collect.judged"
 MALFORMED: Final = "collect.malformed"
 FULL: Final = "collect.full"
+DEBUG_UNASKED: Final = "debug.unasked"
 
 SENTENCES: Final[dict[str, str]] = {
     RAISED["data"]: "Drift in {subject}: the inputs have moved (PSI {a} permille, {b} frames).",
@@ -31,6 +32,7 @@ SENTENCES: Final[dict[str, str]] = {
     WINDOW_DROPPED: "The oldest telemetry window ({a}) was dropped: {b} are kept.",
     JUDGED: "Telemetry of {subject}: p95 latency {a} us, before {b} us.",
     MALFORMED: "Telemetry of {subject} was not understood and dropped ({a} so far).",
+    DEBUG_UNASKED: "Device {subject} told rows of debug mode under grant {a}, which nobody gave: dropped.",
     FULL: "Telemetry of {subject} is not counted: {a} are the limit.",
 }
 """What each kind means, for people."""

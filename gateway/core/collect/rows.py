@@ -140,15 +140,31 @@ class WindowRow(Row, frozen=True, array_like=True):
     alarms: tuple[Alarm, ...]
 
 
+class DebugWindowRow(Row, frozen=True, array_like=True, gc=False):
+    """What one window of a device in debug mode told; the key is device, grant, boot and seq."""
+
+    device: str
+    grant: int
+    boot_id: int
+    seq: int
+    bundle: bytes
+    frames: int
+    told: bytes
+    """Eight bytes a frame, see `devicesdk.wire.messages.Telemetry.debug`."""
+    heard_ns: int
+
+
 JOURNAL: Final = "collect.journal"
 CURSORS: Final = "collect.cursors"
 OPEN: Final = "collect.open"
 WINDOW: Final = "collect.window"
+DEBUG: Final = "collect.debug"
 
 TABLES: Final[dict[str, type[Row]]] = {
     JOURNAL: JournalRow,
     CURSORS: CursorPage,
     OPEN: OpenRow,
     WINDOW: WindowRow,
+    DEBUG: DebugWindowRow,
 }
 """Table name to the type of its rows."""

@@ -21,12 +21,8 @@ from devicesdk.agent.stimuli import (
     Subscribed,
 )
 from devicesdk.bundle.chunks import RememberingDigests
-from devicesdk.bundle.trust import ROLE_FLAGS
-from devicesdk.wire import codec
-from devicesdk.wire.messages import Control, ControlVerb
 from tests_kit.agent_rig import (
     CALM,
-    SIGNERS,
     VERIFIER,
     Agents,
     Bundle,
@@ -42,26 +38,6 @@ from tests_kit.agent_rig import (
 from tests_kit.charts import DUE, SILENCE, Asks, Never
 
 OLD, NEW = Bundle(1), Bundle(2)
-
-
-@pytest.mark.parametrize("kind", ["want", "kill", "flags", "ctl", "dat"])
-@pytest.mark.parametrize(
-    "payload",
-    [b"", b"\x00", b"\xc1\xff", bytes(5000), b"\x81\xa1p\xc4\x01x", SIGNERS[ROLE_FLAGS].seal(b"")],
-)
-def test_garbage_on_any_topic_is_counted_and_changes_nothing(kind, payload):
-    chart = want_arrives(Agents(OLD).online(), NEW)
-    before, due = chart.machine.snapshot(), chart.machine.deadline()
-    chart >> Arrived(kind, payload)
-    chart << SILENCE
-    assert chart.machine.garbage + chart.machine.ignored <= 1
-    assert (chart.machine.snapshot(), chart.machine.deadline()) == (before, due)
-    assert all(effect.kind == NoteKind.GARBAGE for effect in chart.left)
-
-
-def test_an_unknown_topic_is_ignored():
-    chart = Agents(OLD).online() >> Arrived("weather", b"")
-    assert [effect.kind for effect in chart.left] == [NoteKind.IGNORED]
 
 
 def test_the_deadline_names_its_reason():
@@ -163,17 +139,6 @@ def test_a_download_goes_on_in_the_next_session():
     chart >> Disconnected("reset")
     chart << Never(Publish)
     chart >> DUE >> Connected(session_present=True)
-    chart << Asks(Publish, kind="get")
-
-
-def test_verbs_reach_the_download():
-    chart = want_arrives(Agents(OLD).online(), NEW)
-    chart >> FileRead("meta-manifest", None)
-    get = sent(chart, "get")[-1]
-    wait = Control(verb=ControlVerb.WAIT, transfer=get.transfer, seq=get.seq, retry_after_ms=9)
-    chart >> Arrived("ctl", codec.encode(wait))
-    assert [effect.kind for effect in chart.left] == [NoteKind.TOLD_TO_WAIT]
-    chart >> DUE
     chart << Asks(Publish, kind="get")
 
 

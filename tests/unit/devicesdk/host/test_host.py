@@ -17,7 +17,8 @@ from devicesdk.aio.port import REASON_WITH_WILL, PortFullError
 from devicesdk.bundle import sealed
 from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.host.camera import DrawnCamera
-from devicesdk.host.host import Host, Kit
+from devicesdk.host.host import Host
+from devicesdk.host.kit import Kit
 from devicesdk.host.models import BundleShelf, Models
 from devicesdk.host.notice import NoticeFile
 from devicesdk.host.provider import FleetdrillProvider

@@ -13,9 +13,9 @@ from devicesdk.wire.flagdoc import DEPTH_MAX, check_definition, check_flags
 
 def document(targeting, **more):
     text = targeting if isinstance(targeting, str) else json.dumps(targeting)
-    flag = '{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on","targeting":%s}' % text
+    start = '{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on","targeting":'
     rest = "".join(f',"{name}":{json.dumps(value)}' for name, value in more.items())
-    return ('{"flags":{"f":%s}%s}' % (flag, rest)).encode()
+    return ('{"flags":{"f":' + start + text + "}}" + rest + "}").encode()
 
 
 BOMB = {
