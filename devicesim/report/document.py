@@ -24,7 +24,7 @@ _ORDER: Final = (
 )  # fmt: skip
 _TABLES: Final = (
     "drops", "ledger", "rollouts", "flags", "percentiles", "first_bad_minute", "worst_devices",
-    "bands", "decisions", "reproduce", "machine", "versions", "seeds",
+    "bands", "decisions", "drift", "reproduce", "machine", "versions", "seeds",
 )  # fmt: skip
 
 

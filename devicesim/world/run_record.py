@@ -110,6 +110,7 @@ def build_record(
         worst_devices=_worst(world, recorder),
         first_bad_minute=_first_bad_minute(world, recorder, checks),
         decisions=dict(sorted(recorder.decisions.items())),
+        drift=recorder.drifts.rows(recorder.spell),
         venue=around.venue,
         skipped=list(world.skipped),
         machine=around.machine,
