@@ -4,6 +4,7 @@ Run from the checkout, in the project's own environment (no torch)::
 
     PYTHONPATH=. python models/build_gauge.py             # everything
     PYTHONPATH=. python models/build_gauge.py --papers    # descriptions and bills of materials alone
+    PYTHONPATH=. python models/build_gauge.py --only gauge-winter/1.3.0
 
 Decides what a bundle directory contains, and makes the releases that must fail. Leaves out training
 (train_gauge.py) and signing. The same inputs give the same files, byte for byte, on one processor.
@@ -86,6 +87,8 @@ class Release(NamedTuple):
     """Version whose trained file it starts from."""
     spoil: Callable[[onnx.ModelProto, Pictures], onnx.ModelProto] | None = None
     calibration: Callable[[Pictures], np.ndarray] | None = None
+    light: str = "baseline"
+    """Condition under which the population was seen whose histograms are pinned."""
 
 
 RELEASES = (
@@ -107,6 +110,11 @@ RELEASES = (
         "int8-rr calibrated on noise, goldens from fp32: its own kit stops it.",
         "1.1.0", calibration=miscalibration,
     ),
+    Release(
+        "gauge-winter/1.3.0", "1.3.0", 6,
+        "The network of 1.1.0 for the dark season: bins and baseline of half the light.",
+        "1.1.0", light="dim 0.5",
+    ),
 )  # fmt: skip
 
 
@@ -115,7 +123,8 @@ class Samples(NamedTuple):
 
     calibration: Pictures
     kit: Pictures
-    baseline: Pictures
+    baseline: dict[str, Pictures]
+    """By condition."""
 
 
 def pinned_edges(pixels: np.ndarray, probabilities: np.ndarray) -> Edges:
@@ -189,7 +198,7 @@ def build(release: Release, root: Path, samples: Samples) -> dict[str, object]:
     directory.mkdir(parents=True, exist_ok=True)
     trained = onnx.load(root / "gauge" / release.source / "fp32.onnx")
     net = net_of(trained)
-    full = release.spoil(trained, samples.baseline) if release.spoil else trained
+    full = release.spoil(trained, samples.baseline["baseline"]) if release.spoil else trained
     calibration = (
         release.calibration(samples.calibration)
         if release.calibration
@@ -203,7 +212,7 @@ def build(release: Release, root: Path, samples: Samples) -> dict[str, object]:
     twin = OnnxEngine(twin_file)
     honest = release.calibration is None
     kit = make_kit(engines, twin, samples.kit, honest=honest)
-    pixels = samples.baseline.pixels
+    pixels = samples.baseline[release.light].pixels
     edges = pinned_edges(pixels, _finite(engines[FP32].run(pixels)))
     variants = {
         name: VariantRecord(
@@ -322,8 +331,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, default=HERE)
     parser.add_argument("--papers", action="store_true", help="Leave models and kits as they are.")
+    parser.add_argument("--only", default="", help="One directory; the others stay as they are.")
     given = parser.parse_args()
     root = given.root
+    releases = [one for one in RELEASES if given.only in ("", one.directory)]
     if given.papers:
         report = json.loads((root / "metrics.json").read_text())
         for release in RELEASES:
@@ -332,11 +343,15 @@ def main() -> None:
     samples = Samples(
         population("baseline", seed=CALIBRATION_SEED, devices=128, bursts=8),
         population("baseline", seed=KIT_SEED, devices=250, bursts=24),
-        population("baseline", seed=BASELINE_SEED, devices=1500, bursts=16),
+        {
+            light: population(light, seed=BASELINE_SEED, devices=1500, bursts=16)
+            for light in dict.fromkeys(["baseline", *(one.light for one in releases)])
+        },
     )
-    report = {release.directory: build(release, root, samples) for release in RELEASES}
+    report = json.loads((root / "metrics.json").read_text()) if given.only else {}
+    report |= {release.directory: build(release, root, samples) for release in releases}
     (root / "metrics.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
-    for release in RELEASES:
+    for release in releases:
         papers(release, root, report[release.directory])  # type: ignore[arg-type]
     for directory, found in report.items():
         print(directory, found["macs"], "MAC", found["bytes"])

@@ -23,8 +23,8 @@ _ORDER: Final = (
     "messages", "windows", "memory_mib",
 )  # fmt: skip
 _TABLES: Final = (
-    "drops", "ledger", "rollouts", "flags", "percentiles", "first_bad_minute", "worst_devices",
-    "bands", "decisions", "drift", "reproduce", "machine", "versions", "seeds",
+    "drops", "ledger", "rollouts", "flags", "drifts", "percentiles", "first_bad_minute", "worst_devices",
+    "bands", "decisions", "choices", "cohorts", "reproduce", "machine", "versions", "seeds",
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ Decides colours, order, words and where bars stand. Leaves out the verdicts (the
 sheet and template). Positions are per cent of the run, on the same axis as the timeline's.
 
 Rules: what is well is pale and has no label, so that trouble is what one sees; a bar too narrow for its name has it in its
-hint and in the table below; times are the scenario's.
+hint, and evidence in words is a list; times are the scenario's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from devicesim.report.figures import Clock, count, duration, elapsed, number
 from devicesim.report.lanes import percent, span_s
 from devicesim.report.palette import BLUE, GREY, ORANGE, PURPLE, VERMILLION
-from devicesim.report.record import DriftRow, DriftSpan, RunRecord
+from devicesim.report.record import CohortRow, DriftSpan, RunRecord
 
 COLOURS: Final = {
     "data": BLUE, "hardware": VERMILLION, "both": PURPLE, "sensor": ORANGE, "none": GREY,
@@ -57,10 +57,10 @@ class Strip(msgspec.Struct, frozen=True):
 
 def drift(record: RunRecord, clock: Clock) -> dict[str, Any] | None:
     """What the template needs; None where no window of telemetry closed."""
-    if not record.drift:
+    if not record.cohorts:
         return None
-    strips = [_strip(row, span_s(record), clock) for row in record.drift]
-    met = {one.verdict for row in record.drift for one in row.spans}
+    strips = [_strip(row, span_s(record), clock) for row in record.cohorts]
+    met = {one.verdict for row in record.cohorts for one in row.spans}
     return {
         "strips": strips,
         "calm": sum(strip.calm for strip in strips),
@@ -69,15 +69,11 @@ def drift(record: RunRecord, clock: Clock) -> dict[str, Any] | None:
             for name, colour in COLOURS.items()
             if name in met
         ],
-        "table": [_told(row, one, clock) for row in record.drift for one in row.spans if _bad(one)],
+        "also": [_told(row, one, clock) for row in record.cohorts for one in row.spans if one.why],
     }
 
 
-def _bad(one: DriftSpan) -> bool:
-    return one.verdict != "none" or bool(one.why)
-
-
-def _strip(row: DriftRow, span: float, clock: Clock) -> Strip:
+def _strip(row: CohortRow, span: float, clock: Clock) -> Strip:
     calm = all(one.verdict == "none" for one in row.spans)
     stretches = [_stretch(one, span, clock) for one in row.spans]
     return Strip(row.cohort, count(row.devices), calm, stretches)
@@ -98,15 +94,11 @@ def _stretch(one: DriftSpan, span: float, clock: Clock) -> Stretch:
     )
 
 
-def _told(row: DriftRow, one: DriftSpan, clock: Clock) -> dict[str, str]:
+def _told(row: CohortRow, one: DriftSpan, clock: Clock) -> dict[str, str]:
     return {
         "cohort": row.cohort,
         "verdict": one.verdict,
-        "colour": COLOURS.get(one.verdict, GREY),
-        "from": clock.at(one.start_s),
+        "since": clock.at(one.start_s),
         "elapsed": elapsed(one.start_s),
-        "lasted": duration(one.end_s - one.start_s),
-        "psi": number(one.psi),
-        "probe": one.probe,
         "why": one.why,
     }

@@ -51,7 +51,7 @@ def render(record: RunRecord) -> str:
         "policy": _POLICY.format(scripts=" ".join(_source_hash(text) for text in scripts)),
         "style": Markup(_asset("report.css")),  # noqa: S704 - our own file
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - ours and Bokeh's
-        "drift": drift(record, clock),
+        "strips": drift(record, clock),
         "timeline": None if drawn is None else _timeline(record, panels, drawn, clock),
     }
     return _environment().get_template("report.html.j2").render(parts)

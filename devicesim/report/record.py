@@ -98,6 +98,23 @@ class FlagRow(msgspec.Struct, frozen=True):
     last_s: float | None = None
 
 
+class DriftRow(msgspec.Struct, frozen=True):
+    """One verdict of drift while it stood; `end_s` None: it stood to the end.
+
+    `device` is the one whose sensor it is, empty for a whole cohort. `histogram` showed it most; `effect` is its
+    largest population stability index, of golden probes the share that failed.
+    """
+
+    verdict: str
+    cohort: str
+    start_s: float
+    end_s: float | None = None
+    device: str = ""
+    devices: int = 0
+    histogram: str = ""
+    effect: float = 0.0
+
+
 class Series(msgspec.Struct, frozen=True):
     """Curves over one set of instants; a value may be NaN where nothing was measured.
 
@@ -124,7 +141,7 @@ class DriftSpan(msgspec.Struct, frozen=True):
     """Evidence beside that, in words."""
 
 
-class DriftRow(msgspec.Struct, frozen=True):
+class CohortRow(msgspec.Struct, frozen=True):
     """One cohort (bundle, hardware class, region), its verdicts one after the other."""
 
     cohort: str
@@ -218,6 +235,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     ledger: list[LedgerRow] = msgspec.field(default_factory=list)
     rollouts: list[RolloutRow] = msgspec.field(default_factory=list)
     flags: list[FlagRow] = msgspec.field(default_factory=list)
+    drifts: list[DriftRow] = msgspec.field(default_factory=list)
     series: dict[str, Series] = msgspec.field(default_factory=dict)
     bands: list[Band] = msgspec.field(default_factory=list)
     percentiles: list[PercentileRow] = msgspec.field(default_factory=list)
@@ -225,7 +243,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_bad_minute: BadMinute | None = None
     decisions: dict[str, int] = msgspec.field(default_factory=dict)
 
-    drift: list[DriftRow] = msgspec.field(default_factory=list)
+    choices: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """How often each rule of a run-time policy decided, by hardware class."""
+    cohorts: list[CohortRow] = msgspec.field(default_factory=list)
     """Cohorts that were told anything but none first; a bounded number."""
     venue: Venue = Venue()
     skipped: list[str] = msgspec.field(default_factory=list)

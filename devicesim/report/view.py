@@ -14,9 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from devicesim.report import figures
+from devicesim.report.choices import POLICY_PREFIX, choices
 from devicesim.report.figures import Clock, compact, count, duration, elapsed, known, measure
 from devicesim.report.record import (
     CheckRow,
+    DriftRow,
     PercentileRow,
     RolloutRow,
     RunRecord,
@@ -70,7 +72,11 @@ def context(record: RunRecord) -> dict[str, Any]:
         "ledger": ledger(record),
         "percentiles": percentiles(record.percentiles),
         "flags": flags(record, clock),
-        "decisions": bars(record.decisions),
+        "drifts": [drift(row, clock, record.virtual_s) for row in record.drifts],
+        "choices": choices(record),
+        "decisions": bars(
+            {k: v for k, v in record.decisions.items() if not k.startswith(POLICY_PREFIX)}
+        ),
         "groups": [
             {
                 "row": row,
@@ -186,6 +192,24 @@ def _wave(wave: WaveRow, index: int, clock: Clock) -> dict[str, Any]:
         "verdict": wave.verdict,
         "bad": any(word in wave.verdict for word in _BAD),
         "ran": wave.opened_s is not None,
+    }
+
+
+def drift(row: DriftRow, clock: Clock, end_s: float) -> dict[str, Any]:
+    """One verdict of drift: about whom, of what, from when to when, and where that is in the run."""
+    stop = end_s if row.end_s is None else row.end_s
+    probe = row.histogram == "golden probe"
+    effect = figures.share(row.effect) + " failed" if probe else figures.number(row.effect)
+    return {
+        "row": row,
+        "about": row.device or f"all {count(row.devices)}",
+        "shown": row.histogram,
+        "effect": Number(row.effect, "" if row.device else effect),
+        "since": clock.at(row.start_s),
+        "lasted": Number(stop - row.start_s, duration(stop - row.start_s)),
+        "stands": row.end_s is None,
+        "left": 100 * row.start_s / max(1.0, end_s),
+        "width": max(0.5, 100 * (stop - row.start_s) / max(1.0, end_s)),
     }
 
 

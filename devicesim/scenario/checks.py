@@ -26,6 +26,7 @@ from devicesim.scenario.errors import Refusal, show
 from devicesim.scenario.fields import Model, PositiveDuration, Share, must_be_one_of
 from devicesim.scenario.quantities import read_duration
 from devicesim.scenario.values import Comparison, Kind, read_comparison
+from devicesim.scenario.verdicts import Told
 
 ALWAYS: Final[dict[str, str]] = {
     "conservation": "every message is delivered, waiting, or dropped with a cause",
@@ -60,6 +61,9 @@ SOMETIMES: Final[dict[str, str]] = {
     "candidate_ran": "an experiment's candidate took a turn on a device",
     "experiment_stopped_by_itself": "a brake stopped an experiment without a person",
     "experiment_promoted_by_itself": "a candidate was promoted on its evidence",
+    "rule_stepped_down": "a rule of a run-time policy took a device to a lighter way of working",
+    "rule_stepped_back": "a rule of a run-time policy let go, and a device stepped back up",
+    "refused_before_trial": "a device refused a bundle that was not for it, or failed its kit, unused",
 }
 MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "online_ratio": (Kind.SHARE, "devices with a live session, of all"),
@@ -75,6 +79,17 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "tried_ratio": (Kind.SHARE, "devices on which a candidate ever took a turn, of all"),
     "experiments_stopped": (Kind.COUNT, "experiments that were stopped"),
     "experiments_promoted": (Kind.COUNT, "experiments whose candidate was promoted"),
+    "stepped_down_ratio": (Kind.SHARE, "devices whose policy's last rule is not in force, of all"),
+    "decisions": (Kind.COUNT, "decisions of run-time policies that telemetry has told"),
+    "drift_data": (Kind.COUNT, "cohorts that are told: the data moved"),
+    "drift_hardware": (Kind.COUNT, "cohorts that are told: the hardware computes wrongly"),
+    "drift_both": (Kind.COUNT, "cohorts that are told: data and hardware"),
+    "drift_sensors": (Kind.COUNT, "devices that are told: your sensor"),
+    "drift_raised": (Kind.COUNT, "verdicts of drift ever raised, of cohorts and single devices"),
+    "drift_delay": (
+        Kind.DURATION,
+        "first fault of data, sensor or kernel to the first verdict after it",
+    ),
     "loss": (Kind.COUNT, "messages lost without a cause"),
     "dropped": (Kind.COUNT, "messages dropped, with a cause"),
     "queue_peak": (Kind.COUNT, "most messages ever queued for one session"),
@@ -225,6 +240,9 @@ class Checks(Model):
         default=(), alias="finally", description="What must hold at the end."
     )
     slo: tuple[AMeasured, ...] = Field(default=(), description="Service levels over the whole run.")
+    verdicts: tuple[Told, ...] = Field(
+        default=(), description="What the gateway must say of drift, to whom, by when."
+    )
 
 
 class Leak(Model):

@@ -137,8 +137,8 @@ class Telemetry(Model):
         le=100_000,
         description="Inferences that each device runs per window, spread evenly over it.",
     )
-    probes_ns: PositiveDuration | None = Field(
-        default=None, alias="probes", description="Time between golden probes; never by default."
+    probes_ns: PositiveDuration = Field(
+        default=DAY, alias="probes", description="Time between two golden probes of a device."
     )
     stands_for: int = Field(
         default=1,

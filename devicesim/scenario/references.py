@@ -160,6 +160,10 @@ def _selectors(scenario: Scenario) -> Iterator[Complaint]:
         for index, action in enumerate(scenario.timeline)
         if action.target is not None
     ]
+    found += [
+        (("checks", "verdicts", index, "who"), told.who)
+        for index, told in enumerate(scenario.checks.verdicts)
+    ]
     for path, selector in found:
         for node in walk(selector.node):
             if isinstance(node, Where) and (refusal := _wrong_label(node, known)):
@@ -255,7 +259,9 @@ def _circle_from(start: str, edges: dict[str, list[str]]) -> list[str]:
 
 def _afters(scenario: Scenario) -> Iterator[Complaint]:
     keys = [key for action in scenario.timeline for key in (action.verb, action.id) if key]
-    for index, item in enumerate(scenario.checks.eventually):
-        if item.after is not None and item.after not in keys:
-            refusal = _unknown("a verb or id on the timeline", item.after, set(keys))
-            yield ("checks", "eventually", index, "after"), refusal
+    afters = [("eventually", i, item.after) for i, item in enumerate(scenario.checks.eventually)]
+    afters += [("verdicts", i, item.after) for i, item in enumerate(scenario.checks.verdicts)]
+    for part, index, after in afters:
+        if after is not None and after not in keys:
+            refusal = _unknown("a verb or id on the timeline", after, set(keys))
+            yield ("checks", part, index, "after"), refusal

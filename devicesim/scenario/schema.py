@@ -22,6 +22,7 @@ from devicesim.scenario.fields import Model, Name
 from devicesim.scenario.fleet import Clock, Group, Regions, Telemetry
 from devicesim.scenario.release import Bundle, FlagStep, Rollout
 from devicesim.scenario.services import Agent, Broker
+from devicesim.scenario.verdicts import DriftWatch
 
 
 class Scenario(Model):
@@ -90,6 +91,9 @@ class Scenario(Model):
         default=(), max_length=10_000, description="What goes wrong, and when it heals."
     )
     checks: Checks = Field(default_factory=Checks, description="What must hold.")
+    drift: DriftWatch = Field(
+        default_factory=DriftWatch, description="What the gateway takes for drift."
+    )
     soak: Soak | None = Field(default=None, description="For long runs in real time.")
     buggify: Buggify = Field(
         default_factory=Buggify, description="Random hardship in our own code; none by default."

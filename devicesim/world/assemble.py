@@ -71,12 +71,6 @@ METERED_RADIOS = ("lte", "3g")
 """Paid by the byte, as a rule."""
 INFLIGHT_MAX = 100
 """``max_inflight_messages`` of a broker that serves a gateway: mosquitto's 20 starve its requests."""
-PSI_RAISE_MIN = 0.25
-"""A cohort of a few hundred devices is not the training population, and its light changes with the
-hour: healthy ones reach 0.13 in an hour and more in a quarter of one (models/README.md)."""
-PSI_CLEAR_MAX = 0.12
-
-
 MakeGateway = Callable[[Signer, Signer, RoleSigners | None], Gateway]
 """Builds a core from the director's, the flags' and the roles' signers."""
 
@@ -148,7 +142,7 @@ def assemble(
     topics = Topics()
     place: Stage = VirtualStage() if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or _gateway_maker(entropy)
+    build = make_gateway or _gateway_maker(scenario, entropy)
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -193,9 +187,14 @@ def assemble(
     return world
 
 
-def _gateway_maker(entropy: Entropy) -> MakeGateway:
+def _gateway_maker(scenario: Scenario, entropy: Entropy) -> MakeGateway:
+    watch = scenario.drift
     config = GatewayConfig(
-        collect=CollectLimits(psi_raise_min=PSI_RAISE_MIN, psi_clear_max=PSI_CLEAR_MAX),
+        collect=CollectLimits(
+            window_ns=watch.window_ns,
+            psi_raise_min=watch.effect_min,
+            psi_clear_max=watch.effect_min / 2,
+        ),
         experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
     )
     return lambda director, flags, roles: Gateway(config, director, flags, roles)
@@ -444,6 +443,7 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         ),
         window_ns=cadence.window_ns,
         window_frames=cadence.frames,
+        probe_period_ns=cadence.probes_ns,
         offload_consent=choosing.offload,
         regulatory_mode=choosing.mode or "",
         urgency=choosing.urgency,

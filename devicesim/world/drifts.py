@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from devicesdk.wire.timebase import to_seconds
-from devicesim.report.record import DriftRow, DriftSpan
+from devicesim.report.record import CohortRow, DriftSpan
 
 if TYPE_CHECKING:
     from gateway.core.collect.rows import CohortWindow, WindowRow
@@ -49,14 +49,14 @@ class Drifts:
             self._last[one.cohort] = row.number
             spans.append(DriftSpan(start, end_s, one.drift, psi, one.probe, _why(one)))
 
-    def rows(self, spell: Callable[[str], str]) -> list[DriftRow]:
+    def rows(self, spell: Callable[[str], str]) -> list[CohortRow]:
         """What the report shows.
 
         Args:
             spell: a cohort as people call it.
         """
         names = sorted(self._spans, key=lambda name: (-self._trouble(name), name))[:COHORTS_MAX]
-        return [DriftRow(spell(name), self._devices[name], self._spans[name]) for name in names]
+        return [CohortRow(spell(name), self._devices[name], self._spans[name]) for name in names]
 
     def _trouble(self, name: str) -> float:
         return sum(one.end_s - one.start_s for one in self._spans[name] if one.verdict != "none")

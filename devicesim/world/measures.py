@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devicesim.world import choices
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.images import boots
 from devicesim.world.checks.messages import copies_unaccounted
+from devicesim.world.drifting import DriftMeter
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
 from devicesim.world.session_meter import SessionMeter
@@ -53,9 +55,15 @@ class Meter(Listener):
         for part in (self.sessions, self.updates, self.stuck):
             world.watch.add(part)
             self.hearing.add(part)
+        self.drift = DriftMeter(world)
+        world.watch.add(self.drift)
         self.trials = TrialMeter(world)
         if world.scenario.experiments:
             world.watch.add(TrialEars(self.trials))
+        self.decisions = choices.Decisions(world)
+        self.stepped = choices.Stepped(world)
+        if choices.wanted(world):
+            world.watch.add(self.stepped)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -89,6 +97,9 @@ class Meter(Listener):
         def percentile(latencies: Latencies, share: float) -> Callable[[], int | None]:
             return lambda: latencies.percentile(share)
 
+        def standing(verdict: str) -> Callable[[], int]:
+            return lambda: self.drift.standing(verdict)
+
         sessions, updates, world = self.sessions, self.updates, self.world
         return {
             "online_ratio": lambda: sessions.online_ratio,
@@ -104,6 +115,14 @@ class Meter(Listener):
             "tried_ratio": lambda: self.trials.tried_ratio,
             "experiments_stopped": lambda: self.trials.stopped,
             "experiments_promoted": lambda: self.trials.promoted,
+            "stepped_down_ratio": lambda: self.stepped.ratio,
+            "decisions": lambda: self.decisions.total,
+            "drift_data": standing("data"),
+            "drift_hardware": standing("hardware"),
+            "drift_both": standing("both"),
+            "drift_sensors": standing("sensor"),
+            "drift_raised": lambda: self.drift.raised,
+            "drift_delay": lambda: self.drift.first_after_ns,
             "loss": lambda: copies_unaccounted(world),
             "dropped": self._dropped,
             "queue_peak": lambda: world.broker.core.queue_peak,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from devicesdk.inference.preprocess import FEATURE_NAMES
 from devicesdk.wire.timebase import MINUTE, NEVER, SECOND, format_duration, to_seconds
 from devicesim.report.record import (
     BadMinute,
     DeviceStory,
+    DriftRow,
     FlagRow,
     GroupRow,
     LedgerRow,
@@ -28,9 +30,11 @@ from devicesim.report.record import (
 from devicesim.scenario.population import group_count
 from devicesim.world.latencies import Latencies, nearest_rank
 from devicesim.world.ledger import DOWN, LEGS, UP, DropCause
+from gateway.core.collect.scoring import histogram_of
 
 if TYPE_CHECKING:
     from devicesim.world.checks.check import Check
+    from devicesim.world.drifting import Stretch
     from devicesim.world.measures import Meter
     from devicesim.world.recorder import Recorder
     from devicesim.world.session_meter import Spread
@@ -104,13 +108,15 @@ def build_record(
         ledger=_ledger(world),
         rollouts=_rollouts(world, meter),
         flags=_flags(meter),
+        drifts=_drifts(meter, recorder),
         series=recorder.series(),
         bands=recorder.bands,
         percentiles=_percentiles(meter, recorder, world.now),
         worst_devices=_worst(world, recorder),
         first_bad_minute=_first_bad_minute(world, recorder, checks),
         decisions=dict(sorted(recorder.decisions.items())),
-        drift=recorder.drifts.rows(recorder.spell),
+        choices=meter.decisions.by_rule,
+        cohorts=recorder.drifts.rows(recorder.spell),
         venue=around.venue,
         skipped=list(world.skipped),
         machine=around.machine,
@@ -183,6 +189,30 @@ def _rollouts(world: World, meter: Meter) -> list[RolloutRow]:
         )
         for name, row in meter.updates.rollouts.items()
     ]
+
+
+def _drifts(meter: Meter, recorder: Recorder) -> list[DriftRow]:
+    return [
+        DriftRow(
+            verdict=one.verdict,
+            cohort=recorder.spell(one.cohort),
+            start_s=to_seconds(one.began_ns),
+            end_s=None if one.ended_ns < 0 else to_seconds(one.ended_ns),
+            device=one.device,
+            devices=one.devices,
+            histogram=_histogram(one),
+            effect=one.effect,
+        )
+        for one in meter.drift.stretches
+    ]
+
+
+def _histogram(one: Stretch) -> str:
+    """As people call it; what the features of a picture are is known."""
+    name = histogram_of(one.histogram)
+    tail = " against its own past" if name != one.histogram else ""
+    number = name.removeprefix("feature")
+    return (FEATURE_NAMES[int(number)] if number.isdigit() else name).replace("_", " ") + tail
 
 
 def _flags(meter: Meter) -> list[FlagRow]:

@@ -87,3 +87,5 @@ class ControlLimits(CoreLimits, frozen=True):
     """Inferences a cohort must have shown before its latency is judged."""
     latency_strikes: int = 2
     """Judgements in a row above the ratio that halt."""
+    drain_strikes: int = 3
+    """The same of batteries that empty too fast."""

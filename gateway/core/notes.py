@@ -49,6 +49,7 @@ KILL_REFUSED: Final = "kill.refused"
 CANDIDATE_LEFT: Final = "device.candidate_left"
 EXPERIMENT_REFUSED: Final = "experiment.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
+DRAIN_STRIKE: Final = "gate.drain_strike"
 ROLE_REGISTERED: Final = "role.registered"
 ROLE_REFUSED: Final = "role.refused"
 ROLE_WAITS: Final = "role.waits"
@@ -104,6 +105,7 @@ SENTENCES: Final[dict[str, str]] = {
     CANDIDATE_LEFT: "A device fell back from a candidate to production by itself: {subject}.",
     EXPERIMENT_REFUSED: "An experiment was refused: {subject}.",
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
+    DRAIN_STRIKE: "Batteries of a cohort empty faster than the gate allows for the {a}. time: {subject}.",
     ROLE_REGISTERED: "New {subject} metadata is in force; the root is version {a}.",
     ROLE_REFUSED: "Role metadata was refused: {subject}.",
     ROLE_WAITS: "Devices are told nothing new before targets and this gateway's keys fit the root: {subject}.",

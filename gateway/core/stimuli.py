@@ -116,6 +116,9 @@ class GatePlan(msgspec.Struct, frozen=True):
     """Candidate's p95 latency over the running version's, per hardware class; None: not judged."""
     drift: bool = False
     """Whether a hardware or data drift verdict on the candidate halts."""
+    drain_ratio: float | None = None
+    """How fast the candidate empties batteries, over the running version, per hardware class; None: not
+    judged."""
 
 
 class RolloutPlan(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from devicesim.report.record import (
     Band,
     CheckRow,
     DeviceStory,
+    DriftRow,
     FlagRow,
     GroupRow,
     LedgerRow,
@@ -82,6 +83,15 @@ def outage(*, broken: bool = False, seed: int = 42) -> RunRecord:
         flags=[
             FlagRow(2 * HOUR, "set new-dial to 25 %", 4_871, 0.31, 12.4, 9_120.0),
             FlagRow(6 * HOUR, "kill new-dial", 9_964, 0.22, 1.61, 214.0),
+        ],
+        drifts=[
+            DriftRow("data", "gauge@1.0.0 arm64-neon west", *DRIFT, "", 900, "luminance", 0.62),
+            DriftRow(
+                "hardware", "gauge@1.0.0 x86-avx2 west", 5 * HOUR, None, "", 80, "golden probe", 0.4
+            ),
+            DriftRow(
+                "sensor", "gauge@1.0.0 arm64-neon west", 6 * HOUR, None, "kiosk-0007", 1, "contrast"
+            ),
         ],
         series=_series(seed, broken=broken),
         bands=[

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from devicesim.world.checks import (
+    choices,
     exposure,
     halts,
     images,
@@ -18,6 +19,7 @@ from devicesim.world.checks import (
     retries,
     sometimes,
     transfers,
+    verdicts,
     versions,
     waves,
 )
@@ -63,6 +65,9 @@ _SOMETIMES: Final[tuple[type[Check], ...]] = (
     exposure.CandidateRan,
     exposure.ExperimentStopped,
     exposure.ExperimentPromoted,
+    choices.RuleSteppedDown,
+    choices.RuleSteppedBack,
+    choices.RefusedBeforeTrial,
 )
 ALWAYS_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _ALWAYS}
 SOMETIMES_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _SOMETIMES}
@@ -85,6 +90,7 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
     ]
     checks += [SOMETIMES_CHECKS[name](world) for name in wanted.sometimes]
     checks += [EventuallyCheck(world, meter, must) for must in wanted.eventually]
+    checks += [verdicts.VerdictCheck(world, meter, must) for must in wanted.verdicts]
     checks += [Finally(world, meter, must) for must in wanted.at_end]
     checks += [ServiceLevel(world, meter, must) for must in wanted.slo]
     for check in checks:

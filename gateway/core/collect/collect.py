@@ -203,6 +203,8 @@ class Collect:
         self._window.count(cohort, entry, source.number, now)
         if self._judges_ns == NEVER:
             self._judge_next(now)
+        if self._judge.drains is not None:
+            self._judge.drains.take(source.number, cohort, message.battery_percent, now)
         if message.kll or message.hll or message.count_min or message.bloom:
             self._add_sketches(cohort, message)
 

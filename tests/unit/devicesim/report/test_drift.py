@@ -7,7 +7,7 @@ import re
 from devicesim.report.drift import COLOURS, MEANS, drift
 from devicesim.report.figures import Clock
 from devicesim.report.html import render
-from devicesim.report.record import DriftRow, DriftSpan, RunRecord
+from devicesim.report.record import CohortRow, DriftSpan, RunRecord
 
 HOUR = 3600.0
 SPANS = [
@@ -19,7 +19,7 @@ SPANS = [
 
 def record(*rows):
     return RunRecord(
-        scenario="drift", seed=1, verdict="passed", virtual_s=24 * HOUR, drift=list(rows)
+        scenario="drift", seed=1, verdict="passed", virtual_s=24 * HOUR, cohorts=list(rows)
     )
 
 
@@ -33,7 +33,7 @@ def test_without_a_window_there_is_no_panel():
 
 
 def test_a_strip_is_on_the_axis_of_the_run_and_names_its_verdicts_where_there_is_room():
-    panel = shown(DriftRow("gauge arm eu", 50, SPANS), DriftRow("gauge arm us", 40, SPANS[:1]))
+    panel = shown(CohortRow("gauge arm eu", 50, SPANS), CohortRow("gauge arm us", 40, SPANS[:1]))
     first, second = panel["strips"]
     assert [(one.left, one.label) for one in first.stretches] == [
         (0, False), (25, False), (100 * 6.25 / 24, True),
@@ -42,23 +42,22 @@ def test_a_strip_is_on_the_axis_of_the_run_and_names_its_verdicts_where_there_is
     assert "probe failed; residual grows with chip_c" in first.stretches[2].hint
 
 
-def test_the_key_has_the_verdicts_that_are_there_and_the_table_all_trouble():
-    panel = shown(DriftRow("gauge arm eu", 50, SPANS))
+def test_the_key_has_the_verdicts_that_are_there():
+    panel = shown(CohortRow("gauge arm eu", 50, SPANS))
     assert [one["name"] for one in panel["key"]] == ["data", "hardware", "none"]
-    assert [(one["verdict"], one["probe"]) for one in panel["table"]] == [
-        ("data", "passed"), ("hardware", "failed"),
-    ]  # fmt: skip
     assert set(COLOURS) == set(MEANS)
 
 
-def test_one_device_alone_is_in_the_table_although_its_cohort_is_calm():
+def test_evidence_is_told_in_words_also_where_the_cohort_is_calm():
     span = DriftSpan(0, HOUR, "none", 0.0, "passed", "fails its probe alone: d9")
-    (row,) = shown(DriftRow("gauge arm eu", 50, [span]))["table"]
-    assert row["why"] == "fails its probe alone: d9"
+    rows = shown(CohortRow("gauge arm eu", 50, [*SPANS, span]))["also"]
+    assert [(row["verdict"], row["why"]) for row in rows] == [
+        ("hardware", "residual grows with chip_c"), ("none", "fails its probe alone: d9"),
+    ]  # fmt: skip
 
 
 def test_the_page_has_it_and_escapes_names():
-    page = render(record(DriftRow("<b>gauge</b> arm", 50, SPANS)))
+    page = render(record(CohortRow("<b>gauge</b> arm", 50, SPANS)))
     section = re.search(r'<section id="drift">.*?</section>', page, re.DOTALL)[0]
     assert "<b>gauge</b>" not in section
     assert section.count("&lt;b&gt;gauge&lt;/b&gt; arm") >= 3

@@ -8,7 +8,7 @@ import msgspec
 
 from devicesim.report import view
 from devicesim.report.figures import Clock
-from devicesim.report.record import LedgerRow, PercentileRow, RolloutRow, WaveRow
+from devicesim.report.record import DriftRow, LedgerRow, PercentileRow, RolloutRow, WaveRow
 from tests_kit.records import bare, outage
 
 CLOCK = Clock("2024-02-22T08:00:00Z")
@@ -59,3 +59,19 @@ def test_the_headline_carries_the_raw_numbers() -> None:
     raw = {item["key"]: item["number"].raw for item in view.headline(record)}
     assert raw == {name: getattr(record, name) for name in raw}
     assert {"devices", "virtual_s", "wall_s", "speedup", "events", "messages"} <= set(raw)
+
+
+def test_a_verdict_of_drift_says_about_whom_and_how_long() -> None:
+    rows = {
+        one: view.drift(DriftRow(one, "c", 3600.0, end, device, 7, shown, 0.4), CLOCK, 7200.0)
+        for one, end, device, shown in (
+            ("data", 5400.0, "", "luminance"),
+            ("hardware", None, "", "golden probe"),
+            ("sensor", None, "kiosk-0007", "contrast"),
+        )
+    }
+    assert [row["about"] for row in rows.values()] == ["all 7", "all 7", "kiosk-0007"]
+    assert [row["stands"] for row in rows.values()] == [False, True, True]
+    assert (rows["data"]["left"], rows["data"]["width"]) == (50, 25)
+    assert "failed" in str(rows["hardware"]["effect"]), "probes fail, they have no index"
+    assert rows["sensor"]["lasted"].raw == 3600.0
