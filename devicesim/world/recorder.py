@@ -26,6 +26,7 @@ from devicesim.report.record import Band, Series
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.check import clock_text
 from devicesim.world.checks.physics import sample
+from devicesim.world.drifts import Drifts
 from devicesim.world.hearing import Listener, Window
 from gateway.core.collect import rows as collect_rows
 
@@ -166,6 +167,7 @@ class Recorder(Listener):
         self._drift_at: list[float] = []
         self._curves: dict[str, dict[str, list[float]]] = {}
         self._drift: dict[str, dict[float, float]] = {}
+        self.drifts = Drifts()
         self._take(0)
 
     # -- moments --------------------------------------------------------------------------------
@@ -255,6 +257,7 @@ class Recorder(Listener):
         """A telemetry window of the gateway has closed: how far has each cohort drifted?"""
         if effect.table != collect_rows.WINDOW or effect.row is None:
             return
+        self.drifts.closed(effect.row, now)
         at = to_seconds(now)
         if not self._drift_at or self._drift_at[-1] != at:
             self._drift_at.append(at)

@@ -116,6 +116,7 @@ def build_record(
         first_bad_minute=_first_bad_minute(world, recorder, checks),
         decisions=dict(sorted(recorder.decisions.items())),
         choices=meter.decisions.by_rule,
+        cohorts=recorder.drifts.rows(recorder.spell),
         venue=around.venue,
         skipped=list(world.skipped),
         machine=around.machine,

@@ -16,6 +16,7 @@ from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
 from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
+from gateway.core.collect.dose import Dose
 from gateway.core.collect.singles import Change
 from gateway.core.internal import Drift
 
@@ -36,8 +37,8 @@ class Cohort:
     """
 
     __slots__ = (
-        "alarms", "bundle", "changes", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
-        "members", "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
+        "alarms", "alone", "bundle", "changes", "distinct", "dose", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
+        "members", "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "repeats", "singles", "slot",
         "spoke",
     )  # fmt: skip
 
@@ -62,6 +63,12 @@ class Cohort:
         """What golden probes say of its devices."""
         self.passes = 0
         """Probes that passed lately."""
+        self.dose: Dose | None = None
+        """Its probes by the heat of the chip, once there is one that says how hot it was."""
+        self.repeats = 0
+        """Failed probes of this window by devices that had failed the one before."""
+        self.alone: tuple[tuple[str, int, int], ...] = ()
+        """(device, failures in a row, permille) of devices that fail their probes alone, a bounded number."""
         self.probed = 0
         """Number of the window in which one last did."""
         self.changes: list[Change] = []
@@ -93,6 +100,7 @@ class Cohort:
         self.errors = {}
         self.distinct = None
         self.members = None
+        self.repeats = 0
 
 
 class AlarmState:

@@ -38,10 +38,12 @@ from gateway.core.collect.baselines import Baselines
 from gateway.core.collect.closing import Watcher, close_window
 from gateway.core.collect.cohorts import AlarmState, Cohort, Cohorts, label
 from gateway.core.collect.debugged import Debugged
+from gateway.core.collect.dose import Dose
 from gateway.core.collect.intake import decode_telemetry, histograms_of
 from gateway.core.collect.journal import Journal
 from gateway.core.collect.judging import Judge
 from gateway.core.collect.limits import CollectLimits
+from gateway.core.collect.loners import Loners
 from gateway.core.collect.overview import Counters, Overview, cohort_view
 from gateway.core.collect.seen import seen
 from gateway.core.collect.singles import Singles
@@ -77,7 +79,10 @@ class Collect:
         self._journal = Journal(limits.journal_messages_max)
         self._baselines = Baselines(limits.baseline_frames_default)
         self._judge = Judge(limits)
-        self._watcher = Watcher(Singles(limits), self._sources)
+        self._loners = Loners(limits)
+        self._watcher = Watcher(
+            Singles(limits), self._sources, self._loners, limits.sensor_share_max
+        )
         self._closed: deque[rows.WindowRow] = deque()
         self.debugged = Debugged(limits)
         """What devices in debug mode have told."""
@@ -191,6 +196,8 @@ class Collect:
             message.errors or None,
             message.privacy_permille,
         )
+        if residual is not None:
+            self._probe(cohort, message, entry)
         self._journal.entries.append(entry)
         if not source.dirty:
             self._sources.changed(source)
@@ -201,6 +208,15 @@ class Collect:
             self._judge.drains.take(source.number, cohort, message.battery_percent, now)
         if message.kll or message.hll or message.count_min or message.bloom:
             self._add_sketches(cohort, message)
+
+    def _probe(self, cohort: Cohort, message: Telemetry, entry: rows.Entry) -> None:
+        """Remember a golden probe: of its device, and how hot and how slow the chip was."""
+        self._loners.probed(entry.device, cohort, entry.probe_permille)
+        if message.probe_chip_c is not None:
+            if cohort.dose is None:
+                cohort.dose = Dose(self.limits)
+            latency = message.probe_latency or 0
+            cohort.dose.add(message.probe_chip_c, latency, entry.probe_permille)
 
     def _add_sketches(self, cohort: Cohort, message: Telemetry) -> None:
         try:

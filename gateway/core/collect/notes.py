@@ -20,6 +20,8 @@ WINDOW_DROPPED: Final = "collect.window_dropped"
 JUDGED: Final = "collect.judged"
 MALFORMED: Final = "collect.malformed"
 FULL: Final = "collect.full"
+DOSE: Final = "drift.dose"
+ALONE: Final = "drift.device"
 DEBUG_UNASKED: Final = "debug.unasked"
 
 SENTENCES: Final[dict[str, str]] = {
@@ -28,6 +30,8 @@ SENTENCES: Final[dict[str, str]] = {
     RAISED["both"]: "Drift in {subject}: inputs and hardware ({a} permille, {b}).",
     RAISED["sensor"]: "In {subject} single devices see something else ({a} of them, {b} frames).",
     CLEARED: "Drift in {subject} is over (PSI {a} permille, {b} frames).",
+    DOSE: "Residuals of golden probes grow in {subject}: rank correlation {a} permille, one in {b} by chance.",
+    ALONE: "Device {subject} alone fails its golden probe, {a} times in a row, by {b} permille: its hardware, not its sensor.",
     WINDOW_CLOSED: "A telemetry window closed with {a} cohorts and {b} frames.",
     WINDOW_DROPPED: "The oldest telemetry window ({a}) was dropped: {b} are kept.",
     JUDGED: "Telemetry of {subject}: p95 latency {a} us, before {b} us.",

@@ -113,6 +113,11 @@ class CohortWindow(msgspec.Struct, frozen=True, array_like=True):
     """(device, histogram) of single devices that are shifted; at most `SINGLES_MAX` of them."""
     devices: int = 0
     """Devices that spoke."""
+    dose: tuple[str, float, float] = ("", 0.0, 1.0)
+    """What the residual of its probes goes with (``chip_c``, ``latency``), rank correlation, p; see dose.py."""
+    alone: tuple[tuple[str, int, int], ...] = ()
+    """(device, failures in a row, permille) of devices whose own probe fails while the cohort's pass; at most
+    `SINGLES_MAX` of them."""
 
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
