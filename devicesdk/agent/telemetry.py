@@ -25,7 +25,15 @@ from devicesdk.agent.privacy import Veil
 from devicesdk.agent.stimuli import FramesRan
 from devicesdk.sketches.cardinality import hll_bytes
 from devicesdk.sketches.frequency import count_min_bytes
-from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
+from devicesdk.sketches.histogram import (
+    CONFIDENCE_BINS,
+    ENTROPY_BINS,
+    FEATURE_BINS,
+    FEATURES,
+    LATENCY_BINS,
+    latency_bin,
+    pack,
+)
 from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS
@@ -72,6 +80,16 @@ class Probed(NamedTuple):
     resembles: str
 
 
+def _lone(bins: int) -> tuple[bytes, ...]:
+    """The histograms of one count: in bin 0, in bin 1, ..."""
+    return tuple(bytes(place == bin_ for place in range(bins)) for bin_ in range(bins))
+
+
+_LONE_CONFIDENCE: Final = _lone(CONFIDENCE_BINS)
+_LONE_ENTROPY: Final = _lone(ENTROPY_BINS)
+_LONE_FEATURE: Final = _lone(FEATURE_BINS)
+
+
 @lru_cache(maxsize=1024)
 def _latency(place: int, frames: int) -> bytes:
     """All frames of a burst are counted at its mean latency: one bin has them all."""
@@ -92,9 +110,9 @@ class Counts:
     def __init__(self, rows: Rows) -> None:
         # Where no count can pass 127, a bin is the byte that it is on the wire.
         zeros = bytearray if len(rows) < 128 else _zeros
-        self.confidence = confidence = zeros(20)
-        self.entropy = entropy = zeros(16)
-        self.features = features = zeros(80)
+        self.confidence = confidence = zeros(CONFIDENCE_BINS)
+        self.entropy = entropy = zeros(ENTROPY_BINS)
+        self.features = features = zeros(FEATURES * FEATURE_BINS)
         self.readings: list[int] = []
         self.hashes: list[int] = []
         self.errors: dict[str, int] = {}
@@ -119,6 +137,21 @@ class Counts:
     def _failed(self, error: int) -> None:
         label = ERROR_LABELS[error] if error < len(ERROR_LABELS) else f"error-{error}"
         self.errors[label] = self.errors.get(label, 0) + 1
+
+
+_NOTHING: Final = Counts(())
+
+
+def _lone_row(body: dict[str, Any], row: Sequence[int], latency: bytes) -> None:
+    """The histograms of one frame without an error: known beforehand, nothing is counted."""
+    _, sure, undecided, f0, f1, f2, f3, f4, f5, f6, f7, _ = row
+    one = _LONE_FEATURE
+    body[_CONFIDENCE] = _LONE_CONFIDENCE[sure]
+    body[_ENTROPY] = _LONE_ENTROPY[undecided]
+    body[_LATENCY] = latency
+    body[_FEATURES] = b"".join(
+        (one[f0], one[f1], one[f2], one[f3], one[f4], one[f5], one[f6], one[f7])
+    )
 
 
 def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
@@ -155,7 +188,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     Returns:
         The payload, and how many frames were in error.
     """
-    counts = Counts(rows)
+    lone = veil is None and len(rows) == 1 and not rows[0][ERROR]
+    counts = _NOTHING if lone else Counts(rows)
     frames, conditions = ran.frames, ran.conditions
     body: dict[str, Any] = {_BOOT: boot_id, _SEQ: seq, _BUNDLE: bundle8}
     if flags_rev:
@@ -163,7 +197,9 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     body[_FRAMES] = frames
     if span_ns >= MS:
         body[_SPAN] = span_ns // MS
-    if veil is None:
+    if lone:
+        _lone_row(body, rows[0], _latency(latency_bin(ran.latency_us), frames))
+    elif veil is None:
         body[_CONFIDENCE] = pack(counts.confidence)
         body[_ENTROPY] = pack(counts.entropy)
         body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
@@ -191,7 +227,7 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_PRIVACY] = veil.epsilon_permille
     if chosen is not None:
         body |= _spell(*chosen)
-    return _PACK(body), len(rows) - len(counts.readings)
+    return _PACK(body), 0 if lone else len(rows) - len(counts.readings)
 
 
 def _tell_more(

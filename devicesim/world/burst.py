@@ -80,8 +80,11 @@ class Burst:
         alarm = self._host.burst_alarm
         if alarm.at != NEVER:
             alarm.arm(NEVER)
+        effect = self.effect
+        if now - self.started_at >= effect.frames * effect.period_ns > 0:
+            return effect.frames
         ran = self.captured(now)
-        if ran < self.effect.frames:
+        if ran < effect.frames:
             self._host.parts.body.cut_burst(now)
         return ran
 

@@ -86,8 +86,8 @@ class Alarm:
         self._action(now)
 
 
-class _Once(msgspec.Struct):
-    """A call at an instant that nobody cancels."""
+class _Once(msgspec.Struct, gc=False):
+    """A call at an instant that nobody cancels; gone when it was made, so no cycle outlives it."""
 
     action: Callable[[int, Any], None]
     argument: Any

@@ -98,3 +98,14 @@ def test_a_thousand_frames_fit_into_352_bytes_before_sketches():
 
 def test_a_window_shorter_than_a_millisecond_has_no_span():
     assert codec.decode(Telemetry, _window(_rows(1), span=MS - 1)[0]).span_ms == 0
+
+
+def test_windows_of_one_frame_add_up_to_the_window_of_all():
+    rows = [*_rows(100), [500, 19, 15, *[9] * 8, 0], [500, 0, 0, *[0] * 8, 0]]
+    whole = codec.decode(Telemetry, _window(rows)[0])
+    alone = [codec.decode(Telemetry, _window([row])[0]) for row in rows]
+    assert all(_window([row])[1] == 0 for row in rows), "none of these frames is in error"
+    for name, bins in (("confidence", 20), ("entropy", 16), ("latency", 16), ("features", 80)):
+        columns = zip(*(unpack(getattr(one, name), bins) for one in alone), strict=True)
+        added = [sum(column) for column in columns]
+        assert added == unpack(getattr(whole, name), bins), f"{name} of lone frames differ"
