@@ -26,6 +26,7 @@ from devicesim.world.assemble import assemble
 from devicesim.world.drill import Drill
 from devicesim.world.places import Stage
 from devicesim.world.run_record import Circumstances, build_record
+from devicesim.world.world import patient_collector
 
 
 class Rehearsal:
@@ -56,9 +57,12 @@ class Rehearsal:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._pages = LargePages.of_this_process()
         self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
-        stock = stock_for(scenario, file)
-        self.world = assemble(scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage)
-        self.drill = Drill(self.world)
+        with patient_collector():
+            stock = stock_for(scenario, file)
+            self.world = assemble(
+                scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage
+            )
+            self.drill = Drill(self.world)
 
     @property
     def report(self) -> Path | None:

@@ -45,7 +45,9 @@ class Burst:
         shop, parts = host.shop, host.parts
         self._host, self.effect, self.started_at = host, effect, now
         mode = effect.mode
-        manifest, variant = host.holds(effect.slot)
+        manifest, variant = host.manifest, host.variant
+        if effect.slot != host.slot:
+            manifest, variant = host.holds(effect.slot)
         model = shop.models.get((manifest, mode.variant or variant))
         spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
         self.memory_mib = model.memory_mib

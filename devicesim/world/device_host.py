@@ -400,7 +400,9 @@ class DeviceHost:
         """The burst has run its course, or was cut: tell the agent what ran."""
         self._burst = None
         ran = burst.finish(now)
+        beside = None
         if burst.effect.shadow:
+            beside = burst.shadowed(ran)
             self._inferred(burst, ran, now)
         else:
             self.frames_run += ran
@@ -419,7 +421,7 @@ class DeviceHost:
                 conditions,
                 burst.memory_mib,
                 self.parts.accelerator_permille,
-                burst.shadowed(ran),
+                beside,
                 burst.shadow_latency_us,
             ),
             now,
