@@ -204,9 +204,10 @@ class Agent:
         other = self._work.at
         if other < at:
             at, why = other, "work"
-        other = self._download.at
-        if other < at:
-            at, why = other, "download"
+        if self._download.source is not None:
+            other = self._download.at
+            if other < at:
+                at, why = other, "download"
         other = self._update.at
         if other < at:
             at, why = other, "update"

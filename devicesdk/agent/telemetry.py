@@ -25,7 +25,15 @@ from devicesdk.agent.privacy import Veil
 from devicesdk.agent.stimuli import FramesRan
 from devicesdk.sketches.cardinality import hll_bytes
 from devicesdk.sketches.frequency import count_min_bytes
-from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
+from devicesdk.sketches.histogram import (
+    CONFIDENCE_BINS,
+    ENTROPY_BINS,
+    FEATURE_BINS,
+    FEATURES,
+    LATENCY_BINS,
+    latency_bin,
+    pack,
+)
 from devicesdk.sketches.membership import bloom_bytes
 from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
 from devicesdk.wire.messages import Telemetry
@@ -79,6 +87,16 @@ class Probed(NamedTuple):
     """Bin of the latency of the inferences just before."""
 
 
+def _lone(bins: int) -> tuple[bytes, ...]:
+    """The histograms of one count: in bin 0, in bin 1, ..."""
+    return tuple(bytes(place == bin_ for place in range(bins)) for bin_ in range(bins))
+
+
+_LONE_CONFIDENCE: Final = _lone(CONFIDENCE_BINS)
+_LONE_ENTROPY: Final = _lone(ENTROPY_BINS)
+_LONE_FEATURE: Final = _lone(FEATURE_BINS)
+
+
 @lru_cache(maxsize=1024)
 def _latency(place: int, frames: int) -> bytes:
     """All frames of a burst are counted at its mean latency: one bin has them all."""
@@ -99,9 +117,9 @@ class Counts:
     def __init__(self, rows: Rows) -> None:
         # Where no count can pass 127, a bin is the byte that it is on the wire.
         zeros = bytearray if len(rows) < 128 else _zeros
-        self.confidence = confidence = zeros(20)
-        self.entropy = entropy = zeros(16)
-        self.features = features = zeros(80)
+        self.confidence = confidence = zeros(CONFIDENCE_BINS)
+        self.entropy = entropy = zeros(ENTROPY_BINS)
+        self.features = features = zeros(FEATURES * FEATURE_BINS)
         self.readings: list[int] = []
         self.hashes: list[int] = []
         self.errors: dict[str, int] = {}
@@ -126,6 +144,21 @@ class Counts:
     def _failed(self, error: int) -> None:
         label = ERROR_LABELS[error] if error < len(ERROR_LABELS) else f"error-{error}"
         self.errors[label] = self.errors.get(label, 0) + 1
+
+
+_NOTHING: Final = Counts(())
+
+
+def _lone_row(body: dict[str, Any], row: Sequence[int], latency: bytes) -> None:
+    """The histograms of one frame without an error: known beforehand, nothing is counted."""
+    _, sure, undecided, f0, f1, f2, f3, f4, f5, f6, f7, _ = row
+    one = _LONE_FEATURE
+    body[_CONFIDENCE] = _LONE_CONFIDENCE[sure]
+    body[_ENTROPY] = _LONE_ENTROPY[undecided]
+    body[_LATENCY] = latency
+    body[_FEATURES] = b"".join(
+        (one[f0], one[f1], one[f2], one[f3], one[f4], one[f5], one[f6], one[f7])
+    )
 
 
 def encode_window(
@@ -166,21 +199,13 @@ def encode_window(
     Returns:
         The payload, and how many frames were in error.
     """
-    counts = Counts(rows)
-    frames = ran.frames
     body: dict[str, Any] = {_BOOT: boot_id, _SEQ: seq, _BUNDLE: bundle8}
     if flags_rev:
         body[_FLAGS] = flags_rev
-    body[_FRAMES] = frames
+    body[_FRAMES] = ran.frames
     if span_ns >= MS:
         body[_SPAN] = span_ns // MS
-    if veil is None:
-        body[_CONFIDENCE] = pack(counts.confidence)
-        body[_ENTROPY] = pack(counts.entropy)
-        body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
-        body[_FEATURES] = pack(counts.features)
-    else:
-        _veiled(body, counts, ran, veil)
+    counts = _tell_histograms(body, rows, ran, veil)
     _tell_health(body, counts, ran)
     many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
     if probed is not None or many:
@@ -195,7 +220,25 @@ def encode_window(
         body |= _spell(*chosen)
     if debug is not None or probed is not None or bloom:
         _tell_rest(body, debug, probed, counts.hashes if bloom and many else [])
-    return _PACK(body), len(rows) - len(counts.readings)
+    return _PACK(body), 0 if counts is _NOTHING else len(rows) - len(counts.readings)
+
+
+def _tell_histograms(body: dict[str, Any], rows: Rows, ran: FramesRan, veil: Veil | None) -> Counts:
+    """Returns what was counted; nothing where it is one frame without an error."""
+    if veil is None:
+        latency = _latency(latency_bin(ran.latency_us), ran.frames)
+        if len(rows) == 1 and not rows[0][ERROR]:
+            _lone_row(body, rows[0], latency)
+            return _NOTHING
+        counts = Counts(rows)
+        body[_CONFIDENCE] = pack(counts.confidence)
+        body[_ENTROPY] = pack(counts.entropy)
+        body[_LATENCY] = latency
+        body[_FEATURES] = pack(counts.features)
+        return counts
+    counts = Counts(rows)
+    _veiled(body, counts, ran, veil)
+    return counts
 
 
 def _tell_health(body: dict[str, Any], counts: Counts, ran: FramesRan) -> None:

@@ -144,7 +144,8 @@ class Gateway:
             theirs = _sooner(self._offload.deadline(), self._experiments.deadline())
             self._due = _sooner(mine, theirs)
             self._due_known = True
-        return _sooner(self._due, self._collect.deadline())
+        due, theirs = self._due, self._collect.deadline()
+        return theirs if due is None or (theirs is not None and theirs[0] < due[0]) else due
 
     def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
         """Rows to make durable before the messages handled so far are acknowledged."""

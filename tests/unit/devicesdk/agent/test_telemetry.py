@@ -123,3 +123,14 @@ def test_a_filter_of_feature_rows_goes_along_where_it_can_hold_them_and_hides_fe
         seen = Members()
         seen.add(told[1])
         assert all(seen.might_contain(number) for number in range(frames))
+
+
+def test_windows_of_one_frame_add_up_to_the_window_of_all():
+    rows = [*_rows(100), [500, 19, 15, *[9] * 8, 0], [500, 0, 0, *[0] * 8, 0]]
+    whole = codec.decode(Telemetry, _window(rows)[0])
+    alone = [codec.decode(Telemetry, _window([row])[0]) for row in rows]
+    assert all(_window([row])[1] == 0 for row in rows), "none of these frames is in error"
+    for name, bins in (("confidence", 20), ("entropy", 16), ("latency", 16), ("features", 80)):
+        columns = zip(*(unpack(getattr(one, name), bins) for one in alone), strict=True)
+        added = [sum(column) for column in columns]
+        assert added == unpack(getattr(whole, name), bins), f"{name} of lone frames differ"
