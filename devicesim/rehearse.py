@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from devicesim.large_pages import LargePages
 from devicesim.report import document, html, junit
 from devicesim.report.record import RunRecord, Venue
 from devicesim.rundir import TraceFile, machine, new_folder, versions, write_trace_index
@@ -25,6 +26,7 @@ from devicesim.world.assemble import assemble
 from devicesim.world.drill import Drill
 from devicesim.world.places import Stage
 from devicesim.world.run_record import Circumstances, build_record
+from devicesim.world.world import patient_collector
 
 
 class Rehearsal:
@@ -53,10 +55,14 @@ class Rehearsal:
         self.seed = scenario.seed if seed is None else seed
         self.folder = new_folder(out, f"{scenario.name}-{self.seed}") if out is not None else None
         self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._pages = LargePages.of_this_process()
         self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
-        stock = stock_for(scenario, file)
-        self.world = assemble(scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage)
-        self.drill = Drill(self.world)
+        with patient_collector():
+            stock = stock_for(scenario, file)
+            self.world = assemble(
+                scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage
+            )
+            self.drill = Drill(self.world)
 
     @property
     def report(self) -> Path | None:
@@ -73,7 +79,13 @@ class Rehearsal:
             pulse: called with the virtual instant now and then.
         """
         self._wall, self._cpu = time.perf_counter(), time.process_time()
-        return self.conclude(self.world.run(until, pulse), until)
+
+        def breathe(now: int) -> None:
+            self._pages.look()
+            if pulse is not None:
+                pulse(now)
+
+        return self.conclude(self.world.run(until, breathe), until)
 
     def conclude(self, digest: str, until: int | None, venue: Venue | None = None) -> RunRecord:
         """Make the record of the world, which has ended; writes the run's files.

@@ -51,6 +51,9 @@ def register(app: typer.Typer) -> None:
     from gateway.experiment_cli import experiment_app
 
     gateway_app.add_typer(experiment_app, name="experiment")
+    from gateway.debug_cli import debug_app
+
+    gateway_app.add_typer(debug_app, name="debug")
 
 
 def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:

@@ -11,6 +11,7 @@ trust      what may be installed, and what time
 slots      what is in the two slots, quarantine    work       bursts, alarm, telemetry windows
 inbox      what a message means for whom           probe      golden probes of what is active
 experim.   which candidate takes turns             arm        whose turn it is
+debug      debug mode, while a grant lasts
 =========  =====================================================================================
 
     handle(stimulus, now) -> effects        deadline() -> (instant, reason) | None
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
+from devicesdk.agent.debug import Debug
 from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import Download
 from devicesdk.agent.effects import AnyEffect
@@ -43,7 +45,7 @@ from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
 from devicesdk.agent.shared import STATE_FILE, Shared
 from devicesdk.agent.slots import Slots, factory_state
-from devicesdk.agent.snapshot import State, StateUnreadable, decode_state, encode_state
+from devicesdk.agent.snapshot import DebugMode, State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
 from devicesdk.agent.trust import TRUST_FILE, Trust
 from devicesdk.agent.update import Update
@@ -82,6 +84,7 @@ class Agent:
     __slots__ = (
         "_books",
         "_booted",
+        "_debug",
         "_deltas",
         "_download",
         "_experiments",
@@ -135,12 +138,14 @@ class Agent:
             shared, self._slots, self._flags, self._books, self._download, self._outbox, trust
         )
         self._session = Session(shared)
+        self._debug = Debug(shared, self._outbox, trust, self._work, state)
         self._experiments = Experiments(
             shared, self._slots, self._flags, self._outbox, self._work, self._update, state
         )
         self._inbox = Inbox(
-            shared, self._flags, self._work, self._download, self._update, self._report, trust
-        )
+            shared, self._flags, self._work, self._download, self._update, self._report, trust,
+            self._debug,
+        )  # fmt: skip
         shared.take_snapshot = self.snapshot
 
     @classmethod
@@ -199,15 +204,19 @@ class Agent:
         other = self._work.at
         if other < at:
             at, why = other, "work"
-        other = self._download.at
-        if other < at:
-            at, why = other, "download"
+        if self._download.source is not None:
+            other = self._download.at
+            if other < at:
+                at, why = other, "download"
         other = self._update.at
         if other < at:
             at, why = other, "update"
         other = self._trust.at
         if other < at:
             at, why = other, "trust"
+        other = self._debug.at
+        if other < at:
+            at, why = other, "debug"
         return None if at >= NEVER else (at, why)
 
     def snapshot(self) -> bytes:
@@ -232,6 +241,8 @@ class Agent:
                 kill_open=flags.kill_open,
                 flags_open=flags.flags_open,
                 fell_back=self._experiments.fell_back,
+                debug=self._debug.mode,
+                debug_number=self._debug.number,
             )
         )
 
@@ -243,6 +254,11 @@ class Agent:
     def flags(self) -> Flags:
         """What is in force: for whoever evaluates other flags on this device."""
         return self._flags
+
+    @property
+    def debug_mode(self) -> DebugMode | None:
+        """What the owner of the device is shown of debug mode; None: it is off."""
+        return self._debug.mode
 
     @property
     def garbage(self) -> int:
@@ -301,6 +317,7 @@ class Agent:
         self._trust.booted(now)
         self._work.booted(now)
         self._probe.booted(now)
+        self._debug.booted(now)
         self._update.booted(now)
         self._session.booted(now, bearer_up=booted.bearer_up)
 
@@ -315,6 +332,8 @@ class Agent:
         self._update.due(now)
         if self._trust.due(now):
             self._inbox.after_trust(now)
+        if now >= self._debug.at:
+            self._debug.end_of_time()
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions
@@ -382,7 +401,7 @@ class Agent:
             self._update.advance(now)
         if now >= self._probe.due:
             busy = self._update.in_hand or self._trial.running
-            self._probe.window_ended(now, ran.conditions, busy=busy)
+            self._probe.window_ended(now, ran.conditions, busy=busy, latency_us=ran.latency_us)
 
     def _on_taken(self, taken: hear.FramesTaken, now: int) -> None:
         self._shared.conditions = taken.conditions

@@ -109,6 +109,8 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     probe_feature: str = "golden-probe"
     """Killed or flagged off, no probe runs; on where no flag says anything."""
     count_min: bool = False
+    bloom: bool = False
+    """Whether a Bloom filter of feature rows goes along, where they are few enough for one."""
     """A count-min sketch of feature rows goes along, too."""
     privacy: bool = False
     """Noise is added to all that inputs can be told from; no frame leaves, and no shadow runs. See
@@ -129,6 +131,14 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     """Whoever owns the device agrees that frames are sent to the gateway and answered there."""
     regulatory_mode: str = ""
     """Such as ``privacy``: a policy may ask for it, and nothing is ever sent out in one."""
+    debug_consent: bool = False
+    """Whoever owns the device agrees that a gateway may grant debug mode for a while (debug.py)."""
+    debug_ns_max: int = HOUR
+    """No grant lasts longer."""
+    debug_frames_max: int = 32
+    """Rows of one window in debug mode, evenly picked."""
+    debug_rows_max: int = 1024
+    """Rows of one grant; debug mode ends when they are told."""
     metered: bool = False
     """Whether the link is paid by the byte."""
     urgency: Literal["foreground", "batch"] = "foreground"

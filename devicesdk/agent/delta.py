@@ -6,7 +6,8 @@ Decides when a want's delta is worth trying, and what comes next on that way. Le
 (download.py), the steps before and after (install.py), and applying itself, which is an effect.
 
 Rules: a delta is a hint. It is tried when it leads from what runs to what the *manifest* names, its encoder
-is known and there is room. Whatever goes wrong with it (it never comes right, cannot be applied, makes the
+is known, there is room, and less of the image is here already than it saves: what was fetched is finished
+rather than fetched again in another form. Whatever goes wrong with it (it never comes right, cannot be applied, makes the
 wrong image, there is no room after all) costs this delta and nothing else: it is noted, told to the gateway,
 remembered durably so that it is never tried again, and the image is fetched in the same attempt. The slot
 that runs is only read.
@@ -17,7 +18,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-from devicesdk.agent.download import Source
+from devicesdk.agent.download import Download, Source
 from devicesdk.agent.effects import ApplyDelta, Delete, ReadFile
 from devicesdk.agent.job import DELTA_FILE, HASHES_FILE, SMALL_DELTA_FILE, Job
 from devicesdk.agent.notes import NoteKind
@@ -46,10 +47,10 @@ class Deltas:
         self.failed = state.deltas_failed
         """Never tried again, oldest first."""
 
-    def wanted(self, job: Job) -> DeltaRef | None:
+    def wanted(self, job: Job, download: Download) -> DeltaRef | None:
         """The delta on whose way the job is; None: the image itself is fetched."""
         ref = job.want.delta
-        if ref is None or not self._fits(ref, job):
+        if ref is not None and not (self._fits(ref, job) and _saves(ref, job, download)):
             ref = None
         if ref != job.delta:  # another want of the same manifest may name another
             self._forget(job)
@@ -67,7 +68,6 @@ class Deltas:
         small = ref.size_bytes <= limits.DELTA_UNHASHED_BYTES_MAX
         return (
             ref.target == variant.image.raw
-            and ref.size_bytes < variant.image.size_bytes
             and ref.size_bytes <= self._shared.config.delta_bytes_max
             and (small or len(ref.hashes) == limits.DIGEST_BYTES)
             and not ref.chunk_bytes & (ref.chunk_bytes - 1)
@@ -167,3 +167,11 @@ class Deltas:
     def _forget(self, job: Job) -> None:
         job.delta = job.delta_file = job.delta_hashes = None
         job.delta_here = job.delta_used = False
+
+
+def _saves(ref: DeltaRef, job: Job, download: Download) -> bool:
+    """Whether less has to come this way; once a delta has a file of its own, its map has taken the place
+    of the image's, and the answer stays."""
+    assert job.variant is not None, "a delta to an unknown variant"
+    image = job.variant.image
+    return ref.size_bytes < image.size_bytes - download.kept_bytes(image.raw)

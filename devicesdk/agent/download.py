@@ -130,6 +130,11 @@ class Download:
         """How much of the blob in hand is here."""
         return 0 if self._here is None else self._here.bytes_done
 
+    def kept_bytes(self, blob: bytes) -> int:
+        """How much of a blob its file holds, from whatever transfer of it."""
+        kept = self._kept
+        return kept.bytes_done if kept is not None and kept.blob == blob else 0
+
     def take(self) -> bytes:
         """The blob that was fetched into RAM."""
         assert self._buffer is not None, "this blob is in a file already"

@@ -19,6 +19,7 @@ from devicesdk.wire.errors import BadSignature, ProtocolError
 from devicesdk.wire.messages import Control, ControlVerb
 
 if TYPE_CHECKING:
+    from devicesdk.agent.debug import Debug
     from devicesdk.agent.download import Download
     from devicesdk.agent.flags import Flags
     from devicesdk.agent.report import Report
@@ -40,11 +41,12 @@ class Inbox:
         update: hears wants.
         report: says again what it said.
         trust: hears timestamps, and what its roles did not know.
+        debug: hears grants.
     """
 
     __slots__ = (
-        "_download", "_flags", "_report", "_shared", "_trust", "_update", "_work", "garbage",
-        "ignored",
+        "_debug", "_download", "_flags", "_report", "_shared", "_trust", "_update", "_work",
+        "garbage", "ignored",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +58,9 @@ class Inbox:
         update: Update,
         report: Report,
         trust: Trust,
+        debug: Debug,
     ) -> None:
+        self._debug = debug
         self._shared, self._flags, self._work, self._trust = shared, flags, work, trust
         self._download, self._update, self._report = download, update, report
         self.garbage = 0
@@ -143,6 +147,9 @@ class Inbox:
         control = codec.decode(Control, arrived.payload)
         if control.verb is ControlVerb.REPORT:
             self._report.say_again()
+            return
+        if control.verb is ControlVerb.DEBUG:
+            self._debug.heard(control.grant, now)
             return
         if control.ask:
             if not self._work.answered(control, now):

@@ -220,7 +220,7 @@ class Install:
             slots.fill(same)
             self._shared.save_state()
             return self._stage(job, same)
-        ref = self._deltas.wanted(job)
+        ref = self._deltas.wanted(job, self._download)
         if ref is not None:
             return self._need_delta(job, ref, now)
         if job.hashes is None:
@@ -305,7 +305,12 @@ class Install:
             return self._fetch(job, step, job.hashes_file if ref.hashes else job.delta_file, now)
         if step is None:
             return self.advance(job, now)
-        self._awaiting = FileRead if isinstance(step, ReadFile) else DeltaApplied
+        if isinstance(step, ReadFile):
+            self._awaiting = FileRead
+        else:
+            self._awaiting = DeltaApplied
+            if self._download.kept_bytes(ref.target):  # it lay where the delta is applied to
+                self._download.forget_map()
         self._shared.out.append(step)
         return None
 

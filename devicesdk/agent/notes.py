@@ -155,6 +155,11 @@ class NoteKind(StrEnum):
         "experiment_unreadable",
         "An experiment's flag was not understood; a = rev of the flags.",
     )
+    # -- debug mode
+    DEBUG_BEGAN = "debug_began", "Debug mode began; a = number of the grant, b = seconds it lasts."
+    DEBUG_ENDED = "debug_ended", "Debug mode ended; a = number of the grant, b = rows not told."
+    DEBUG_REFUSED = "debug_refused", "A grant of debug mode was refused; a = its number."
+    DEBUG_OLD = "debug_old", "A grant of debug mode that is older was ignored; a = its number."
     # -- alarm
     ALARM_ON = "alarm_on", "The reading crossed the alarm threshold; a = reading in permille."
     ALARM_OFF = "alarm_off", "The reading fell below the hysteresis; a = reading in permille."

@@ -20,13 +20,14 @@ from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
 from devicesdk.agent.stimuli import Conditions, ProbeRan
 from devicesdk.agent.telemetry import Probed
+from devicesdk.sketches.histogram import latency_bin
 from devicesdk.wire.timebase import NEVER
 
 
 class Probe:
     """The probes of one boot."""
 
-    __slots__ = ("_asked", "_flags", "_image", "_shared", "_slots", "due", "result")
+    __slots__ = ("_asked", "_flags", "_found", "_image", "_shared", "_slots", "due", "result")
 
     def __init__(self, shared: Shared, slots: Slots, flags: Flags) -> None:
         self._shared, self._slots, self._flags = shared, slots, flags
@@ -35,6 +36,8 @@ class Probe:
         self._image = b""
         self._asked = ""
         """The slot whose answer is awaited."""
+        self._found = (0, 0)
+        """Chip temperature and latency bin when it was asked for."""
         self.result: Probed | None = None
         """What the next window shall tell, if it is still of what runs; see `take`."""
 
@@ -52,13 +55,16 @@ class Probe:
         if self._shared.config.probe_period_ns and self._slots.running.manifest != self._image:
             self.due = now
 
-    def window_ended(self, now: int, conditions: Conditions, *, busy: bool) -> None:
+    def window_ended(
+        self, now: int, conditions: Conditions, *, busy: bool, latency_us: int = 0
+    ) -> None:
         """A window ended and `due` has come: ask for a probe if this is a good moment.
 
         Args:
             now: the instant.
             conditions: what the sensors say.
             busy: an update is in hand or on trial.
+            latency_us: of the window's inferences: a chip that is slow because it is hot is told by it.
         """
         config, slots = self._shared.config, self._slots
         if self._asked or busy or not slots.active:
@@ -68,6 +74,7 @@ class Probe:
         if not (conditions.plugged and cool and self._flags.enabled(config.probe_feature)):
             return
         self._image, self._asked = running, slots.active
+        self._found = conditions.chip_c, latency_bin(latency_us)
         self.due = now + config.probe_period_ns
         self._shared.out.append(RunProbe(slots.active, running, slots.running.variant))
 
@@ -83,6 +90,7 @@ class Probe:
                 ran.worst_permille,
                 ran.argmax_mismatches,
                 ran.resembles,
+                *self._found,
             )
         return True
 

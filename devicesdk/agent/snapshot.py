@@ -74,6 +74,18 @@ class Bad(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Never again on this device."""
 
 
+class DebugMode(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Debug mode, while it lasts."""
+
+    number: int
+    begun_ms: int
+    """UTC as the device knew it; a boot that finds itself earlier ends debug mode."""
+    until_ms: int
+    rows_left: int
+    by: str = ""
+    why: str = ""
+
+
 class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Everything durable."""
 
@@ -104,6 +116,9 @@ class State(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The same of the next flag snapshot."""
     fell_back: bytes = b""
     """Manifest of the candidate that broke its guardrails in an experiment here."""
+    debug: DebugMode | None = None
+    debug_number: int = 0
+    """Newest grant or revocation of debug mode that was heard."""
     lost: bool = False
     """Stands for a state file that could not be read; never written."""
 

@@ -25,7 +25,16 @@ from devicesdk.agent.privacy import Veil
 from devicesdk.agent.stimuli import FramesRan
 from devicesdk.sketches.cardinality import hll_bytes
 from devicesdk.sketches.frequency import count_min_bytes
-from devicesdk.sketches.histogram import LATENCY_BINS, latency_bin, pack
+from devicesdk.sketches.histogram import (
+    CONFIDENCE_BINS,
+    ENTROPY_BINS,
+    FEATURE_BINS,
+    FEATURES,
+    LATENCY_BINS,
+    latency_bin,
+    pack,
+)
+from devicesdk.sketches.membership import bloom_bytes
 from devicesdk.sketches.quantile import K_DEVICE, kll_bytes
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS
@@ -56,6 +65,8 @@ _RESIDUAL, _FAILED, _WORST = (_KEYS[n] for n in ("probe_residual", "probe_failed
 _FLIPS, _LIKE, _TOP = (_KEYS[n] for n in ("probe_flips", "probe_resembles", "top"))
 _MEMORY, _ACCELERATOR = (_KEYS[n] for n in ("memory_mib", "accelerator_permille"))
 _COUNT_MIN, _PRIVACY = (_KEYS[n] for n in ("count_min", "privacy_permille"))
+_DEBUG_GRANT, _DEBUG, _BLOOM = (_KEYS[n] for n in ("debug_grant", "debug", "bloom"))
+_PROBE_CHIP, _PROBE_LATENCY = _KEYS["probe_chip_c"], _KEYS["probe_latency"]
 
 TOP_READINGS: Final = 5
 READING_CLASSES: Final = 32
@@ -70,6 +81,20 @@ class Probed(NamedTuple):
     worst_permille: int
     argmax_mismatches: int
     resembles: str
+    chip_c: int | None = None
+    """Of the chip when the probe was asked for."""
+    latency: int | None = None
+    """Bin of the latency of the inferences just before."""
+
+
+def _lone(bins: int) -> tuple[bytes, ...]:
+    """The histograms of one count: in bin 0, in bin 1, ..."""
+    return tuple(bytes(place == bin_ for place in range(bins)) for bin_ in range(bins))
+
+
+_LONE_CONFIDENCE: Final = _lone(CONFIDENCE_BINS)
+_LONE_ENTROPY: Final = _lone(ENTROPY_BINS)
+_LONE_FEATURE: Final = _lone(FEATURE_BINS)
 
 
 @lru_cache(maxsize=1024)
@@ -92,9 +117,9 @@ class Counts:
     def __init__(self, rows: Rows) -> None:
         # Where no count can pass 127, a bin is the byte that it is on the wire.
         zeros = bytearray if len(rows) < 128 else _zeros
-        self.confidence = confidence = zeros(20)
-        self.entropy = entropy = zeros(16)
-        self.features = features = zeros(80)
+        self.confidence = confidence = zeros(CONFIDENCE_BINS)
+        self.entropy = entropy = zeros(ENTROPY_BINS)
+        self.features = features = zeros(FEATURES * FEATURE_BINS)
         self.readings: list[int] = []
         self.hashes: list[int] = []
         self.errors: dict[str, int] = {}
@@ -121,7 +146,22 @@ class Counts:
         self.errors[label] = self.errors.get(label, 0) + 1
 
 
-def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
+_NOTHING: Final = Counts(())
+
+
+def _lone_row(body: dict[str, Any], row: Sequence[int], latency: bytes) -> None:
+    """The histograms of one frame without an error: known beforehand, nothing is counted."""
+    _, sure, undecided, f0, f1, f2, f3, f4, f5, f6, f7, _ = row
+    one = _LONE_FEATURE
+    body[_CONFIDENCE] = _LONE_CONFIDENCE[sure]
+    body[_ENTROPY] = _LONE_ENTROPY[undecided]
+    body[_LATENCY] = latency
+    body[_FEATURES] = b"".join(
+        (one[f0], one[f1], one[f2], one[f3], one[f4], one[f5], one[f6], one[f7])
+    )
+
+
+def encode_window(
     boot_id: int,
     seq: int,
     bundle8: bytes,
@@ -135,6 +175,8 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
     probed: Probed | None = None,
     veil: Veil | None = None,
     chosen: tuple[dict[str, int], int] | None = None,
+    debug: tuple[int, bytes] | None = None,
+    bloom: bool = False,
 ) -> tuple[bytes, int]:
     """Encode a window.
 
@@ -151,33 +193,20 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         probed: the golden probe that ran since the last window, if one did.
         veil: privacy mode; None: counts are exact.
         chosen: decisions by rule, and by how many bins the confidence bound was moved.
+        debug: debug mode: number of the grant, and rows.
+        bloom: whether a Bloom filter goes along, where it can hold the rows.
 
     Returns:
         The payload, and how many frames were in error.
     """
-    counts = Counts(rows)
-    frames, conditions = ran.frames, ran.conditions
     body: dict[str, Any] = {_BOOT: boot_id, _SEQ: seq, _BUNDLE: bundle8}
     if flags_rev:
         body[_FLAGS] = flags_rev
-    body[_FRAMES] = frames
+    body[_FRAMES] = ran.frames
     if span_ns >= MS:
         body[_SPAN] = span_ns // MS
-    if veil is None:
-        body[_CONFIDENCE] = pack(counts.confidence)
-        body[_ENTROPY] = pack(counts.entropy)
-        body[_LATENCY] = _latency(latency_bin(ran.latency_us), frames)
-        body[_FEATURES] = pack(counts.features)
-    else:
-        _veiled(body, counts, ran, veil)
-    if counts.errors:
-        body[_ERRORS] = counts.errors
-    if ran.throttled_frames:
-        body[_THROTTLED] = ran.throttled_frames
-    if conditions.chip_c:
-        body[_CHIP] = conditions.chip_c
-    if conditions.battery_percent != 100:
-        body[_BATTERY] = conditions.battery_percent
+    counts = _tell_histograms(body, rows, ran, veil)
+    _tell_health(body, counts, ran)
     many = veil is None and len(counts.readings) >= SKETCH_READINGS_MIN
     if probed is not None or many:
         _tell_more(body, counts, probed, many=many, sketches=sketches)
@@ -189,7 +218,39 @@ def encode_window(  # noqa: C901, PLR0912 - a field a branch, and flat is fast
         body[_PRIVACY] = veil.epsilon_permille
     if chosen is not None:
         body |= _spell(*chosen)
-    return _PACK(body), len(rows) - len(counts.readings)
+    if debug is not None or probed is not None or bloom:
+        _tell_rest(body, debug, probed, counts.hashes if bloom and many else [])
+    return _PACK(body), 0 if counts is _NOTHING else len(rows) - len(counts.readings)
+
+
+def _tell_histograms(body: dict[str, Any], rows: Rows, ran: FramesRan, veil: Veil | None) -> Counts:
+    """Returns what was counted; nothing where it is one frame without an error."""
+    if veil is None:
+        latency = _latency(latency_bin(ran.latency_us), ran.frames)
+        if len(rows) == 1 and not rows[0][ERROR]:
+            _lone_row(body, rows[0], latency)
+            return _NOTHING
+        counts = Counts(rows)
+        body[_CONFIDENCE] = pack(counts.confidence)
+        body[_ENTROPY] = pack(counts.entropy)
+        body[_LATENCY] = latency
+        body[_FEATURES] = pack(counts.features)
+        return counts
+    counts = Counts(rows)
+    _veiled(body, counts, ran, veil)
+    return counts
+
+
+def _tell_health(body: dict[str, Any], counts: Counts, ran: FramesRan) -> None:
+    conditions = ran.conditions
+    if counts.errors:
+        body[_ERRORS] = counts.errors
+    if ran.throttled_frames:
+        body[_THROTTLED] = ran.throttled_frames
+    if conditions.chip_c:
+        body[_CHIP] = conditions.chip_c
+    if conditions.battery_percent != 100:
+        body[_BATTERY] = conditions.battery_percent
 
 
 def _tell_more(
@@ -206,6 +267,22 @@ def _tell_more(
         _tell_failure(body, probed)
     if many:
         body[_TOP] = top_readings(counts.readings)
+
+
+def _tell_rest(
+    body: dict[str, Any],
+    debug: tuple[int, bytes] | None,
+    probed: Probed | None,
+    hashes: list[int],
+) -> None:
+    """What came to the format last: debug mode, how a probe found the chip, which rows were seen."""
+    if debug is not None:
+        body[_DEBUG_GRANT], body[_DEBUG] = debug
+    if probed is not None and probed.chip_c is not None:
+        body[_PROBE_CHIP], body[_PROBE_LATENCY] = probed.chip_c, probed.latency
+    seen = bloom_bytes(hashes)
+    if seen:
+        body[_BLOOM] = seen
 
 
 def _tell_load(body: dict[str, Any], ran: FramesRan) -> None:

@@ -14,6 +14,7 @@ when a burst was cut; an alarm sounds once until the reading has fallen below it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec.structs import replace
@@ -65,6 +66,7 @@ class Work:
         "arm",
         "at",
         "burst",
+        "debug",
         "enabled",
         "running",
     )  # fmt: skip
@@ -93,6 +95,8 @@ class Work:
         self.alarm = False
         self.arm: Arm | None = None
         """This device's part in an experiment."""
+        self.debug: Callable[[Rows, int], tuple[int, bytes] | None] | None = None
+        """In debug mode: what a window tells more."""
         self.enabled = flags.enabled(shared.config.inference_feature)
         self._cut = False
         self._start_at = self._gate_at = 0
@@ -188,7 +192,11 @@ class Work:
 
     def go(self, now: int) -> None:
         """Begin a burst if one may begin; else know when to look again."""
-        if self.running or not self.enabled or not self._slots.active:
+        if self.running or not self.enabled:
+            self.at = NEVER if self._elsewhere is None else self._elsewhere.at
+            return
+        active = self._slots.active
+        if not active:
             self.at = NEVER if self._elsewhere is None else self._elsewhere.at
             return
         earliest = self._gate_at
@@ -198,7 +206,7 @@ class Work:
             self.at = earliest
             return
         self.at = NEVER
-        self._begin(now)
+        self._begin(active, now)
 
     def due(self, now: int) -> None:
         """It is time to look again."""
@@ -207,7 +215,7 @@ class Work:
                 self._elsewhere.due(now)
             self.go(now)
 
-    def _begin(self, now: int) -> None:
+    def _begin(self, active: str, now: int) -> None:
         config, slots = self._shared.config, self._slots
         span, frames = config.window_ns, config.window_frames
         if self.alarm:
@@ -231,7 +239,7 @@ class Work:
         self.running = True
         self._cut = False
         self._burst_started = now
-        slot, shadow = slots.active, ""
+        slot, shadow = active, ""
         here = choice is None or choice.path == "local"
         if self.arm is not None and here and not self._burst_in_trial:
             slot, shadow = self.arm.turn(self._shared.conditions)
@@ -240,20 +248,20 @@ class Work:
             ):  # how two models compare on private inputs is exact, and told
                 shadow = ""
             self._shadow8 = slots[shadow].manifest[:8] if shadow else b""
-        self._candidates = slot != slots.active
+        self._candidates = slot != active
         self._bundle8 = slots[slot].manifest[:8]
         if span < frames * config.frame_period_ns_min:
             frames = max(1, span // config.frame_period_ns_min)
         # Rounded up: a trial's burst must not end before the trial does.
         period = -(-span // frames)
-        if choice is None or choice.path == "local":
+        if here or choice is None:
             # The policy's variants are those of the active image.
             plain = choice is None or self._candidates
             mode = PLAIN if plain or choice is None else Mode(choice.variant, choice.side)
             self._shared.out.append(RunModel(self.burst, slot, frames, period, mode, shadow))
         else:
             assert self._elsewhere is not None, "a choice without a chooser"
-            self._elsewhere.take(choice, self.burst, slots.active, frames, period)
+            self._elsewhere.take(choice, self.burst, active, frames, period)
 
     def _chosen(self, now: int) -> Choice | None:
         """What the policy says of the next burst; a trial is judged on the image's own model."""
@@ -343,6 +351,8 @@ class Work:
             probed=None if self._probe.result is None else self._probe.take(),
             veil=self._veil,
             chosen=None if self._chooser is None else self._told_of_choices(self._chooser),
+            debug=None if self.debug is None else self.debug(rows, now),
+            bloom=config.bloom,
         )
         if self._burst_in_trial and self._trial.running:
             self._trial.count(ran.frames, errors)
@@ -377,11 +387,14 @@ class Work:
         config = self._shared.config
         if not errors:
             # Nearly always nothing crosses its threshold: one comparison instead of a walk.
-            readings = [row[READING] for row in rows]
+            reading = rows[0][READING]
+            if len(rows) > 1:
+                readings = [row[READING] for row in rows]
+                reading = min(readings) if self.alarm else max(readings)
             if self.alarm:
-                if min(readings) >= config.alarm_below_permille:
+                if reading >= config.alarm_below_permille:
                     return
-            elif max(readings) <= config.alarm_above_permille:
+            elif reading <= config.alarm_above_permille:
                 return
         for row in rows:
             if row[ERROR]:

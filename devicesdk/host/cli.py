@@ -129,7 +129,7 @@ def explain_policy(
     """Check a run-time policy, and say what it decides and why."""
     try:
         policy, found = policies.read(file), policies.context_of(context or [])
-    except (policies.PolicyError, OSError) as error:
+    except policies.PolicyError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     lines = policies.as_flag(policy) if flag else policies.in_words(policy, found)

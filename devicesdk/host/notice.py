@@ -44,6 +44,10 @@ class Notice(msgspec.Struct, frozen=True):
     """The flagd document (JSON); empty before the first."""
     kill_version: int = 0
     killed: tuple[str, ...] = ()
+    debug_until_ms: int = 0
+    """Debug mode is on until then (wall clock), for a program that lights a lamp; 0: it is off."""
+    debug_by: str = ""
+    debug_why: str = ""
 
 
 class Sight(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ class Board:
         self.path = path
         self.notice: Notice | None = None
         self._identity, self._segment, self._clock = identity, segment, clock
-        self._key: tuple[int, int] | None = None
+        self._key: tuple[int, int, int] | None = None
         self._stamped_at: int | None = None
         self._contact_ms = 0
         """Wall clock; 0: no contact is known of."""
@@ -107,7 +111,8 @@ class Board:
     def follow(self, agent: Agent) -> None:
         """Something happened on the device: post what changed; at most a stamp when nothing did."""
         flags, now = agent.flags, self._clock.now()
-        key = (flags.rev, flags.kill_version)
+        mode = agent.debug_mode
+        key = (flags.rev, flags.kill_version, 0 if mode is None else mode.number)
         last = self._stamped_at
         stamp = agent.online and (last is None or now - last >= STAMP_PERIOD_NS)
         if key == self._key and not stamp:
@@ -127,7 +132,7 @@ class Board:
         self._stamped_at = None
 
     def _post(self, agent: Agent) -> None:
-        identity, flags = self._identity, agent.flags
+        identity, flags, mode = self._identity, agent.flags, agent.debug_mode
         self.notice = notice = Notice(
             identity.device,
             identity.hardware_class,
@@ -136,6 +141,7 @@ class Board:
             flags.document,
             flags.kill_version,
             flags.killed,
+            *((mode.until_ms, mode.by, mode.why) if mode is not None else ()),
         )
         beside = self.path.with_name(self.path.name + ".new")
         beside.write_bytes(_ENCODER.encode(notice))

@@ -26,11 +26,16 @@ def read(file: Path) -> Policy:
     """Read and check a policy.
 
     Raises:
-        PolicyError: it is not one.
-        OSError: it cannot be read.
+        PolicyError: it is not one, or cannot be read.
     """
-    with file.open("rb") as stream:
-        return read_policy(stream.read(POLICY_BYTES_MAX + 1))
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(POLICY_BYTES_MAX + 1)
+    except OSError as error:
+        raise PolicyError(
+            f"expected a policy in {file}, found: {error.strerror}; check the path"
+        ) from error
+    return read_policy(content)
 
 
 def context_of(words: list[str]) -> Context:

@@ -5,11 +5,12 @@ Decides the words. Reads the saved state and nothing else, so it may be asked wh
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from devicesdk.agent.shared import STATE_FILE
-from devicesdk.agent.snapshot import Slot, State, StateUnreadable, decode_state
+from devicesdk.agent.snapshot import DebugMode, Slot, State, StateUnreadable, decode_state
 from devicesdk.host.boots import BOOT_FILE
 
 
@@ -62,6 +63,20 @@ def _known(state: State) -> dict[str, Any]:
         "killed": list(state.killed),
         "flags_rev": state.flags_rev,
         "events_unsent": len(state.events),
+        "debug": _debug(state.debug),
+    }
+
+
+def _debug(mode: DebugMode | None) -> dict[str, Any] | None:
+    """Debug mode, for whoever owns the device."""
+    if mode is None:
+        return None
+    return {
+        "grant": mode.number,
+        "until_ms": mode.until_ms,
+        "rows_left": mode.rows_left,
+        "by": mode.by,
+        "why": mode.why,
     }
 
 
@@ -104,5 +119,9 @@ def in_words(known: dict[str, Any]) -> list[str]:
         f"kill list   version {known['kill_version']}: {', '.join(known['killed']) or '-'}"
     )
     lines.append(f"flags       rev {known['flags_rev']}")
+    debug = known["debug"]
+    if debug is not None:
+        until = datetime.fromtimestamp(debug["until_ms"] / 1000, UTC).isoformat(timespec="seconds")
+        lines.append(f"DEBUG MODE  until {until}, for {debug['by'] or '?'}: {debug['why'] or '?'}")
     lines.extend(f"quarantine  {digest}" for digest in known["quarantine"])
     return [line.rstrip() for line in lines]

@@ -28,6 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 EXPECTED_MIN: Final = 5.0
+SHARE_MIN: Final = 1e-12
+"""A bin that the baseline holds rarer than this has no likeness of its own: dividing by it overflows."""
 _ITERATIONS_MAX: Final = 1000
 _EPSILON: Final = 1e-15
 _TINY: Final = 1e-300
@@ -174,7 +176,7 @@ def _design(
     outward = np.multiply.outer(products.cross.astype(np.float64), own)
     around = products.sizes_squared * np.multiply.outer(own, own)
     covariance = (products.squares - outward - outward.T + around) * (devices / (devices - 1.0))
-    live = [place for place, p in enumerate(shares) if p > 0]
+    live = [place for place, p in enumerate(shares) if p > SHARE_MIN]
     scale = np.sqrt(total * np.asarray(shares, np.float64)[live])
     matrix = covariance[np.ix_(live, live)] / np.multiply.outer(scale, scale)
     freedom, trace = len(live) - 1, math.fsum(np.diag(matrix).tolist())

@@ -46,6 +46,10 @@ REFETCH_AFTER_POWER_CUT_BYTES_MAX: Final = 64 * 1024
 DELTA_UNHASHED_BYTES_MAX: Final = REFETCH_AFTER_POWER_CUT_BYTES_MAX
 """A delta up to this size may come without a hash list: it is kept in RAM and believed as a whole."""
 
+DEBUG_GRANT_BYTES_MAX: Final = 512
+DEBUG_ROWS_BYTES_MAX: Final = 512
+"""Of debug mode in one telemetry window."""
+
 ASK_FRAMES_MAX: Final = 32
 ASK_BYTES_MAX: Final = 48 * 1024
 """Pixels of one ask, or outputs of one answer."""

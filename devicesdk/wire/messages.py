@@ -201,6 +201,8 @@ class ControlVerb(enum.StrEnum):
     """Publish your `have` again: the gateway reconciles by query."""
     ANSWER = "answer"
     """Outputs for the frames of an `Ask`."""
+    DEBUG = "debug"
+    """Debug mode is granted or revoked: `Control.grant`."""
 
 
 class Control(WireMessage, frozen=True, kw_only=True):
@@ -216,6 +218,27 @@ class Control(WireMessage, frozen=True, kw_only=True):
     """Number of the `Ask` that this answers; 0: it answers no ask."""
     outputs: Annotated[bytes, Meta(max_length=limits.ASK_BYTES_MAX)] = field(name="o", default=b"")
     """Of `ANSWER`: the model's output for each frame, little-endian float32, one after the other."""
+    grant: Annotated[bytes, Meta(max_length=limits.DEBUG_GRANT_BYTES_MAX)] = field(
+        name="g", default=b""
+    )
+    """Of `DEBUG`: a `DebugGrant`, signed by the director (the bytes of a `Signed`)."""
+
+
+class DebugGrant(WireMessage, frozen=True, kw_only=True):
+    """Lets one device be in debug mode for a while, or (`for_ms` 0) ends that. Travels inside a `Signed`."""
+
+    device: Text = field(name="d")
+    number: Annotated[int, Meta(ge=1, le=2**53)] = field(name="n")
+    """The newest wins; equal or smaller is ignored, also after a reboot."""
+    for_ms: U32 = field(name="f", default=0)
+    """From when it is heard; the device has a bound of its own."""
+    expires_ms: U53 = field(name="x")
+    """Wall-clock UTC: heard later it is refused."""
+    ends: U53 = field(name="e", default=0)
+    """Of a revocation: number of the grant that it ends."""
+    by: Reason = field(name="b", default="")
+    """Who granted it, for whoever looks at the device."""
+    why: Reason = field(name="w", default="")
 
 
 class Ask(WireMessage, frozen=True, kw_only=True):
@@ -242,7 +265,8 @@ class Event(WireMessage, frozen=True, kw_only=True):
     seq: U53 = field(name="q")
     kind: Text = field(name="k")
     """``update`` (state, reason, digest set), ``alarm`` (value set), ``delta`` (one was of no use: reason,
-    digest of the delta) or another word."""
+    digest of the delta), ``debug`` (reason: ``began``, why it ended or was refused; value: the grant) or
+    another word."""
     generation: U53 = field(name="g", default=0)
     deployment: Text = field(name="r", default="")
     attempt: U16 = field(name="a", default=0)
@@ -351,3 +375,16 @@ class Telemetry(WireMessage, frozen=True, kw_only=True):
     shadow: tuple[U32, ...] = field(name="sh", default=())
     """Of a window of a shadow, beside the one of what was served: frames seen by both, disagreed on,
     failed by the candidate alone, failed by production alone."""
+    debug_grant: U53 = field(name="dg", default=0)
+    """Debug mode: number of the grant that lets `debug` travel."""
+    debug: Annotated[bytes, Meta(max_length=limits.DEBUG_ROWS_BYTES_MAX)] = field(
+        name="db", default=b""
+    )
+    """Debug mode: eight bytes a frame (reading in 32nds, confidence bin, entropy bin, eight features of
+    four bits, error code), of at most 32 frames evenly picked. Never a raw input."""
+    probe_chip_c: int | None = field(name="gt", default=None)
+    """Chip temperature when the probe was asked for, degrees Celsius."""
+    probe_latency: Annotated[int, Meta(ge=0, le=15)] | None = field(name="gl", default=None)
+    """Bin of the latency histogram of the inferences just before the probe."""
+    bloom: Annotated[bytes, Meta(max_length=128)] = field(name="bf", default=b"")
+    """Bloom filter of feature rows, see devicesdk/sketches/membership.py."""

@@ -128,7 +128,7 @@ class Battery:
 
     def usable_soc(self, temp_c: float) -> float:
         """Give what a fuel gauge shows: the share of the charge that this temperature lets out."""
-        floor = self.floor_soc(temp_c)
+        floor = self._floor if temp_c == self._floor_temp else self.floor_soc(temp_c)
         return max(0.0, (self._z - floor) / (1.0 - floor))
 
     def open_circuit_v(self) -> float:

@@ -96,6 +96,10 @@ class FrameSpec(NamedTuple):
     """1, or 0 where the sensor is stuck and every frame is the same picture."""
 
 
+_spell: Final = tuple.__new__
+"""A named tuple from a tuple, without the call in Python that its class makes."""
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """Where a group of devices stands. The sun is the same for all of them, the window is not.
 
@@ -222,7 +226,8 @@ class GaugeStream:
             raise ValueError(
                 f"expected a burst of 1 to {BURST_FRAMES_MAX} frames, found {frames}; split it"
             )
-        part = self._part(now)
+        since = now - self._knot_at
+        part = since / KNOT_NS if 0 <= since < KNOT_NS else self._part(now)
         if self._stuck is not None:
             return self._stuck._replace(frames=frames)
         level = self._mean + self._shift
@@ -234,11 +239,12 @@ class GaugeStream:
         gain, offset, sigma = dials.exposure_terms(
             self._light * (self._lamp + daylight), self._haze
         )
-        return FrameSpec(
-            frames, start, start + drift, self._scene, gain, offset, sigma,
-            self._glare(slot, daylight * clear), slot % dials.GLARE_MASKS,
-            (self._luck + now // 1_000_000) & _MASK_32, 1,
-        )  # fmt: skip
+        direct = daylight * clear
+        glare = self._glare(slot, direct) if direct >= _GLARE_LEAST else 0.0
+        return _spell(FrameSpec, (
+            frames, start, start + drift, self._scene, gain, offset, sigma, glare,
+            slot % dials.GLARE_MASKS, (self._luck + now // 1_000_000) & _MASK_32, 1,
+        ))  # fmt: skip
 
     def apply(self, condition: Condition, amount: float, now: int) -> int:
         """Begin a data fault; several may overlap.
@@ -308,8 +314,6 @@ class GaugeStream:
         return now - self._knot_at
 
     def _glare(self, slot: int, direct: float) -> float:
-        if direct < _GLARE_LEAST:
-            return 0.0
         away = abs(slot - self._glare_slot)
         if away >= _GLARE_SLOTS:
             return 0.0

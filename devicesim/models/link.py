@@ -142,10 +142,16 @@ class Link:
             arrival += self._penalty(nbytes, now, downlink=downlink)
         if downlink:
             self._free_down = left
-            arrival = self._arrived_down = max(arrival, self._arrived_down)
+            if arrival < self._arrived_down:
+                arrival = self._arrived_down
+            else:
+                self._arrived_down = arrival
         else:
             self._free_up = left
-            arrival = self._arrived_up = max(arrival, self._arrived_up)
+            if arrival < self._arrived_up:
+                arrival = self._arrived_up
+            else:
+                self._arrived_up = arrival
         return arrival - now
 
     def train_delays_ns(self, sizes: list[int], now: int, downlink: bool) -> list[int]:  # noqa: FBT001

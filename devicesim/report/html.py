@@ -21,6 +21,7 @@ from bokeh.core.json_encoder import serialize_json
 from markupsafe import Markup
 
 from devicesim.report.charts import LEFT_PX, RIGHT_PX, Timeline, bokeh_js, timeline
+from devicesim.report.drift import drift
 from devicesim.report.figures import Clock, printable
 from devicesim.report.lanes import lanes, percent, span_s
 from devicesim.report.panels import FRAME_PX, Panel, left_out_text, plan
@@ -50,6 +51,7 @@ def render(record: RunRecord) -> str:
         "policy": _POLICY.format(scripts=" ".join(_source_hash(text) for text in scripts)),
         "style": Markup(_asset("report.css")),  # noqa: S704 - our own file
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - ours and Bokeh's
+        "strips": drift(record, clock),
         "timeline": None if drawn is None else _timeline(record, panels, drawn, clock),
     }
     return _environment().get_template("report.html.j2").render(parts)

@@ -47,6 +47,7 @@ CATALOGUE: Final[dict[str, Known]] = {
     "temperature": Known("Temperature", "Devices", "quantiles", VERMILLION),
     "throttled": Known("Throttled", "Devices", "area", ORANGE),
     "battery": Known("Battery", "Devices", "quantiles", GREEN, "lowest"),
+    "rules": Known("Decisions by rule", "Devices", "stack", notable=""),
     "readings": Known("Readings", "Models", "line", SKY),
     "drift": Known("Drift score", "Models", "line", BLUE),
     "alarms": Known("Alarms", "Models", "line", VERMILLION),

@@ -127,6 +127,29 @@ class Series(msgspec.Struct, frozen=True):
     values: dict[str, list[float]]
 
 
+class DriftSpan(msgspec.Struct, frozen=True):
+    """A stretch of time in which one cohort had one verdict: none, data, hardware, both or sensor."""
+
+    start_s: float
+    end_s: float
+    verdict: str
+    psi: float = 0.0
+    """Largest bias-corrected PSI in it."""
+    probe: str = "unknown"
+    """What golden probes said at its end."""
+    why: str = ""
+    """Evidence beside that, in words."""
+
+
+class CohortRow(msgspec.Struct, frozen=True):
+    """One cohort (bundle, hardware class, region), its verdicts one after the other."""
+
+    cohort: str
+    devices: int
+    """The most that spoke in one window."""
+    spans: list[DriftSpan] = msgspec.field(default_factory=list)
+
+
 class Band(msgspec.Struct, frozen=True):
     """A fault's stretch of time; `kind` is its verb (``partition``) or its family (``network``)."""
 
@@ -220,6 +243,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     first_bad_minute: BadMinute | None = None
     decisions: dict[str, int] = msgspec.field(default_factory=dict)
 
+    choices: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    """How often each rule of a run-time policy decided, by hardware class."""
+    cohorts: list[CohortRow] = msgspec.field(default_factory=list)
+    """Cohorts that were told anything but none first; a bounded number."""
     venue: Venue = Venue()
     skipped: list[str] = msgspec.field(default_factory=list)
     """Actions of the timeline that could not be done there, each with the reason."""

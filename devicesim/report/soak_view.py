@@ -33,6 +33,8 @@ KIND_WORDS: Final = {
     "have": "reported state",
     "link": "presence",
     "get": "chunk request",
+    "ask": "frames to be read elsewhere",
+    "timestamp": "state of the roles",
     "want": "desired state",
     "kill": "kill list",
     "flags": "flag snapshot",

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from devicesim.report import figures
+from devicesim.report.choices import POLICY_PREFIX, choices
 from devicesim.report.figures import Clock, compact, count, duration, elapsed, known, measure
 from devicesim.report.record import (
     CheckRow,
@@ -72,7 +73,10 @@ def context(record: RunRecord) -> dict[str, Any]:
         "percentiles": percentiles(record.percentiles),
         "flags": flags(record, clock),
         "drifts": [drift(row, clock, record.virtual_s) for row in record.drifts],
-        "decisions": bars(record.decisions),
+        "choices": choices(record),
+        "decisions": bars(
+            {k: v for k, v in record.decisions.items() if not k.startswith(POLICY_PREFIX)}
+        ),
         "groups": [
             {
                 "row": row,

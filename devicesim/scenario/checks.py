@@ -61,6 +61,9 @@ SOMETIMES: Final[dict[str, str]] = {
     "candidate_ran": "an experiment's candidate took a turn on a device",
     "experiment_stopped_by_itself": "a brake stopped an experiment without a person",
     "experiment_promoted_by_itself": "a candidate was promoted on its evidence",
+    "rule_stepped_down": "a rule of a run-time policy took a device to a lighter way of working",
+    "rule_stepped_back": "a rule of a run-time policy let go, and a device stepped back up",
+    "refused_before_trial": "a device refused a bundle that was not for it, or failed its kit, unused",
 }
 MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "online_ratio": (Kind.SHARE, "devices with a live session, of all"),
@@ -76,6 +79,8 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "tried_ratio": (Kind.SHARE, "devices on which a candidate ever took a turn, of all"),
     "experiments_stopped": (Kind.COUNT, "experiments that were stopped"),
     "experiments_promoted": (Kind.COUNT, "experiments whose candidate was promoted"),
+    "stepped_down_ratio": (Kind.SHARE, "devices whose policy's last rule is not in force, of all"),
+    "decisions": (Kind.COUNT, "decisions of run-time policies that telemetry has told"),
     "drift_data": (Kind.COUNT, "cohorts that are told: the data moved"),
     "drift_hardware": (Kind.COUNT, "cohorts that are told: the hardware computes wrongly"),
     "drift_both": (Kind.COUNT, "cohorts that are told: data and hardware"),

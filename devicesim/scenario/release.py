@@ -142,6 +142,11 @@ class Gate(Model):
     latency_p95_increase_max: Increase | None = Field(
         default=None, alias="latency_p95", description="Largest increase of the 95th percentile."
     )
+    drain_increase_max: Increase | None = Field(
+        default=None,
+        alias="drain",
+        description="Largest increase of the rate at which batteries empty, by hardware class.",
+    )
     drift: Literal["none", "any"] = Field(
         default="any", description="none: halt when the wave's outputs drift from the fleet's."
     )

@@ -45,7 +45,9 @@ class Burst:
         shop, parts = host.shop, host.parts
         self._host, self.effect, self.started_at = host, effect, now
         mode = effect.mode
-        manifest, variant = host.holds(effect.slot)
+        manifest, variant = host.manifest, host.variant
+        if effect.slot != host.slot:
+            manifest, variant = host.holds(effect.slot)
         model = shop.models.get((manifest, mode.variant or variant))
         spec = parts.gauge.burst(now, effect.frames, effect.period_ns)
         self.memory_mib = model.memory_mib
@@ -80,8 +82,11 @@ class Burst:
         alarm = self._host.burst_alarm
         if alarm.at != NEVER:
             alarm.arm(NEVER)
+        effect = self.effect
+        if now - self.started_at >= effect.frames * effect.period_ns > 0:
+            return effect.frames
         ran = self.captured(now)
-        if ran < self.effect.frames:
+        if ran < effect.frames:
             self._host.parts.body.cut_burst(now)
         return ran
 

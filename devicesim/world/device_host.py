@@ -200,8 +200,11 @@ class DeviceHost:
         if not self.on:
             return
         queue, connection = self._queue, self.path.connection
-        if connection is not None and connection.late_acks:
-            queue += [hear.PubAcked(token) for token in connection.settle(now)]
+        if connection is not None:
+            late = connection.late_acks
+            if late and late[0][0] <= now:
+                for token in connection.settle(now):
+                    queue.append(hear.PubAcked(token))
         queue.append(stimulus)
         if self._performing:
             return
@@ -397,7 +400,14 @@ class DeviceHost:
         """The burst has run its course, or was cut: tell the agent what ran."""
         self._burst = None
         ran = burst.finish(now)
-        self._inferred(burst, ran, now)
+        beside = None
+        if burst.effect.shadow:
+            beside = burst.shadowed(ran)
+            self._inferred(burst, ran, now)
+        else:
+            self.frames_run += ran
+            for seen in self.shop.watch.inferred:
+                seen(self, ran, now)
         self.parts.body.advance(now)
         conditions = self.conditions()
         throttled = ran if burst.cost.throttled or conditions.throttled else 0
@@ -411,7 +421,7 @@ class DeviceHost:
                 conditions,
                 burst.memory_mib,
                 self.parts.accelerator_permille,
-                burst.shadowed(ran),
+                beside,
                 burst.shadow_latency_us,
             ),
             now,

@@ -8,6 +8,7 @@ how they are made (assemble.py) and what is done with them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -122,26 +123,23 @@ class Model(msgspec.Struct, frozen=True):
 class ModelShelf:
     """All models that devices may run, by (manifest digest, variant name)."""
 
-    __slots__ = ("_models",)
+    __slots__ = ("_models", "get")
 
     def __init__(self) -> None:
         self._models: dict[tuple[bytes, str], Model] = {}
+        self.get: Callable[[tuple[bytes, str]], Model] = self._models.__getitem__
+        """Find one; KeyError: a device runs something that no bundle of this world contains."""
 
     def put(self, manifest: bytes, variant: str, model: Model) -> None:
         """Add one."""
         self._models[manifest, variant] = model
 
-    def get(self, name: tuple[bytes, str]) -> Model:
-        """Find one.
 
-        Raises:
-            KeyError: a device runs something that no bundle of this world contains.
-        """
-        return self._models[name]
+_KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(DEVICE_KINDS)}
 
 
 def _kind(stimulus: hear.Arrived) -> int:
-    return DEVICE_KINDS.index(stimulus.kind) if stimulus.kind in DEVICE_KINDS else -1
+    return _KIND_NUMBERS.get(stimulus.kind, -1)
 
 
 _DETAILS: Final[dict[type[Any], tuple[str, Callable[[Any], int] | None]]] = {
@@ -153,13 +151,13 @@ _DETAILS: Final[dict[type[Any], tuple[str, Callable[[Any], int] | None]]] = {
     hear.Disconnected: ("disconnected", None),
     hear.Subscribed: ("subscribed", lambda s: len(s.codes)),
     hear.Arrived: ("arrived", _kind),
-    hear.PubAcked: ("acknowledged", lambda s: s.token),
+    hear.PubAcked: ("acknowledged", attrgetter("token")),
     hear.FileRead: ("file read", lambda s: -1 if s.data is None else len(s.data)),
     hear.FileHashed: ("file hashed", None),
     hear.DeltaApplied: ("delta applied", lambda s: int(s.ok)),
     hear.KitRan: ("kit ran", lambda s: int(s.passed)),
     hear.ProbeRan: ("probe ran", lambda s: s.residual_permille),
-    hear.FramesRan: ("frames ran", lambda s: s.frames),
+    hear.FramesRan: ("frames ran", attrgetter("frames")),
     hear.FramesTaken: ("frames taken", lambda s: s.frames),
     hear.ConditionsChanged: ("conditions", lambda s: s.conditions.chip_c),
     hear.StorageFailed: ("storage failed", None),

@@ -219,7 +219,9 @@ class GatewayHost:
         except BadTopic:
             self._trace.row(now, GATEWAY, "bad topic", len(message.topic))
             return
-        self._step(hear.Arrived(kind, device, message.payload, message.retain), now)
+        said = self.core.handle(hear.Arrived(kind, device, message.payload, message.retain), now)
+        if said:
+            self._perform(said, now)
 
     # -- the five steps -------------------------------------------------------------------------
 

@@ -155,10 +155,10 @@ class Readings:
         return sheet.lists()[self._first : self._first + self.frames]
 
     def _take(self) -> _Sheet:
-        pool = self._open()
-        if self._sheet is None:
-            pool.flush()
         sheet = self._sheet
+        if sheet is None or self._pool is None:
+            self._open().flush()
+            sheet = self._sheet
         assert sheet is not None
         self._pool = self._sheet = None
         return sheet

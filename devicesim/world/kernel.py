@@ -11,11 +11,13 @@ the same.
 
 Rules: an alarm is re-armed rather than recreated. Arming it for a later instant costs nothing (it
 fires early, finds that its time has not come and goes to sleep again); cancelling it is forgetting
-its instant. No alarm is ever set in the past.
+its instant. No alarm is ever set in the past. A clock that stands still while callbacks go on and on
+is an error that names them (`StandstillError`), found between batches so that no callback pays for it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Final
@@ -29,6 +31,11 @@ EARLY: Final = 0
 NORMAL: Final = 1
 DRAWER_NS: Final = MINUTE
 """What is due so long from now, or longer, waits in a drawer; as long as one drawer spans."""
+STANDSTILL_CALLS_MAX: Final = 1_000_000
+"""Callbacks at one instant: a hundred for each of ten thousand devices, past all that a drill has."""
+_STORY_CALLS: Final = 1_000
+"""So many more are executed to tell who they are."""
+_STORY_NAMES: Final = 5
 
 Entry = tuple[int, int, int, Any]
 """(instant, priority, sequence, event): what the heap orders."""
@@ -86,8 +93,12 @@ class Alarm:
         self._action(now)
 
 
-class _Once(msgspec.Struct):
-    """A call at an instant that nobody cancels."""
+class StandstillError(RuntimeError):
+    """Callbacks set each other going without end, and the clock does not move; says which."""
+
+
+class _Once(msgspec.Struct, gc=False):
+    """A call at an instant that nobody cancels; gone when it was made, so no cycle outlives it."""
 
     action: Callable[[int, Any], None]
     argument: Any
@@ -145,11 +156,34 @@ class Kernel:
     def run(
         self, until: int, pulse: Callable[[int], None] | None = None, every: int = 2048
     ) -> None:
-        """Execute everything due up to and including `until`; `pulse(now)` is called now and then."""
+        """Execute everything due up to and including `until`; `pulse(now)` is called now and then.
+
+        Raises:
+            StandstillError: `STANDSTILL_CALLS_MAX` callbacks, and the clock has not moved.
+        """
+        stood, at = 0, self.now
         while not self._execute(until, every):
+            now = self.now
+            stood, at = stood + every if now == at else 0, now
+            if stood >= STANDSTILL_CALLS_MAX:
+                self._stands_still(until, stood)
             if pulse is not None:
-                pulse(self.now)
+                pulse(now)
         self.idle_until(until)
+
+    def _stands_still(self, until: int, calls: int) -> None:
+        """Watch a little longer, and tell who it is; the clock may move after all."""
+        at, names = self.now, Counter[str]()
+        while sum(names.values()) < _STORY_CALLS:
+            if not self.queue or self.queue[0][0] > min(at, until):
+                return
+            names[_named(self.queue[0][3])] += 1
+            self._execute(until, 1)
+        most = ", ".join(f"{name} ({count})" for name, count in names.most_common(_STORY_NAMES))
+        raise StandstillError(
+            f"expected the clock to move on from {at} ns, found {calls} callbacks at that instant; the "
+            f"next {_STORY_CALLS} were {most}: let one of them wait for a later instant"
+        )
 
     def idle_until(self, until: int) -> None:
         """Let time pass to `until`, before which nothing is due."""
@@ -194,3 +228,18 @@ class Kernel:
         queue = self.queue
         for entry in self._drawers.pop(begins // DRAWER_NS).entries:
             heappush(queue, entry)
+
+
+def _named(event: Any) -> str:
+    """Whose callback an entry of the queue is."""
+    action: Any
+    if type(event) is Alarm:
+        action = event._action  # noqa: SLF001 - our own kind
+    elif type(event) is _Once:
+        action = event.action
+    else:
+        return type(event).__qualname__
+    owner = getattr(action, "__self__", None)
+    device = getattr(owner, "device", "")
+    name = getattr(action, "__qualname__", type(action).__qualname__)
+    return f"{name} of {device}" if device else str(name)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from devicesim.world import choices
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.images import boots
 from devicesim.world.checks.messages import copies_unaccounted
@@ -59,6 +60,10 @@ class Meter(Listener):
         self.trials = TrialMeter(world)
         if world.scenario.experiments:
             world.watch.add(TrialEars(self.trials))
+        self.decisions = choices.Decisions(world)
+        self.stepped = choices.Stepped(world)
+        if choices.wanted(world):
+            world.watch.add(self.stepped)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -110,6 +115,8 @@ class Meter(Listener):
             "tried_ratio": lambda: self.trials.tried_ratio,
             "experiments_stopped": lambda: self.trials.stopped,
             "experiments_promoted": lambda: self.trials.promoted,
+            "stepped_down_ratio": lambda: self.stepped.ratio,
+            "decisions": lambda: self.decisions.total,
             "drift_data": standing("data"),
             "drift_hardware": standing("hardware"),
             "drift_both": standing("both"),

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from devicesdk.agent.notes import NoteKind
@@ -24,6 +26,7 @@ from devicesim.report.record import Band, Series
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.check import clock_text
 from devicesim.world.checks.physics import sample
+from devicesim.world.drifts import Drifts
 from devicesim.world.hearing import Listener, Window
 from gateway.core.collect import rows as collect_rows
 
@@ -38,6 +41,8 @@ SAMPLED_DEVICES_MAX: Final = 500
 SAMPLE_NS: Final = 5 * MINUTE
 COHORTS_MAX: Final = 6
 RING_LINES: Final = 16
+RULE_SAMPLES: Final = 6
+"""Decisions by rule are shown as shares over so many samples: half an hour."""
 _LINE_INTS: Final = 4
 NOTHING: Final = "nothing"
 
@@ -151,6 +156,8 @@ class Recorder(Listener):
         self._lasting = Lasting(world.scenario)
         self._kinds = {action.key: action.verb for action in world.scenario.timeline}
         self.decisions: dict[str, int] = {}
+        self._by_rule: dict[str, int] = {}
+        self._rules_lately: deque[dict[str, int]] = deque(maxlen=RULE_SAMPLES)
         self.windows = 0
         """Telemetry windows sent, repetitions included."""
         self._bytes = self._tries = self._sent = 0
@@ -160,6 +167,7 @@ class Recorder(Listener):
         self._drift_at: list[float] = []
         self._curves: dict[str, dict[str, list[float]]] = {}
         self._drift: dict[str, dict[float, float]] = {}
+        self.drifts = Drifts()
         self._take(0)
 
     # -- moments --------------------------------------------------------------------------------
@@ -227,12 +235,13 @@ class Recorder(Listener):
 
     def said_window(self, host: DeviceHost, window: Window, now: int) -> None:
         """One window more."""
-        del host, now
+        del now
         self._sent += 1
         if window.rules:
-            for rule, count in window.rules.items():
+            for rule, count in self.meter.decisions.take(host, window).items():
                 named = f"policy.{rule}"
                 self.decisions[named] = self.decisions.get(named, 0) + count
+                self._by_rule[rule] = self._by_rule.get(rule, 0) + count
 
     def heard_chunk(self, host: DeviceHost, frame: Frame, nbytes: int, now: int) -> None:
         """Bytes of blobs that reached their device."""
@@ -248,6 +257,7 @@ class Recorder(Listener):
         """A telemetry window of the gateway has closed: how far has each cohort drifted?"""
         if effect.table != collect_rows.WINDOW or effect.row is None:
             return
+        self.drifts.closed(effect.row, now)
         at = to_seconds(now)
         if not self._drift_at or self._drift_at[-1] != at:
             self._drift_at.append(at)
@@ -301,19 +311,18 @@ class Recorder(Listener):
         self._point("telemetry", "windows per minute", self._sent)
         self._point("alarms", "sounding", sum(self._alarming))
         self._bytes = self._tries = self._sent = 0
-        self._stack("versions", self._versions)
+        self._stack("versions", self._versions, len(self._minutes))
         if now % SAMPLE_NS == 0:
             self._look_at_bodies(now)
 
     def _point(self, key: str, curve: str, value: float) -> None:
         self._curves.setdefault(key, {}).setdefault(curve, []).append(float(value))
 
-    def _stack(self, key: str, counts: dict[str, int]) -> None:
+    def _stack(self, key: str, counts: Mapping[str, float], points: int) -> None:
         """A curve that begins late was zero before."""
         curves = self._curves.setdefault(key, {})
-        before = len(self._minutes) - 1
         for name, count in counts.items():
-            curves.setdefault(name, [0.0] * before).append(float(count))
+            curves.setdefault(name, [0.0] * (points - 1)).append(float(count))
 
     def _look_at_bodies(self, now: int) -> None:
         self._samples_at.append(to_seconds(now))
@@ -328,6 +337,8 @@ class Recorder(Listener):
             slow += body.processor.p_state > 0
             if body.battery is not None:
                 charges.append(body.battery.usable_soc(body.thermal.body_c))
+        if self._by_rule:
+            self._look_at_rules()
         chips.sort()
         charges.sort()
         for curve, share in (("p5", 0.05), ("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
@@ -336,11 +347,24 @@ class Recorder(Listener):
             self._point("battery", curve, _quantile(charges, share))
         self._point("throttled", "throttled", slow / max(1, len(self._sample)))
 
+    def _look_at_rules(self) -> None:
+        """Each rule's share of the decisions lately: telemetry windows come in step, not evenly."""
+        self._rules_lately.append(self._by_rule)
+        self._by_rule = dict.fromkeys(self._by_rule, 0)
+        lately = {
+            rule: sum(counts.get(rule, 0) for counts in self._rules_lately)
+            for rule in self._by_rule
+        }
+        total = max(1, sum(lately.values()))
+        shares = {rule: count / total for rule, count in lately.items()}
+        self._stack("rules", shares, len(self._samples_at))
+
     def series(self) -> dict[str, Series]:
         """All curves with a value, by the names that the report's catalogue knows."""
         units = {"online": "devices", "versions": "devices", "throughput": "B/s"}
         units |= {"temperature": "C", "battery": "share", "throttled": "share"}
-        sampled = ("temperature", "battery", "throttled")
+        units |= {"rules": "share"}
+        sampled = ("temperature", "battery", "throttled", "rules")
         made = {
             key: Series(
                 units.get(key, ""), self._samples_at if key in sampled else self._minutes, curves

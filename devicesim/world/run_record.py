@@ -115,6 +115,8 @@ def build_record(
         worst_devices=_worst(world, recorder),
         first_bad_minute=_first_bad_minute(world, recorder, checks),
         decisions=dict(sorted(recorder.decisions.items())),
+        choices=meter.decisions.by_rule,
+        cohorts=recorder.drifts.rows(recorder.spell),
         venue=around.venue,
         skipped=list(world.skipped),
         machine=around.machine,

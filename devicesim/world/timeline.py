@@ -150,6 +150,7 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
             failures=gate.failures_max,
             latency_p95_ratio=None if increase is None else 1.0 + increase,
             drift=gate.drift == "none",
+            drain_ratio=None if gate.drain_increase_max is None else 1.0 + gate.drain_increase_max,
         ),
         selector=() if str(rollout.target) == "all" else ((f"rollout-{rollout.id}", "yes"),),
         jitter_ms=rollout.jitter_ns // MS,

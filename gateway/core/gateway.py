@@ -24,9 +24,11 @@ from devicesdk.wire import topics
 from gateway.core import internal, rows
 from gateway.core.collect import rows as collect_rows
 from gateway.core.collect.collect import Collect
+from gateway.core.collect.debugged import DebugWindowView
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
+from gateway.core.control.debugging import DebugView
 from gateway.core.control.trust import RoleSigners
 from gateway.core.effects import AnyEffect, Persist
 from gateway.core.experiments import rows as experiments_rows
@@ -142,7 +144,8 @@ class Gateway:
             theirs = _sooner(self._offload.deadline(), self._experiments.deadline())
             self._due = _sooner(mine, theirs)
             self._due_known = True
-        return _sooner(self._due, self._collect.deadline())
+        due, theirs = self._due, self._collect.deadline()
+        return theirs if due is None or (theirs is not None and theirs[0] < due[0]) else due
 
     def checkpoint(self, now: int) -> list[AnyEffect]:  # noqa: ARG002 - the five steps all get `now`
         """Rows to make durable before the messages handled so far are acknowledged."""
@@ -193,6 +196,14 @@ class Gateway:
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it; None when it is not known."""
         return self._control.twin_view(device)
+
+    def debug_views(self) -> list[DebugView]:
+        """Grants of debug mode, oldest first."""
+        return self._control.debug_views()
+
+    def debug_told(self, device: str) -> list[DebugWindowView]:
+        """What a device told in debug mode, in order."""
+        return self._collect.debugged.of(device)
 
     def experiment_views(self) -> list[ExperimentView]:
         """All experiments, oldest first."""

@@ -107,6 +107,8 @@ class Watching(Internal, frozen=True):
     """First 8 bytes of the manifest's digest."""
     baseline: bytes
     """The same of what most members ran before; empty when they ran nothing."""
+    drain: bool = False
+    """Whether the discharge of batteries is compared, too."""
 
 
 class Judged(Internal, frozen=True):
@@ -122,6 +124,10 @@ class Judged(Internal, frozen=True):
     drift: Drift
     score: float
     """Of the strongest finding; for people."""
+    drain_percent_h: float = 0.0
+    """Charge that batteries lose under the candidate, percent of full an hour; no more than is proven."""
+    baseline_drain_percent_h: float = 0.0
+    """0 while there is nothing to compare with."""
 
 
 class ExperimentBegins(Internal, frozen=True):
@@ -178,8 +184,15 @@ class StagingOver(Internal, frozen=True):
     why: str
 
 
+class DebugGranted(Internal, frozen=True):
+    """To collect: rows of debug mode of this device count under this grant, and no others do."""
+
+    device: str
+    number: int
+
+
 ToTransfers = BlobKnown | Granted | Revoked | Paused
-ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking
+ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking | DebugGranted
 ToControl = Judged | FlagWanted | StagingOver
 ToExperiments = ExperimentBegins | WindowSeen | FellBack
 ToOffload = ModelKnown

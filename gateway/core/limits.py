@@ -45,6 +45,17 @@ class ControlLimits(CoreLimits, frozen=True):
     segments_max: int = 64
     """Full: `SetFlag` of a new segment is refused."""
 
+    debug_ns_max: int = HOUR
+    """Longest grant of debug mode; the device has a bound of its own."""
+    debug_heard_ns_max: int = 10 * MINUTE
+    """A device that hears of its grant within this has all of the time; later, what is left of it."""
+    debug_open_max: int = 64
+    """Devices in debug mode at once. Full: `GrantDebug` is refused."""
+    debug_rows_max: int = 1_024
+    """Grants kept for the books. Full: the oldest that is over goes."""
+    debug_expiry_ns: int = MINUTE
+    """How long the broker keeps a grant for a device that is away; it is sent again when it is back."""
+
     start_retry_ns: int = 10 * SECOND
     """A rollout that waits for its first device looks again this often."""
     timestamp_lives_ns: int = 3 * DAY
@@ -76,3 +87,5 @@ class ControlLimits(CoreLimits, frozen=True):
     """Inferences a cohort must have shown before its latency is judged."""
     latency_strikes: int = 2
     """Judgements in a row above the ratio that halt."""
+    drain_strikes: int = 3
+    """The same of batteries that empty too fast."""

@@ -47,12 +47,19 @@ FLAG_REFUSED: Final = "flag.refused"
 KILL_SET: Final = "kill.set"
 KILL_REFUSED: Final = "kill.refused"
 CANDIDATE_LEFT: Final = "device.candidate_left"
+BOOT_BACK: Final = "device.boot_back"
 EXPERIMENT_REFUSED: Final = "experiment.refused"
 LATENCY_STRIKE: Final = "gate.latency_strike"
+DRAIN_STRIKE: Final = "gate.drain_strike"
 ROLE_REGISTERED: Final = "role.registered"
 ROLE_REFUSED: Final = "role.refused"
 ROLE_WAITS: Final = "role.waits"
 TIME_TOLD: Final = "device.time_told"
+DEBUG_GRANTED: Final = "debug.granted"
+DEBUG_REFUSED: Final = "debug.refused"
+DEBUG_REVOKED: Final = "debug.revoked"
+DEBUG_BEGAN: Final = "debug.began"
+DEBUG_ENDED: Final = "debug.ended"
 QUERY: Final = "gateway.query"
 REPUBLISH: Final = "gateway.republish"
 BAD_MESSAGE: Final = "gateway.bad_message"
@@ -97,12 +104,19 @@ SENTENCES: Final[dict[str, str]] = {
     KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
     KILL_REFUSED: "A kill was refused: {subject}.",
     CANDIDATE_LEFT: "A device fell back from a candidate to production by itself: {subject}.",
+    BOOT_BACK: "Device {subject} counts its boots anew: {a}, after {b} has said nothing for long.",
     EXPERIMENT_REFUSED: "An experiment was refused: {subject}.",
     LATENCY_STRIKE: "Latency of a cohort is above the gate's ratio for the {a}. time: {subject}.",
+    DRAIN_STRIKE: "Batteries of a cohort empty faster than the gate allows for the {a}. time: {subject}.",
     ROLE_REGISTERED: "New {subject} metadata is in force; the root is version {a}.",
     ROLE_REFUSED: "Role metadata was refused: {subject}.",
     ROLE_WAITS: "Devices are told nothing new before targets and this gateway's keys fit the root: {subject}.",
     TIME_TOLD: "Device {subject} asked what time it is, and is told with generation {a}.",
+    DEBUG_GRANTED: "Debug mode is granted for {a} s as number {b}: {subject}.",
+    DEBUG_REFUSED: "Debug mode is not granted: {subject}.",
+    DEBUG_REVOKED: "Debug mode is revoked, grant {a}: {subject}.",
+    DEBUG_BEGAN: "Device {subject} is in debug mode by grant {a}.",
+    DEBUG_ENDED: "Debug mode of a device is over, grant {a}: {subject}.",
     QUERY: "{a} devices are asked to report; {b} are still to be asked.",
     REPUBLISH: "{a} open wants are published again; {b} are still to come.",
     BAD_MESSAGE: "A message of {subject} was not understood and dropped ({a} so far).",

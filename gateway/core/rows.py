@@ -217,6 +217,29 @@ class RoleRow(Row, frozen=True, array_like=True, gc=False):
     data: bytes
 
 
+class DebugRow(Row, frozen=True, array_like=True, gc=False):
+    """One grant of debug mode; the key is device and number. Instants are UTC, ns; 0: not yet."""
+
+    device: str
+    number: int
+    by: str
+    why: str
+    granted_ns: int
+    until_ns: int
+    """When it is over at the latest."""
+    for_ms: int
+    expires_ms: int
+    begun_ns: int = 0
+    """When the gateway heard that it began."""
+    ended_ns: int = 0
+    ended: str = ""
+    """Why it ended: the device's word, or ``not confirmed`` where it never said one."""
+    revocation: int = 0
+    """Number of the revocation, if there was one."""
+    revoked_by: str = ""
+    revoked_why: str = ""
+
+
 DEVICE: Final = "control.device"
 DESIRED: Final = "control.desired"
 REPORTED: Final = "control.reported"
@@ -228,6 +251,7 @@ SEGMENT: Final = "control.segment"
 KILL: Final = "control.kill"
 OUTBOX: Final = "control.outbox"
 ROLE: Final = "control.role"
+DEBUG: Final = "control.debug"
 
 TABLES: Final[dict[str, type[Row]]] = {
     DEVICE: DeviceRow,
@@ -241,6 +265,7 @@ TABLES: Final[dict[str, type[Row]]] = {
     KILL: KillRow,
     OUTBOX: OutboxRow,
     ROLE: RoleRow,
+    DEBUG: DebugRow,
 }
 """Table name to the type of its rows."""
 

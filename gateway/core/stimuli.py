@@ -116,6 +116,9 @@ class GatePlan(msgspec.Struct, frozen=True):
     """Candidate's p95 latency over the running version's, per hardware class; None: not judged."""
     drift: bool = False
     """Whether a hardware or data drift verdict on the candidate halts."""
+    drain_ratio: float | None = None
+    """How fast the candidate empties batteries, over the running version, per hardware class; None: not
+    judged."""
 
 
 class RolloutPlan(msgspec.Struct, frozen=True):
@@ -175,6 +178,24 @@ class SetFlag(Stimulus, frozen=True):
     definition: str
 
 
+class GrantDebug(Stimulus, frozen=True):
+    """Let a device be in debug mode for a while."""
+
+    device: str
+    for_ns: int
+    by: str
+    """Who asks."""
+    why: str
+
+
+class RevokeDebug(Stimulus, frozen=True):
+    """End a device's debug mode."""
+
+    device: str
+    by: str
+    why: str
+
+
 class Kill(Stimulus, frozen=True):
     """Kill (or with `alive` revive) a feature on all devices."""
 
@@ -200,4 +221,6 @@ AnyStimulus = (
     | SteerExperiment
     | SetFlag
     | Kill
+    | GrantDebug
+    | RevokeDebug
 )

@@ -28,6 +28,7 @@ from gateway.core import notes, rows
 from gateway.core import stimuli as hear
 from gateway.core.experiment_plan import ExperimentPlan, Mode
 from gateway.core.experiments import notes as experiment_notes
+from gateway.core.gateway import Gateway
 from gateway.ports import BlobError, Blobs
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
@@ -183,6 +184,33 @@ class SetFlag(Verb, frozen=True, kw_only=True, tag="flag.set"):
     definition: dict[str, Any]
 
 
+class GrantDebug(Verb, frozen=True, kw_only=True, tag="debug.grant"):
+    """Let a device be in debug mode for a while; its owner must have agreed, on the device."""
+
+    device: str
+    lasts: str = "30m"
+    by: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
+
+
+class RevokeDebug(Verb, frozen=True, kw_only=True, tag="debug.revoke"):
+    """End a device's debug mode."""
+
+    device: str
+    by: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)]
+
+
+class ListDebug(Verb, frozen=True, kw_only=True, tag="debug.list"):
+    """All grants of debug mode: who, why, when, and how they ended."""
+
+
+class ShowDebug(Verb, frozen=True, kw_only=True, tag="debug.told"):
+    """What a device told in debug mode."""
+
+    device: str
+
+
 class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
     """Kill a feature everywhere, or revive it."""
 
@@ -193,6 +221,7 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
 AnyVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
+    | GrantDebug | RevokeDebug | ListDebug | ShowDebug
 )  # fmt: skip
 
 
@@ -238,10 +267,8 @@ class Operator:
                 return releases_of(bundle, rows_of)
             case RegisterRole():
                 return await self._register_role(bytes.fromhex(verb.digest))
-            case ListRollouts():
-                return await self._runtime.read(lambda core: core.rollout_views())
-            case ListExperiments():
-                return await self._runtime.read(lambda core: core.experiment_views())
+            case ListRollouts() | ListExperiments() | ListDebug() | ShowDebug():
+                return await self._runtime.read(lambda core: _views(core, verb))
             case _:
                 return await self._submit(_stimulus(verb))
 
@@ -311,6 +338,19 @@ class Operator:
             )
 
 
+def _views(core: Gateway, verb: ListRollouts | ListExperiments | ListDebug | ShowDebug) -> Any:
+    """What is read of the core."""
+    match verb:
+        case ListRollouts():
+            return core.rollout_views()
+        case ListExperiments():
+            return core.experiment_views()
+        case ListDebug():
+            return core.debug_views()
+        case ShowDebug(device=device):
+            return core.debug_told(device)
+
+
 def _stimulus(
     verb: EnrollDevice
     | CreateRollout
@@ -318,7 +358,9 @@ def _stimulus(
     | SetFlag
     | Kill
     | CreateExperiment
-    | SteerExperiment,
+    | SteerExperiment
+    | GrantDebug
+    | RevokeDebug,
 ) -> hear.AnyStimulus:
     """The mutation that a verb stands for."""
     match verb:
@@ -337,6 +379,10 @@ def _stimulus(
             return hear.CreateExperiment(_experiment(verb))
         case SteerExperiment():
             return hear.SteerExperiment(verb.experiment, verb.how)
+        case GrantDebug():
+            return hear.GrantDebug(verb.device, parse_duration(verb.lasts), verb.by, verb.why)
+        case RevokeDebug():
+            return hear.RevokeDebug(verb.device, verb.by, verb.why)
 
 
 def _plan(verb: CreateRollout) -> hear.RolloutPlan:

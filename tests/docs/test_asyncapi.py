@@ -31,7 +31,7 @@ EXAMPLES = [
     for message, told in PARTS["messages"].items()
     for example in told["examples"]
 ]
-INSIDE = ("UpdatePolicy", "Capabilities", "DeltaRef")
+INSIDE = ("UpdatePolicy", "Capabilities", "DeltaRef", "DebugGrant")
 """Spoken inside other messages only."""
 UNTOLD = object()
 

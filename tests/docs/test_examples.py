@@ -18,6 +18,7 @@ SHRINK = {
     "scenarios/first-light.yaml": "0.01",
     "scenarios/poisoned-model.yaml": "0.05",
     "scenarios/bandit-with-brakes.yaml": "0.02",
+    "scenarios/heat-wave-throttle.yaml": "0.01",
 }
 
 

@@ -193,6 +193,32 @@ MESSAGES: dict[str, tuple[str, WireMessage]] = {
         "Outputs for two frames of an ask; these are of a model with one output.",
         messages.Control(verb=ControlVerb.ANSWER, ask=12_582_916, outputs=bytes(8)),
     ),
+    "ctl-debug": (
+        "Debug mode is granted; the envelope here is not a real one.",
+        messages.Control(verb=ControlVerb.DEBUG, grant=b"\x81\xa1p\xc4\x00"),
+    ),
+    "debug-grant": (
+        "For twenty minutes; heard before the instant or refused.",
+        messages.DebugGrant(
+            device=DEVICE,
+            number=1_789_000_000_000,
+            for_ms=1_200_000,
+            expires_ms=1_789_001_800_000,
+            by="ana",
+            why="odd readings",
+        ),
+    ),
+    "debug-revocation": (
+        "Ends that grant, and keeps it out where it was not heard yet.",
+        messages.DebugGrant(
+            device=DEVICE,
+            number=1_789_000_000_001,
+            expires_ms=1_789_001_800_000,
+            ends=1_789_000_000_000,
+            by="ana",
+            why="seen enough",
+        ),
+    ),
     "ask": (
         "Two frames of four pixels.",
         messages.Ask(number=12_582_916, manifest=DIGEST, frames=2, pixels=bytes(range(124, 132))),
@@ -217,6 +243,21 @@ MESSAGES: dict[str, tuple[str, WireMessage]] = {
             rules={"hot": 1, "ask>local": 2},
             recalibration=-2,
         ),
+    ),
+    "tel-debug": (
+        "A window of a device in debug mode: two of its frames, eight bytes each.",
+        messages.Telemetry(
+            boot_id=12,
+            seq=42,
+            bundle=DIGEST[:8],
+            frames=2,
+            debug_grant=1_789_000_000_000,
+            debug=bytes.fromhex("0f1200012345670010120001234567ff"),
+        ),
+    ),
+    "ev-debug": (
+        "Debug mode ended by itself.",
+        messages.Event(boot_id=12, seq=11, kind="debug", reason="expired", value=1_789_000_000_000),
     ),
     "ev-update": (
         "A transition.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,35 +85,28 @@ def test_distinct_counts_do_not_depend_on_order_or_repetition(parts):
     assert one.estimate() == other.estimate()
 
 
-WINDOWS = st.lists(
-    st.lists(st.integers(0, 5000), min_size=10, max_size=10), min_size=1, max_size=20
-)
-
-
 @QUICK
 @given(
-    WINDOWS,
-    st.lists(st.just(0.0) | st.floats(1e-9, 1), min_size=10, max_size=10),
+    st.lists(st.lists(st.integers(0, 500), min_size=10, max_size=10), min_size=1, max_size=6),
+    st.lists(st.floats(0, 1), min_size=10, max_size=10),
     st.floats(1, 1e6),
     st.floats(1, 50),
     st.booleans(),
 )
-def test_a_comparison_is_always_a_probability(windows, baseline, samples, alike, dependent):
-    if sum(baseline) <= 0:
+def test_a_comparison_is_always_a_probability(devices, baseline, samples, alike, together):
+    if math.fsum(baseline) <= 0:
         return
-    rows = np.array(windows, np.int64)
-    sizes, counts = rows.sum(axis=1), rows.sum(axis=0)
-    products = divergence.Products(
-        len(rows), int((sizes * sizes).sum()), sizes @ rows, rows.T @ rows
-    )
-    found = divergence.compare(
-        counts.tolist(), baseline, samples, products if dependent else None, alike
-    )
+    rows = np.array(devices, np.int64)
+    sizes = rows.sum(axis=1)
+    products = None
+    if together:
+        squares = int((sizes * sizes).sum())
+        products = divergence.Products(len(rows), squares, sizes @ rows, rows.T @ rows)
+    counts = rows.sum(axis=0).tolist()
+    found = divergence.compare(counts, baseline, samples, products, alike)
     assert 0 <= found.p <= 1
     assert found.statistic >= 0
     assert 0 <= found.freedom < 10
-    assert found.design >= 1
-    assert found.uneven >= 0
 
 
 @QUICK

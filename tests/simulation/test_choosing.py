@@ -4,12 +4,10 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
 from devicesim.scenario import load
 from devicesim.world.assemble import Stock, assemble
 from devicesim.world.drill import Drill
-from devicesim.world.hearing import Listener
 from devicesim.world.watch import Watcher
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway, GatewayConfig
@@ -203,59 +201,6 @@ def test_what_is_deferred_is_run_when_the_plug_is_back_and_the_queue_is_bounded(
     in_time = notes.between("deferred", 4 * HOUR + 20 * MINUTE, 6 * HOUR)
     assert in_time == [], "deferred on the plug"
     assert [len(host.elsewhere._kept) for host in drill.world.hosts] == [0, 0], "kept for nobody"
-    assert broken(drill) == []
-
-
-def test_a_kit_that_fails_on_one_hardware_class_rolls_back_there_and_goes_on_elsewhere():
-    fleet = (
-        "  - {group: kiosk, count: 6, profile: rpi4-kiosk, link: fcc-dsl}\n"
-        "  - {group: cam, count: 18, profile: jetson-camera, link: fcc-dsl}"
-    )
-    text = scenario_text(
-        "rollouts: [{id: r1, bundle: gauge@1.1.0, at: 30m, waves: [100%], soak: 1m,"
-        " gate: {failures: 60%}}]\n"
-        "timeline:\n  - {at: 1m, do: kernel.fault, kind: int8_saturation, for: 5h, target: group=kiosk}\n",
-        duration="4h", fleet=fleet,
-    )  # fmt: skip
-    drill = make_drill(text)
-    notes = watched(drill)
-    drill.world.run()
-    new = next(b for b in drill.world.bundles.values() if b.manifest.version == "1.1.0")
-    runs = {
-        group: [h.manifest == new.digest for h in drill.world.hosts if h.parts.group == group]
-        for group in ("kiosk", "cam")
-    }
-    assert not any(runs["kiosk"]), "runs what its kit refused"
-    assert all(runs["cam"]), "float32 does not saturate, and was not installed"
-    assert len(notes.said["quarantined"]) == 6
-    assert broken(drill) == []
-
-
-@pytest.mark.parametrize(
-    ("budget", "reason"), [("latency_ms_p95_max", "latency"), ("memory_mib_max", "memory")]
-)
-def test_a_bundle_over_its_budget_is_refused_before_its_trial(budget, reason):
-    text = scenario_text(
-        "rollouts: [{id: r1, bundle: gauge@1.1.0, at: 30m, waves: [100%], soak: 1m}]\n", count=4
-    )
-
-    def tight(source):
-        if source.spec.version != "1.1.0":
-            return source
-        budgets = replace(source.spec.budgets, **{budget: 0})
-        return replace(source, spec=replace(source.spec, budgets=budgets))
-
-    drill = drill_of(text, None, change=tight)
-    haves = []
-
-    class Ears(Listener):
-        def said_have(self, host, have, now):
-            haves.append((have.state, have.reason))
-
-    drill.meter.hearing.add(Ears())
-    drill.world.run()
-    assert (UpdateState.FAILED, f"validation:{reason}") in haves
-    assert UpdateState.TRIAL not in [state for state, _ in haves], "a trial of what is over budget"
     assert broken(drill) == []
 
 

@@ -22,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from devicesdk.agent.elsewhere import BURSTS_A_BOOT
 from devicesdk.wire import topics
 from devicesdk.wire.timebase import SECOND, to_seconds
 
@@ -35,19 +36,23 @@ KINDS: Final[dict[str, str]] = {
     topics.HAVE: UP,
     topics.LINK: UP,
     topics.GET: UP,
+    topics.ASK: UP,
+    topics.TIMESTAMP: DOWN,
     topics.WANT: DOWN,
     topics.KILL: DOWN,
     topics.FLAGS: DOWN,
     topics.CTL: DOWN,
     topics.DAT: DOWN,
 }
-STATE: Final = frozenset({topics.HAVE, topics.LINK, topics.WANT, topics.KILL, topics.FLAGS})
+STATE: Final = frozenset(
+    {topics.HAVE, topics.LINK, topics.WANT, topics.KILL, topics.FLAGS, topics.TIMESTAMP}
+)
 """A newer one says all that an older one said."""
-QUESTIONS: Final = frozenset({topics.GET})
+QUESTIONS: Final = topics.PASSING_KINDS
 """Asked again under another number when no answer comes."""
-PASSING: Final = frozenset({topics.GET})
+PASSING: Final = topics.PASSING_KINDS
 """The gateway hears them with QoS 0: a broker keeps none for a gateway that is away, nor over a crash."""
-VOLATILE: Final = frozenset({topics.TEL, topics.HAVE, topics.LINK, topics.GET})
+VOLATILE: Final = topics.PASSING_KINDS | {topics.TEL, topics.HAVE, topics.LINK}
 """Kept in RAM by the device until they are acknowledged."""
 UNNUMBERED: Final = frozenset({topics.CTL})
 """The same verb may be said anew: its identity does not rise."""
@@ -368,5 +373,7 @@ def _shelve(key: tuple[int, str], channel: Channel) -> ShelvedChannel:
 
 
 def _boot(kind: str, ident: Ident) -> int:
-    """The boot that said it; transfers carry its low 16 bits."""
+    """The boot that said it; transfers carry its low 16 bits, asks are numbered by boot and burst."""
+    if kind == topics.ASK:
+        return ident[0] // BURSTS_A_BOOT
     return ident[0] >> 16 if kind == topics.GET else ident[0]

@@ -14,6 +14,8 @@ dat       transfer, seq, chunk    with each frame
 want      generation              with each want
 kill      version                 with each kill list
 flags     revision                with each snapshot
+ask       number                  with each question
+timestamp root, timestamp         with each new state of the roles
 ctl       transfer, seq, verb     no: a verb may be repeated
 ========  ======================  ==========================
 """
@@ -68,6 +70,23 @@ class _Flags(msgspec.Struct, frozen=True, gc=False):
     rev: int = msgspec.field(name="r")
 
 
+class _Ask(msgspec.Struct, frozen=True, gc=False):
+    number: int = msgspec.field(name="k")
+
+
+class _Head(msgspec.Struct, frozen=True, gc=False):
+    timestamp: bytes = msgspec.field(name="t")
+    root: int = msgspec.field(name="r")
+
+
+class _Signed(msgspec.Struct, frozen=True, gc=False):
+    version: int
+
+
+class _Role(msgspec.Struct, frozen=True, gc=False):
+    signed: _Signed
+
+
 _NUMBERED: Final = msgspec.msgpack.Decoder(_Numbered)
 _LINK: Final = msgspec.msgpack.Decoder(_Link)
 _GET: Final = msgspec.msgpack.Decoder(_Get)
@@ -76,6 +95,9 @@ _ENVELOPE: Final = msgspec.msgpack.Decoder(_Envelope)
 _WANT: Final = msgspec.msgpack.Decoder(_Want)
 _KILL: Final = msgspec.msgpack.Decoder(_Kill)
 _FLAGS: Final = msgspec.msgpack.Decoder(_Flags)
+_ASK: Final = msgspec.msgpack.Decoder(_Ask)
+_HEAD: Final = msgspec.msgpack.Decoder(_Head)
+_ROLE: Final = msgspec.json.Decoder(_Role)
 _VERBS: Final = {verb.value: number for number, verb in enumerate(ControlVerb)}
 
 
@@ -116,6 +138,15 @@ def _flags(payload: bytes) -> Ident:
     return (_FLAGS.decode(_ENVELOPE.decode(payload).payload).rev,)
 
 
+def _ask(payload: bytes) -> Ident:
+    return (_ASK.decode(payload).number,)
+
+
+def _timestamp(payload: bytes) -> Ident:
+    head = _HEAD.decode(payload)
+    return head.root, _ROLE.decode(head.timestamp).signed.version
+
+
 _READ: Final[dict[str, Callable[[bytes], Ident]]] = {
     topics.TEL: _numbered,
     topics.EV: _numbered,
@@ -127,6 +158,8 @@ _READ: Final[dict[str, Callable[[bytes], Ident]]] = {
     topics.WANT: _want,
     topics.KILL: _kill,
     topics.FLAGS: _flags,
+    topics.ASK: _ask,
+    topics.TIMESTAMP: _timestamp,
 }
 
 

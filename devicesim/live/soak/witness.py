@@ -232,7 +232,7 @@ class Witness(Watcher):
         return Said(kind, ident, devices) if qos else None
 
     def _audience(self, kind: str, name: str) -> list[int]:
-        if kind == topics.KILL:
+        if kind in (topics.KILL, topics.TIMESTAMP):
             return list(range(len(self._tokens)))
         if kind == topics.FLAGS:
             return self._segments.get(name, [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from devicesim.world.checks import (
+    choices,
     exposure,
     halts,
     images,
@@ -64,6 +65,9 @@ _SOMETIMES: Final[tuple[type[Check], ...]] = (
     exposure.CandidateRan,
     exposure.ExperimentStopped,
     exposure.ExperimentPromoted,
+    choices.RuleSteppedDown,
+    choices.RuleSteppedBack,
+    choices.RefusedBeforeTrial,
 )
 ALWAYS_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _ALWAYS}
 SOMETIMES_CHECKS: Final[dict[str, type[Check]]] = {check.name: check for check in _SOMETIMES}

@@ -14,7 +14,9 @@ from typing import Final, Literal
 
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
+from gateway.core.collect.dose import Dose
 from gateway.core.collect.singles import Change
 from gateway.core.internal import Drift
 
@@ -35,8 +37,8 @@ class Cohort:
     """
 
     __slots__ = (
-        "alarms", "bundle", "changes", "distinct", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
-        "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "singles", "slot",
+        "alarms", "alone", "bundle", "changes", "distinct", "dose", "drift", "effect", "errors", "frequencies", "hardware", "inputs_moved",
+        "members", "name", "number", "outputs_moved", "passes", "private", "probe", "probed", "quantiles", "region", "repeats", "singles", "slot",
         "spoke",
     )  # fmt: skip
 
@@ -61,6 +63,12 @@ class Cohort:
         """What golden probes say of its devices."""
         self.passes = 0
         """Probes that passed lately."""
+        self.dose: Dose | None = None
+        """Its probes by the heat of the chip, once there is one that says how hot it was."""
+        self.repeats = 0
+        """Failed probes of this window by devices that had failed the one before."""
+        self.alone: tuple[tuple[str, int, int], ...] = ()
+        """(device, failures in a row, permille) of devices that fail their probes alone, a bounded number."""
         self.probed = 0
         """Number of the window in which one last did."""
         self.changes: list[Change] = []
@@ -75,6 +83,8 @@ class Cohort:
         """Of the process's life: for people, not durable."""
         self.frequencies: Frequencies | None = None
         """Likewise."""
+        self.members: Members | None = None
+        """Feature rows of this window, as far as devices sent filters of them: for people, not durable."""
 
     def add_errors(self, errors: Mapping[str, int], codes_max: int) -> None:
         """Count error codes; what does not fit counts as ``other``."""
@@ -89,6 +99,8 @@ class Cohort:
         self.private = False
         self.errors = {}
         self.distinct = None
+        self.members = None
+        self.repeats = 0
 
 
 class AlarmState:

@@ -27,6 +27,7 @@ from typing import Any, Final
 from devicesdk.sketches import quantile
 from devicesdk.sketches.cardinality import Distinct
 from devicesdk.sketches.frequency import Frequencies
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import Quantiles
 from devicesdk.wire import topics
 from devicesdk.wire.errors import BadMessage
@@ -36,10 +37,13 @@ from gateway.core.collect import notes, probes, rows, scoring
 from gateway.core.collect.baselines import Baselines
 from gateway.core.collect.closing import Watcher, close_window
 from gateway.core.collect.cohorts import AlarmState, Cohort, Cohorts, label
+from gateway.core.collect.debugged import Debugged
+from gateway.core.collect.dose import Dose
 from gateway.core.collect.intake import decode_telemetry, histograms_of
 from gateway.core.collect.journal import Journal
 from gateway.core.collect.judging import Judge
 from gateway.core.collect.limits import CollectLimits
+from gateway.core.collect.loners import Loners
 from gateway.core.collect.overview import Counters, Overview, cohort_view
 from gateway.core.collect.seen import seen
 from gateway.core.collect.singles import Singles
@@ -48,6 +52,7 @@ from gateway.core.collect.window import Window
 from gateway.core.effects import Effect, Note, Persist
 from gateway.core.internal import (
     BundleKnown,
+    DebugGranted,
     DeviceLabelled,
     Internal,
     Judged,
@@ -74,8 +79,13 @@ class Collect:
         self._journal = Journal(limits.journal_messages_max)
         self._baselines = Baselines(limits.baseline_frames_default)
         self._judge = Judge(limits)
-        self._watcher = Watcher(Singles(limits), self._sources)
+        self._loners = Loners(limits)
+        self._watcher = Watcher(
+            Singles(limits), self._sources, self._loners, limits.sensor_share_max
+        )
         self._closed: deque[rows.WindowRow] = deque()
+        self.debugged = Debugged(limits)
+        """What devices in debug mode have told."""
         self._judges_ns = NEVER
         self._tracked: frozenset[bytes] = frozenset()
         """Bundles of experiments: whoever counts them hears of each window."""
@@ -118,6 +128,8 @@ class Collect:
             case Watching():
                 self._judge.watch(said)
                 self._judge_next(now)
+            case DebugGranted(device=device, number=number):
+                self.debugged.granted(device, number)
             case Tracking(bundles=bundles):
                 self._tracked = frozenset(bundles)
             case Started():
@@ -151,11 +163,17 @@ class Collect:
             source.cohort = cohort
             if cohort is None:
                 return self._refuse(device, self.limits.cohorts_max)
-        if not source.accept(message.boot_id, message.seq):
+        boot_id, seq = message.boot_id, message.seq
+        if not (source.accept(boot_id, seq) or source.counts_anew(boot_id, seq, now)):
             self._duplicates += 1
             return []
         self._count(source, cohort, message, histograms, now)
-        return [seen(message)] if message.bundle in self._tracked else []
+        told: list[Effect | Internal] = []
+        if message.bundle in self._tracked:
+            told.append(seen(message))
+        if message.debug_grant:
+            told += self.debugged.take(device, message, now + self._utc_ns)
+        return told
 
     def _refuse(self, device: str, bound: int) -> list[Effect | Internal]:
         self._refused += 1
@@ -178,14 +196,27 @@ class Collect:
             message.errors or None,
             message.privacy_permille,
         )
+        if residual is not None:
+            self._probe(cohort, message, entry)
         self._journal.entries.append(entry)
         if not source.dirty:
             self._sources.changed(source)
         self._window.count(cohort, entry, source.number, now)
         if self._judges_ns == NEVER:
             self._judge_next(now)
-        if message.kll or message.hll or message.count_min:
+        if self._judge.drains is not None:
+            self._judge.drains.take(source.number, cohort, message.battery_percent, now)
+        if message.kll or message.hll or message.count_min or message.bloom:
             self._add_sketches(cohort, message)
+
+    def _probe(self, cohort: Cohort, message: Telemetry, entry: rows.Entry) -> None:
+        """Remember a golden probe: of its device, and how hot and how slow the chip was."""
+        self._loners.probed(entry.device, cohort, entry.probe_permille)
+        if message.probe_chip_c is not None:
+            if cohort.dose is None:
+                cohort.dose = Dose(self.limits)
+            latency = message.probe_latency or 0
+            cohort.dose.add(message.probe_chip_c, latency, entry.probe_permille)
 
     def _add_sketches(self, cohort: Cohort, message: Telemetry) -> None:
         try:
@@ -198,6 +229,10 @@ class Collect:
                 if cohort.frequencies is None:
                     cohort.frequencies = Frequencies()
                 cohort.frequencies.add(message.count_min)
+            if message.bloom:
+                if cohort.members is None:
+                    cohort.members = Members()
+                cohort.members.add(message.bloom)
             if message.hll:
                 if cohort.distinct is None:
                     cohort.distinct = Distinct()
@@ -265,6 +300,7 @@ class Collect:
         for table, key, row in stored:
             if table in mine:
                 mine[table][key] = row
+        self.debugged.load(mine[rows.DEBUG])
         self._sources.load([(int(key), page) for key, page in mine[rows.CURSORS].items()])
         self._restore_closed(sorted(mine[rows.WINDOW].values(), key=lambda row: int(row.number)))
         for name, row in sorted(mine[rows.OPEN].items()):

@@ -1,7 +1,7 @@
 """Comparing a candidate with what ran before, while a rollout watches.
 
 Decides what `Judged` says: per hardware class the p95 latency of the candidate and of the baseline
-since the watch began, and drift that the candidate shows and the baseline does not. Leaves out what
+since the watch began, where a watch asks for it how fast batteries empty (drain.py), and drift that the candidate shows and the baseline does not. Leaves out what
 a gate makes of it (control's).
 
 Rule: latency travels in bins of sqrt 2, so a difference of up to one bin is not proven and is
@@ -15,8 +15,11 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from devicesdk.sketches import histogram
 from gateway.core.collect.cohorts import Cohort
+from gateway.core.collect.drain import Drains
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.collect.totals import FRAMES, Totals
 from gateway.core.collect.verdict import combine
@@ -61,11 +64,13 @@ class Judge:
         limits: of them `watches_max`, a bound; the oldest goes.
     """
 
-    __slots__ = ("_max", "_watches")
+    __slots__ = ("_max", "_watches", "drains")
 
     def __init__(self, limits: CollectLimits) -> None:
         self._watches: dict[str, Watch] = {}
         self._max = limits.watches_max
+        self.drains: Drains | None = None
+        """Told of the charge that each window says; None: no watch asks."""
 
     def __len__(self) -> int:
         return len(self._watches)
@@ -79,11 +84,17 @@ class Judge:
         if len(self._watches) >= self._max:
             del self._watches[next(iter(self._watches))]
         self._watches[asked.rollout] = Watch(asked)
+        if any(watch.asked.drain for watch in self._watches.values()):
+            self.drains = self.drains or Drains()
+        else:
+            self.drains = None
 
     def window_closes(self, cohorts: Sequence[Cohort], sums: Totals) -> None:
         """Keep what the window said of the bundles that are compared."""
         for watch in self._watches.values():
             _collect(watch, cohorts, sums, watch.past)
+        if self.drains is not None:
+            self.drains.window_closes()
 
     def judge(
         self, cohorts: Sequence[Cohort], sums: Totals, known: Sequence[Cohort]
@@ -106,8 +117,18 @@ class Judge:
                 if bundle == candidate and news and any(tally.latency):
                     watch.judged_frames[hardware] = tally.frames
                     before = tallies.get((watch.asked.baseline, hardware))
-                    out.append(_judged(watch.asked, hardware, tally, before, known))
+                    judged = _judged(watch.asked, hardware, tally, before, known)
+                    out.append(self._with_drain(judged, watch.asked))
         return out
+
+    def _with_drain(self, judged: Judged, asked: Watching) -> Judged:
+        if self.drains is None or not asked.drain:
+            return judged
+        hardware = judged.cohort
+        rates = self.drains.compare((asked.candidate, hardware), (asked.baseline, hardware))
+        return msgspec.structs.replace(
+            judged, drain_percent_h=rates[0], baseline_drain_percent_h=rates[1]
+        )
 
 
 def _copy(tally: Tally) -> Tally:

@@ -77,9 +77,11 @@ class Likeness:
         keys = slots << 32 | devices
         order = np.argsort(keys, kind="stable")
         first = np.flatnonzero(np.diff(keys[order], prepend=-1))
-        merged = np.add.reduceat(counts[order].astype(np.int64), first, axis=0)
+        merged, size = counts[order].astype(np.int64), frames[order]
+        if len(first) < len(order):  # somebody spoke more than once
+            merged, size = np.add.reduceat(merged, first, axis=0), np.add.reduceat(size, first)
         where, who = slots[order][first], devices[order][first]
-        self._add(where, np.add.reduceat(frames[order], first), merged)
+        self._add(where, size, merged)
         numbers = merged.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             self.ranks.append((where, who, (numbers @ _RANKS) / (numbers @ _TOTALS)))
@@ -138,6 +140,9 @@ class Likeness:
             row[_SQUARED] += int((n * n).sum())
             row[_CROSS:_DEVICES] += n @ c
             single = n <= 1
+            if single.all():
+                row[_DIAGONAL] += c.sum(axis=0)
+                continue
             if single.any():
                 # One count a histogram: its square is itself, and there are no products.
                 row[_DIAGONAL] += c[single].sum(axis=0)

@@ -34,6 +34,8 @@ class CollectLimits(CoreLimits, frozen=True):
     """Devices whose cursors share a durable row."""
     error_codes_max: int = 32
     """Different error codes counted in a cohort's window. Full: counted as ``other``."""
+    debug_windows_max: int = 2_048
+    """Windows of debug mode kept. Full: the oldest goes."""
     watches_max: int = 64
     """Rollouts compared with what ran before. Full: the oldest is no longer watched."""
     judge_interval_ns: int = MINUTE
@@ -80,6 +82,22 @@ class CollectLimits(CoreLimits, frozen=True):
     """So many probes have to have passed before inputs are blamed for a shift."""
     probe_windows_max: int = 128
     """Probes that passed longer ago than this say nothing any more."""
+    probe_alone_min: int = 2
+    """So many failures in a row of one device's probes, while its cohort's pass, are told of that device."""
+    dose_probes_max: int = 512
+    """Last probes of a cohort that are looked at for a residual that grows with heat. Full: the oldest goes."""
+    dose_probes_min: int = 30
+    """With fewer nothing is said."""
+    dose_chip_c_min: float = 8.0
+    """Nor where the coolest and the hottest chip are nearer than this, degrees Celsius."""
+    dose_latency_bins_min: float = 2.0
+    """The same for bins of latency (half an octave each)."""
+    dose_permille_min: float = 5.0
+    """Residual by which the hotter half has to exceed the other, permille of full scale."""
+    dose_p_raise: float = 1e-4
+    """Chance (for both doses together) at which the hardware is blamed."""
+    dose_p_clear: float = 0.01
+    """Hysteresis: the blame is taken back only above this."""
     sensor_devices_min: int = 20
     """A device is held against its cohort only where there are this many."""
     sensor_windows_min: int = 96

@@ -20,6 +20,9 @@ WINDOW_DROPPED: Final = "collect.window_dropped"
 JUDGED: Final = "collect.judged"
 MALFORMED: Final = "collect.malformed"
 FULL: Final = "collect.full"
+DOSE: Final = "drift.dose"
+ALONE: Final = "drift.device"
+DEBUG_UNASKED: Final = "debug.unasked"
 
 SENTENCES: Final[dict[str, str]] = {
     RAISED["data"]: "Drift in {subject}: the inputs have moved (PSI {a} permille, {b} frames).",
@@ -27,10 +30,13 @@ SENTENCES: Final[dict[str, str]] = {
     RAISED["both"]: "Drift in {subject}: inputs and hardware ({a} permille, {b}).",
     RAISED["sensor"]: "In {subject} single devices see something else ({a} of them, {b} frames).",
     CLEARED: "Drift in {subject} is over (PSI {a} permille, {b} frames).",
+    DOSE: "Residuals of golden probes grow in {subject}: rank correlation {a} permille, one in {b} by chance.",
+    ALONE: "Device {subject} alone fails its golden probe, {a} times in a row, by {b} permille: its hardware, not its sensor.",
     WINDOW_CLOSED: "A telemetry window closed with {a} cohorts and {b} frames.",
     WINDOW_DROPPED: "The oldest telemetry window ({a}) was dropped: {b} are kept.",
     JUDGED: "Telemetry of {subject}: p95 latency {a} us, before {b} us.",
     MALFORMED: "Telemetry of {subject} was not understood and dropped ({a} so far).",
+    DEBUG_UNASKED: "Device {subject} told rows of debug mode under grant {a}, which nobody gave: dropped.",
     FULL: "Telemetry of {subject} is not counted: {a} are the limit.",
 }
 """What each kind means, for people."""

@@ -54,6 +54,8 @@ class CohortView(msgspec.Struct, frozen=True):
     quantiles: tuple[float, ...]
     """5, 25, 50, 75, 95 % of the readings in KLL sketches since the process began: approximate, not
     reproducible to the last digit, for eyes only. Empty when none were sent."""
+    members_fill: float = 0.0
+    """How full the joined Bloom filters of the open window are, 0 .. 1; 0: none were sent."""
 
 
 class ScorePoint(msgspec.Struct, frozen=True):
@@ -108,4 +110,5 @@ def cohort_view(cohort: Cohort, sums: Totals) -> CohortView:
         cohort.drift,
         tuple((n, s.raised_ns) for n, s in sorted(cohort.alarms.items()) if s.raised_ns),
         tuple(quantiles.quantile(share) for share in _QUANTILES) if quantiles is not None else (),
+        cohort.members.fill if cohort.members is not None else 0.0,
     )

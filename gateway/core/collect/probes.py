@@ -7,6 +7,8 @@ Ramdas, Rinaldo 2024), so a healthy past does not hide a fault that begins today
 `probe_evidence` windows is expected even where the tolerated share does fail. Leaves out what a probe
 measures (the device) and the verdict (verdict.py).
 
+A residual that grows with the heat of the chip (dose.py) convicts as well, however small it is.
+
 Rules: no probe, no word: a cohort that was not probed is neither passed nor failed, and that is what people
 see; an alarm stands until the evidence is gone again.
 """
@@ -54,7 +56,8 @@ def recall(cohort: Cohort, past: CohortWindow, number: int, limits: CollectLimit
 
 def _conclude(cohort: Cohort, number: int, limits: CollectLimits) -> None:
     state = cohort.alarms.get(PROBE)
-    if state is not None and state.raised_ns:
+    grows = cohort.dose is not None and cohort.dose.raised
+    if grows or (state is not None and state.raised_ns):
         cohort.probe = "failed"
     elif cohort.passes >= limits.probes_min and number - cohort.probed <= limits.probe_windows_max:
         cohort.probe = "passed"

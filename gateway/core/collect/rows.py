@@ -113,6 +113,11 @@ class CohortWindow(msgspec.Struct, frozen=True, array_like=True):
     """(device, histogram) of single devices that are shifted; at most `SINGLES_MAX` of them."""
     devices: int = 0
     """Devices that spoke."""
+    dose: tuple[str, float, float] = ("", 0.0, 1.0)
+    """What the residual of its probes goes with (``chip_c``, ``latency``), rank correlation, p; see dose.py."""
+    alone: tuple[tuple[str, int, int], ...] = ()
+    """(device, failures in a row, permille) of devices whose own probe fails while the cohort's pass; at most
+    `SINGLES_MAX` of them."""
 
 
 class Alarm(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -140,15 +145,31 @@ class WindowRow(Row, frozen=True, array_like=True):
     alarms: tuple[Alarm, ...]
 
 
+class DebugWindowRow(Row, frozen=True, array_like=True, gc=False):
+    """What one window of a device in debug mode told; the key is device, grant, boot and seq."""
+
+    device: str
+    grant: int
+    boot_id: int
+    seq: int
+    bundle: bytes
+    frames: int
+    told: bytes
+    """Eight bytes a frame, see `devicesdk.wire.messages.Telemetry.debug`."""
+    heard_ns: int
+
+
 JOURNAL: Final = "collect.journal"
 CURSORS: Final = "collect.cursors"
 OPEN: Final = "collect.open"
 WINDOW: Final = "collect.window"
+DEBUG: Final = "collect.debug"
 
 TABLES: Final[dict[str, type[Row]]] = {
     JOURNAL: JournalRow,
     CURSORS: CursorPage,
     OPEN: OpenRow,
     WINDOW: WindowRow,
+    DEBUG: DebugWindowRow,
 }
 """Table name to the type of its rows."""

@@ -85,7 +85,8 @@ def judge_window(
                 Score(reference.name, comparison.psi, comparison.p, comparison.design, alarm)
             )
         probed, failed = one.row[totals.PROBES], one.row[totals.PROBES_FAILED]
-        probes.weigh(one.cohort, probed, failed, number, utc_ns, limits)
+        known = min(one.cohort.repeats, failed)
+        probes.weigh(one.cohort, probed - known, failed - known, number, utc_ns, limits)
         out.append(tuple(scores))
     return out
 

@@ -5,14 +5,15 @@ is in the window.
 
 Rules: a device numbers its windows without holes within a boot, and keeps unsent windows of earlier
 boots; so the newest boot and the one before it are followed, each by its highest number and which of
-the 64 up to it were seen. What is older than that cannot be told from a repetition and is dropped. A
-number that comes late fills its gap.
+the 64 up to it were seen. What is older than that cannot be told from a repetition and is dropped, until the
+device shows that it counts its boots anew (gateway/core/boots.py). A number that comes late fills its gap.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from gateway.core.boots import Doubt, in_doubt
 from gateway.core.collect.cohorts import Cohort
 from gateway.core.collect.rows import Cursor, CursorPage
 
@@ -32,7 +33,7 @@ class Source:
     """
 
     __slots__ = (
-        "boot_id", "cohort", "device", "dirty", "first", "gaps", "hardware", "high", "mask",
+        "boot_id", "cohort", "device", "dirty", "doubt", "first", "gaps", "hardware", "high", "mask",
         "number", "old_boot_id", "old_first", "old_high", "old_mask", "page", "region",
     )  # fmt: skip
 
@@ -42,6 +43,7 @@ class Source:
         self.page = page
         self.hardware = self.region = "unknown"
         self.cohort: Cohort | None = None
+        self.doubt: Doubt | None = None
         self.dirty = False
         self.gaps = 0
         self.boot_id = self.old_boot_id = _NO_BOOT
@@ -67,6 +69,18 @@ class Source:
         if self.old_boot_id not in (boot_id, _NO_BOOT):
             return False
         return self._accept_of_old_boot(boot_id, seq)
+
+    def counts_anew(self, boot_id: int, seq: int, now: int) -> bool:
+        """Ask of a window that was not accepted: True, and counted, when the device counts its boots
+        anew (gateway/core/boots.py)."""
+        if boot_id in (self.boot_id, self.old_boot_id):
+            return False
+        newest = (self.boot_id, self.high, self.mask)
+        self.doubt, back = in_doubt(self.doubt, newest, now)
+        if back:
+            self.doubt = None
+            self._begin(boot_id, seq)
+        return back
 
     def _begin(self, boot_id: int, seq: int) -> None:
         self.old_boot_id, self.old_first = self.boot_id, self.first

@@ -29,6 +29,7 @@ from devicesdk.wire.topics import check_device_id
 from gateway.core import notes, rows, stimuli
 from gateway.core.control import stagings, views
 from gateway.core.control.catalog import Catalog
+from gateway.core.control.debugging import Debugging, DebugView
 from gateway.core.control.deltas import Deltas
 from gateway.core.control.flags import Flags
 from gateway.core.control.members import Members
@@ -81,6 +82,7 @@ class Control:
         self._members = Members()
         self._flags = Flags(limits, self._outbox, flags_signer)
         self._queries = Queries(limits, self._twins, self._outbox)
+        self._debugging = Debugging(limits, self._twins, self._outbox, director)
         self._deltas = Deltas(limits, self._catalog, self._twins)
         self._offers = Offers(
             limits, self._catalog, self._members, self._outbox, director, self._deltas
@@ -123,9 +125,9 @@ class Control:
         if self._republish and self._up:
             return at - offset, "control: next page of open wants"
         rollouts, queries = self._rollouts.due(at), self._queries.due() if self._up else None
-        trust = self._trust.due
-        if trust is not None and (rollouts is None or trust[0] < rollouts[0]):
-            rollouts = trust
+        for other in (self._trust.due, self._debugging.due()):
+            if other is not None and (rollouts is None or other[0] < rollouts[0]):
+                rollouts = other
         if rollouts is None:
             nearest = queries
         elif queries is None or rollouts[0] <= queries[0]:
@@ -153,6 +155,7 @@ class Control:
         self._twins.validate()
         self._flags.validate()
         self._members.validate(self._twins.by_name)
+        self._debugging.validate()
 
     # -- for people ----------------------------------------------------------------------------
 
@@ -178,6 +181,10 @@ class Control:
         """All rollouts with their waves, oldest first; without those of factory state."""
         return views.rollout_views(self._members, self._offset_ns)
 
+    def debug_views(self) -> list[DebugView]:
+        """Grants of debug mode, oldest first."""
+        return self._debugging.views()
+
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it."""
         twin = self._twins.by_name.get(device)
@@ -193,12 +200,19 @@ class Control:
         try:
             if kind == topics.LINK:
                 self._twins.link(twin, codec.decode(Link, stimulus.payload), out)
+                self._debugging.heard(twin.name, at, out)
             elif kind == topics.HAVE:
                 twin.heard_ns = at
-                self._progress.have(twin, codec.decode(Have, stimulus.payload), at, out)
+                have, live = codec.decode(Have, stimulus.payload), not stimulus.retained
+                self._progress.have(twin, have, at, out, live=live)
+                self._debugging.heard(twin.name, at, out)
             elif kind == topics.EV:
                 twin.heard_ns = at
-                self._progress.event(twin, codec.decode(Event, stimulus.payload), out)
+                event = codec.decode(Event, stimulus.payload)
+                if event.kind == "debug":
+                    self._debugging.event(twin.name, event, at, out)
+                else:
+                    self._progress.event(twin, event, out)
         except BadMessage:
             self._bad_messages += 1
             out.append(Note(notes.BAD_MESSAGE, stimulus.device, self._bad_messages))
@@ -241,6 +255,8 @@ class Control:
                 self._flags.set(stimulus, out)
             case stimuli.Kill():
                 self._flags.kill(stimulus, out)
+            case stimuli.GrantDebug() | stimuli.RevokeDebug():
+                self._debugging.asked(stimulus, at, out)
             case _:
                 self._experiment(stimulus, at, out)
 
@@ -298,6 +314,7 @@ class Control:
             self._queries.run(at, out)
         self._rollouts.run(at, out)
         self._trust.run(at, out)
+        self._debugging.run(at, out)
 
     # -- the broker ----------------------------------------------------------------------------
 
@@ -314,6 +331,7 @@ class Control:
             self._republish = deque(open_wants)
         self._up = True
         self._outbox.up(out)
+        self._debugging.say_again(self._at, out)
         if self._blind or (self._was_up and not session_present):
             self._queries.ask(twins, self._at)
         elif self._was_up:
@@ -351,6 +369,8 @@ class Control:
                 self._flags.segments[key] = row
             case rows.KILL:
                 self._flags.kills = row
+            case rows.DEBUG:
+                self._debugging.restore(key, row)
             case rows.ROLE:
                 self._trust.restore(key, row)
             case rows.OUTBOX:
@@ -364,6 +384,7 @@ class Control:
         for bundle in self._catalog.by_digest.values():
             self._catalog.announce(bundle, out)
         self._deltas.announce(out)
+        self._debugging.announce(out)
         for name, twin in self._twins.by_name.items():
             if twin.device.enrolled:
                 out.append(DeviceLabelled(name, twin.device.labels))

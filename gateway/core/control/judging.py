@@ -4,7 +4,7 @@ Decides the reason to halt, or that there is none. Leaves out the weight of fail
 reading of telemetry (the collect machine) and the halt itself (rollouts.py).
 
 Rules: failures are weighed the moment they are counted, over all waves since the start or the last
-retry; latency must be above the gate's ratio several judgements in a row for one cohort, drift is
+retry; latency or drain must be above the gate's ratio several judgements in a row for one cohort, drift is
 believed at once (collect has its own hysteresis); a wave that lost at least as many as it gained does
 not pass, however few they were: that also stops a bundle that devices *reject*, which is no failure.
 """
@@ -66,6 +66,9 @@ class Judging:
         gate, cohort = rollout.plan.gate, verdict.cohort
         if gate.drift and verdict.drift != "none":
             return f"drift: {verdict.drift} in {cohort}, score {verdict.score:.3g}"
+        why = self._drain(rollout, verdict, out)
+        if why:
+            return why
         if gate.latency_p95_ratio is None or verdict.baseline_latency_p95_ms <= 0:
             return ""
         if verdict.frames < self._limits.judged_frames_min:
@@ -79,3 +82,20 @@ class Judging:
         if strikes < self._limits.latency_strikes:
             return ""
         return f"latency: p95 of {cohort} x{ratio:.2f}, allowed x{gate.latency_p95_ratio:g}"
+
+    def _drain(self, rollout: Rollout, verdict: Judged, out: Batch) -> str:
+        """Why the candidate empties batteries too fast; empty when it does not."""
+        allowed, before = rollout.plan.gate.drain_ratio, verdict.baseline_drain_percent_h
+        if allowed is None or before <= 0:
+            return ""
+        key = f"drain {verdict.cohort}"
+        ratio = verdict.drain_percent_h / before
+        if ratio <= allowed:
+            rollout.strikes.pop(key, None)
+            return ""
+        strikes = rollout.strikes[key] = rollout.strikes.get(key, 0) + 1
+        out.append(Note(notes.DRAIN_STRIKE, f"{rollout.name} {verdict.cohort}", strikes))
+        if strikes < self._limits.drain_strikes:
+            return ""
+        rate = f"{verdict.drain_percent_h:.2g} % an hour"
+        return f"drain: {rate} in {verdict.cohort}, x{ratio:.3g}, allowed x{allowed:g}"

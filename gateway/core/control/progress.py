@@ -56,9 +56,10 @@ class Progress:
         self._members = members
         self._offers = offers
 
-    def have(self, twin: Twin, have: Have, at: int, out: Batch) -> None:
-        """Take in what a device reports of itself, at an instant (UTC, ns)."""
-        if not self._twins.have(twin, have, out):
+    def have(self, twin: Twin, have: Have, at: int, out: Batch, *, live: bool = True) -> None:
+        """Take in what a device reports of itself, at an instant (UTC, ns); not `live`: a broker kept
+        it."""
+        if not self._twins.have(twin, have, out, at, live=live):
             return
         desired, reported = twin.desired, twin.reported
         if desired is None or desired.purpose is Purpose.FACTORY:

@@ -149,7 +149,8 @@ class Rollouts:
     def watch(self, rollout: Rollout, out: Batch) -> None:
         """Have the telemetry of the candidate compared."""
         row = rollout.row
-        out.append(Watching(rollout.name, row.manifest[:8], row.baseline[:8]))
+        drain = row.plan.gate.drain_ratio is not None
+        out.append(Watching(rollout.name, row.manifest[:8], row.baseline[:8], drain))
 
     def _believe(self, rollout: Rollout, twin: Twin, out: Batch) -> None:
         if twin.desired is not None or rollout.bundle is None or not selects(rollout.plan, twin):

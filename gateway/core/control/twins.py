@@ -4,7 +4,8 @@ Decides which report is newer and what of it is worth keeping. Leaves out what a
 rollout (rollouts.py).
 
 Rules: a report is newer by ``(boot_id, seq)``, a presence by ``(boot_id, session)`` and, within one
-session, offline is final (a will can overtake a birth); older ones are dropped. A report that
+session, offline is final (a will can overtake a birth); older ones are dropped, but for a device that
+counts its boots anew (gateway/core/boots.py). A report that
 changes nothing but progress is kept in memory and not made durable. Parts of a twin are immutable
 rows, so that making one durable costs a reference.
 """
@@ -17,6 +18,7 @@ from typing import Any, Final
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import Have, Link
 from gateway.core import notes, rows
+from gateway.core.boots import Doubt, in_doubt
 from gateway.core.control.outbox import Batch
 from gateway.core.control.strata import Stratum
 from gateway.core.effects import Note, Persist
@@ -33,7 +35,16 @@ _STRANGER: Final = DeviceRow({}, enrolled=False)
 class Twin:
     """One device. `heard_ns` is when it last said anything, for finding those that fell silent."""
 
-    __slots__ = ("desired", "device", "heard_ns", "name", "presence", "reported", "time_told")
+    __slots__ = (
+        "desired",
+        "device",
+        "doubt",
+        "heard_ns",
+        "name",
+        "presence",
+        "reported",
+        "time_told",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -42,6 +53,7 @@ class Twin:
         self.reported = SILENT
         self.presence = UNSEEN
         self.heard_ns = 0
+        self.doubt: Doubt | None = None
         self.time_told = 0
         """The last number of a device's that was answered with the time."""
 
@@ -137,11 +149,25 @@ class Twins:
         twin.presence = PresenceRow(link.boot_id, link.session, link.online)
         out.append(Persist(rows.PRESENCE, twin.name, twin.presence))
 
-    def have(self, twin: Twin, have: Have, out: Batch) -> bool:
-        """Take in a report; False when it is not newer than what is known."""
+    def have(self, twin: Twin, have: Have, out: Batch, at: int = 0, *, live: bool = False) -> bool:
+        """Take in a report; False when it is not newer than what is known.
+
+        Args:
+            twin: whose.
+            have: the report.
+            out: takes what follows.
+            at: instant, UTC, ns.
+            live: it was said now, and not kept by a broker.
+        """
         old = twin.reported
         if (have.boot_id, have.seq) <= (old.boot_id, old.seq) and old is not SILENT:
-            return False
+            if have.boot_id == old.boot_id or not live:
+                return False
+            newest = (old.boot_id, old.seq, 0)
+            twin.doubt, back = in_doubt(twin.doubt, newest, at)
+            if not back:
+                return False
+            self._counts_anew(twin, have.boot_id, out)
         twin.reported = new = ReportedRow(
             have.boot_id,
             have.seq,
@@ -162,6 +188,14 @@ class Twins:
         if _worth_keeping(old, new):
             out.append(Persist(rows.REPORTED, twin.name, new))
         return True
+
+    def _counts_anew(self, twin: Twin, boot_id: int, out: Batch) -> None:
+        """A device's boots are counted from here on; its presence, too: it spoke just now."""
+        twin.doubt = None
+        out.append(Note(notes.BOOT_BACK, twin.name, boot_id, twin.reported.boot_id))
+        if twin.presence.boot_id > boot_id:
+            twin.presence = PresenceRow(boot_id, 0, online=True)
+            out.append(Persist(rows.PRESENCE, twin.name, twin.presence))
 
     def quarantine(self, twin: Twin, digest: bytes, out: Batch) -> None:
         """Never offer this digest to this device again."""

@@ -25,6 +25,7 @@ from devicesdk.agent.snapshot import decode_state, encode_state
 from devicesdk.agent.stimuli import (
     Arrived,
     DeltaApplied,
+    Disconnected,
     FileHashed,
     FileRead,
     KitRan,
@@ -39,6 +40,7 @@ from tests_kit.agent_rig import (
     Gateway,
     Shortcut,
     acknowledge,
+    connect,
     edited,
     fetch,
     identity_of,
@@ -331,3 +333,83 @@ def test_an_answer_that_nobody_waits_for_is_ignored():
     chart = Agents(OLD).online()
     chart >> DeltaApplied("slot-b", True, "")
     chart << SILENCE
+
+
+# -- an image that is partly here ---------------------------------------------------------------------
+
+
+def _partly(bundle, keep):
+    """A device that begins anew after it fetched those chunks of an image that `keep` takes."""
+    chart = want_arrives(Agents(OLD).online(), bundle)
+    gateway = Gateway(bundle)
+    waiting = list(chart.left)
+    while waiting:
+        effect = waiting.pop(0)
+        answers = []
+        if isinstance(effect, ReadFile):
+            answers = [FileRead(effect.file, None)]
+        elif isinstance(effect, Publish) and effect.kind == topics.GET:
+            whole = codec.decode(Get, effect.payload).blob != sha256(bundle.image).digest()
+            for frame in gateway.answer(effect.payload):
+                if whole or keep(codec.decode_frame(frame)[0].chunk):
+                    answers.append(Arrived(topics.DAT, frame))
+        for answer in answers:
+            chart >> answer
+            waiting += chart.left
+    chart >> Disconnected("reset")
+    saved = {e.file: e.data for e in chart.all if isinstance(e, Save)}
+    return connect(Agents(OLD).boot(saved["state"], saved["map"]))
+
+
+def _offered(chart, bundle, shortcut):
+    """The same bundle again, now with a delta, and all of it is fetched that is asked for."""
+    want_arrives(chart, bundle, 2, delta=shortcut.ref)
+    chart.left.insert(0, ReadFile("meta-manifest"))  # asked for at boot
+    return fetch(chart, Both(bundle, shortcut))
+
+
+def _chunks_asked_again(chart, bundle, kept):
+    again = set()
+    for effect in _asked_for(chart, sha256(bundle.image).digest()):
+        get = codec.decode(Get, effect.payload)
+        bits = int.from_bytes(get.bitmap, "little") if get.bitmap else (1 << get.count) - 1
+        again |= {get.base + i for i in range(get.count) if bits >> i & 1} & kept
+    return again
+
+
+@pytest.mark.parametrize(("bundle", "shortcut"), [(NEAR, SMALL), (FAR, LARGE)])
+def test_an_image_of_which_less_is_missing_than_the_delta_has_is_finished(bundle, shortcut):
+    chunks = -(-len(bundle.image) // bundle.chunk_bytes)
+    checkpoint = AgentConfig().checkpoint_bytes // bundle.chunk_bytes
+    missing = max(1, shortcut.ref.size_bytes // bundle.chunk_bytes - checkpoint - 1)
+    kept = set(range(chunks - missing))
+    chart = _partly(bundle, lambda index: index in kept)
+    _offered(chart, bundle, shortcut)
+    assert not _asked_for(chart, shortcut.ref.blob), "more than what is missing"
+    again = _chunks_asked_again(chart, bundle, kept)
+    assert len(again) <= checkpoint, f"fetched chunks {again} again"
+    chart << Asks(HashFile, file="slot-b")
+
+
+def test_an_image_of_which_more_is_missing_is_left_for_the_delta():
+    chart = _partly(NEAR, lambda index: index < 4)
+    _offered(chart, NEAR, SMALL)
+    chart << Asks(ApplyDelta)
+
+
+def test_a_map_does_not_outlive_the_slot_that_a_delta_is_applied_to():
+    chart = _partly(NEAR, lambda index: index < 4)
+    _offered(chart, NEAR, SMALL)
+    deleted = [i for i, e in enumerate(chart.all) if isinstance(e, Delete) and e.file == "map"]
+    applied = [i for i, e in enumerate(chart.all) if isinstance(e, ApplyDelta)]
+    assert deleted, "the map names chunks of a slot that is about to be overwritten"
+    assert deleted[-1] < applied[0]
+    chart >> DeltaApplied("slot-b", False, "delta")
+    before = len(chart.all)
+    fetch(chart, Both(NEAR, SMALL))
+    chart >> FileHashed("slot-b", sha256(NEAR.image).digest())
+    chart << Never(Note, kind=NoteKind.IMAGE_BAD)
+    chart.all = chart.all[before:]
+    assert _chunks_asked_again(chart, NEAR, {0, 1, 2, 3}) == {0, 1, 2, 3}, (
+        "what was overwritten was believed"
+    )

@@ -152,3 +152,13 @@ def test_an_answer_nobody_asked_for_is_ignored():
     chart = _working()
     chart >> GOOD
     assert chart.machine.ignored == 1
+
+
+def test_the_window_tells_how_hot_and_how_slow_the_chip_was_when_the_probe_was_asked_for():
+    chart = _working()
+    assert _until_probe(chart, Conditions(100, True, 47, False)) is not None
+    acknowledge(chart >> GOOD)
+    _window(chart, Conditions(100, True, 31, False))
+    told = [window for window in sent(chart, "tel") if window.probe_residual is not None]
+    assert [window.probe_chip_c for window in told] == [47], "the heat of another moment"
+    assert [window.probe_latency for window in told] != [None]

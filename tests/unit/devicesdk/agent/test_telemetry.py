@@ -7,9 +7,10 @@ from hashlib import sha256
 import pytest
 
 from devicesdk.agent.stimuli import Conditions, FramesRan
-from devicesdk.agent.telemetry import SKETCH_READINGS_MIN, encode_window
+from devicesdk.agent.telemetry import SKETCH_READINGS_MIN, Probed, encode_window
 from devicesdk.sketches.cardinality import hll_bytes
 from devicesdk.sketches.histogram import unpack
+from devicesdk.sketches.membership import Members
 from devicesdk.sketches.quantile import kll_values
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Telemetry
@@ -98,3 +99,38 @@ def test_a_thousand_frames_fit_into_352_bytes_before_sketches():
 
 def test_a_window_shorter_than_a_millisecond_has_no_span():
     assert codec.decode(Telemetry, _window(_rows(1), span=MS - 1)[0]).span_ms == 0
+
+
+@pytest.mark.parametrize(("frames", "goes"), [(4, False), (20, True), (100, True), (1000, False)])
+def test_a_filter_of_feature_rows_goes_along_where_it_can_hold_them_and_hides_few_readings(
+    frames, goes
+):
+    rows = [[500, 9, 3, *(number // 10**k % 10 for k in range(8)), 0] for number in range(frames)]
+    ran = FramesRan(1, frames, Rows(frames), 9000, 0, Conditions())
+    told = []
+    for bloom in (False, True):
+        payload, _ = encode_window(
+            7, 3, b"bundle-8", 3, SECOND, ran, rows, sketches=False, bloom=bloom,
+            probed=Probed(True, 3, 0, 0, "", 47, 8), debug=(41, b"\x01" * 8),
+        )  # fmt: skip
+        window = codec.decode(Telemetry, payload)
+        assert codec.encode(window) == payload, "the map built by hand is in another order"
+        told.append(window.bloom)
+        assert (window.probe_chip_c, window.probe_latency, window.debug_grant) == (47, 8, 41)
+    assert told[0] == b""
+    assert bool(told[1]) is goes
+    if goes:
+        seen = Members()
+        seen.add(told[1])
+        assert all(seen.might_contain(number) for number in range(frames))
+
+
+def test_windows_of_one_frame_add_up_to_the_window_of_all():
+    rows = [*_rows(100), [500, 19, 15, *[9] * 8, 0], [500, 0, 0, *[0] * 8, 0]]
+    whole = codec.decode(Telemetry, _window(rows)[0])
+    alone = [codec.decode(Telemetry, _window([row])[0]) for row in rows]
+    assert all(_window([row])[1] == 0 for row in rows), "none of these frames is in error"
+    for name, bins in (("confidence", 20), ("entropy", 16), ("latency", 16), ("features", 80)):
+        columns = zip(*(unpack(getattr(one, name), bins) for one in alone), strict=True)
+        added = [sum(column) for column in columns]
+        assert added == unpack(getattr(whole, name), bins), f"{name} of lone frames differ"

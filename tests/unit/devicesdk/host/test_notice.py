@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from devicesdk.agent.agent import Agent
 from devicesdk.agent.config import AgentConfig
-from devicesdk.agent.snapshot import State, encode_state
+from devicesdk.agent.snapshot import DebugMode, State, encode_state
 from devicesdk.agent.stimuli import Arrived, Booted, Conditions
 from devicesdk.host.notice import NOTICE_FILE, STAMP_PERIOD_NS, Board, NoticeFile
 from devicesdk.wire.timebase import SECOND
@@ -134,3 +134,18 @@ def test_a_clock_set_back_makes_nothing_younger_than_new(tmp_path):
     come_online(agent)
     board_at(tmp_path, clock).follow(agent)
     assert NoticeFile(tmp_path, Hands(wall_ms=1_000)).look().age_s == 0
+
+
+def test_debug_mode_is_posted_when_it_begins_and_taken_back_when_it_ends(tmp_path):
+    clock, agent = Hands(), agent_with()
+    board = board_at(tmp_path, clock)
+    board.follow(agent)
+    assert board.notice.debug_until_ms == 0
+    agent._debug.mode = DebugMode(41, 1, 1_700_000_600_000, 9, "ana", "odd readings")
+    board.follow(agent)
+    notice = NoticeFile(tmp_path, clock).look().notice
+    said = (notice.debug_until_ms, notice.debug_by, notice.debug_why)
+    assert said == (1_700_000_600_000, "ana", "odd readings")
+    agent._debug.mode = None
+    board.follow(agent)
+    assert NoticeFile(tmp_path, clock).look().notice.debug_until_ms == 0

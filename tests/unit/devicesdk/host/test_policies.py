@@ -37,3 +37,8 @@ def test_the_flag_is_the_policy_with_a_way_back():
         msgspec.json.decode(msgspec.json.encode(flag["variants"]["on"]), type=type(policy))
         == policy
     )
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(policies.PolicyError, match=r"nope\.json, found: No such file"):
+        policies.read(tmp_path / "nope.json")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from devicesdk.agent.snapshot import Bad, Slot, State, Status, Trial, encode_state
+from devicesdk.agent.snapshot import Bad, DebugMode, Slot, State, Status, Trial, encode_state
 from devicesdk.host.show import NoDeviceError, in_words, installed
 from devicesdk.wire.messages import UpdateState
 
@@ -34,6 +34,21 @@ def test_everything_that_matters_is_said_to_programs_and_to_people(tmp_path):
         "TRIAL",
     ):
         assert words in text
+
+
+def test_debug_mode_is_shown_to_whoever_has_the_device(tmp_path):
+    mode = DebugMode(41, 1, 1_700_000_000_000, 900, "ana", "odd readings")
+    (tmp_path / "state").write_bytes(encode_state(State(debug=mode)))
+    known = installed(tmp_path)
+    assert known["debug"] == {
+        "grant": 41, "until_ms": 1_700_000_000_000, "rows_left": 900, "by": "ana", "why": "odd readings",
+    }  # fmt: skip
+    lines = in_words(known)
+    assert "DEBUG MODE  until 2023-11-14T22:13:20+00:00, for ana: odd readings" in lines
+    (tmp_path / "state").write_bytes(encode_state(State(debug_number=41)))
+    known = installed(tmp_path)
+    assert known["debug"] is None
+    assert not [line for line in in_words(known) if "DEBUG" in line]
 
 
 def test_an_empty_device_and_a_torn_boot_counter(tmp_path):

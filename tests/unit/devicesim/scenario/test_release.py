@@ -16,7 +16,7 @@ def test_a_rollout_in_final_units():
             **ROLLOUT,
             "waves": ("1%", "10%", "100%"),
             "soak": "20m",
-            "gate": {"failures": "2%", "latency_p95": "+20%", "drift": "none"},
+            "gate": {"failures": "2%", "latency_p95": "+20%", "drain": "+100%", "drift": "none"},
             "policy": {"battery_min": "30%", "plugged": True},
             "target": "link~lte",
         }
@@ -24,8 +24,9 @@ def test_a_rollout_in_final_units():
     assert rollout.waves == (0.01, 0.1, 1.0)
     assert (rollout.at_ns, rollout.soak_ns) == (HOUR, 20 * MINUTE)
     assert rollout.gate == Gate.model_validate(
-        {"failures": 0.02, "latency_p95": "+20%", "drift": "none"}
+        {"failures": 0.02, "latency_p95": "+20%", "drain": "+100%", "drift": "none"}
     )
+    assert rollout.gate.drain_increase_max == 1.0
     assert rollout.policy.battery_min == 0.3
     assert str(rollout.target) == "link~lte"
 

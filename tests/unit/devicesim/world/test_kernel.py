@@ -1,5 +1,9 @@
+"""The order of everything, and a clock that moves on."""
+
+import pytest
+
 from devicesdk.wire.timebase import DAY, HOUR, MINUTE, NEVER, SECOND
-from devicesim.world.kernel import Kernel
+from devicesim.world.kernel import STANDSTILL_CALLS_MAX, Kernel, StandstillError
 
 
 def test_calls_come_in_order_of_instant_then_of_asking():
@@ -107,3 +111,45 @@ def test_simpy_events_stand_in_the_same_order():
         ("simpy", 10 * MINUTE),
         ("ours", 10 * MINUTE + 1),
     ]
+
+
+class _Restless:
+    """Rings again and again at the same instant, up to a number of times."""
+
+    def __init__(self, kernel, times=None):
+        self.kernel, self.left, self.device = kernel, times, "kiosk-0001"
+        self.alarm = kernel.alarm(self.rings)
+
+    def rings(self, now):
+        if self.left is None or self.left:
+            self.left = None if self.left is None else self.left - 1
+            self.alarm.arm(now)
+
+
+def test_a_clock_that_stands_still_is_an_error_that_names_the_callbacks():
+    kernel = Kernel()
+    restless = _Restless(kernel)
+    kernel.at(5, lambda now, _: restless.alarm.arm(now))
+    with pytest.raises(StandstillError, match=r"_Restless\.rings of kiosk-0001") as caught:
+        kernel.run(10)
+    assert "move on from 5 ns" in str(caught.value)
+    assert STANDSTILL_CALLS_MAX <= kernel.events < STANDSTILL_CALLS_MAX * 1.01
+
+
+def test_a_busy_instant_is_none():
+    kernel = Kernel()
+    times = STANDSTILL_CALLS_MAX - 10_000
+    restless = _Restless(kernel, times)
+    kernel.at(5, lambda now, _: restless.alarm.arm(now))
+    kernel.run(10)
+    assert kernel.events == times + 2
+    assert kernel.now == 10
+
+
+def test_busy_instants_in_a_row_are_none():
+    kernel = Kernel()
+    for at in range(3):
+        restless = _Restless(kernel, STANDSTILL_CALLS_MAX // 2)
+        restless.alarm.arm(at)
+    kernel.run(10)
+    assert kernel.now == 10

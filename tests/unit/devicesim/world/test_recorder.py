@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import pytest
 
 from devicesdk.agent.effects import Activate, Note
@@ -127,12 +125,15 @@ def test_failures_make_trouble_and_everyday_notes_do_not(recorder):
 
 
 def closed(*cohorts):
-    row = SimpleNamespace(
-        cohorts=[
-            SimpleNamespace(cohort=name, scores=[SimpleNamespace(psi=psi) for psi in scores])
-            for name, *scores in cohorts
-        ]
-    )
+    """A closed window of the gateway: (cohort, PSI of its histograms)."""
+    own = tuple(
+        collect_rows.CohortWindow(
+            name, 30, 240, 0, 0, 0, b"", {}, 0, "none",
+            tuple(collect_rows.Score("feature0", psi, 1.0, 1.0, False) for psi in scores),
+        )
+        for name, *scores in cohorts
+    )  # fmt: skip
+    row = collect_rows.WindowRow(1, 0, 900 * SECOND, own, ())
     return Persist(collect_rows.WINDOW, "1", row)
 
 

@@ -11,6 +11,7 @@ from gateway.core.gateway import TABLES
 from gateway.core.rows import (
     Brake,
     BundleRow,
+    DebugRow,
     DeltaRow,
     DesiredRow,
     DeviceRow,
@@ -43,6 +44,7 @@ SAMPLES = [
     KillRow(2, ("polish",)),
     OutboxRow("want", b"payload"),
     RoleRow(b"{}"),
+    DebugRow("d1", 41, "ana", "why", 1, 2, 3, 4, 5, 6, "revoked", 42, "bea", "enough"),
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 from devicesdk.wire import codec, topics
 from devicesdk.wire.codec import Frame
 from devicesdk.wire.messages import (
+    Ask,
     Control,
     ControlVerb,
     Event,
@@ -18,6 +19,7 @@ from devicesdk.wire.messages import (
     Link,
     Signed,
     Telemetry,
+    TrustHead,
     Want,
 )
 from devicesim.live.soak.books import KINDS
@@ -47,6 +49,11 @@ CASES = {
     ),
     topics.KILL: (signed(KillList(version=5)), (5,)),
     topics.FLAGS: (signed(FlagSnapshot(rev=6, segment="kiosk", document=b"{}")), (6,)),
+    topics.ASK: (codec.encode(Ask(number=77, manifest=b"m" * 32, frames=1, pixels=b"p")), (77,)),
+    topics.TIMESTAMP: (
+        codec.encode(TrustHead(timestamp=b'{"signatures":[],"signed":{"version":4}}', root=2)),
+        (2, 4),
+    ),
 }
 
 
@@ -58,6 +65,9 @@ def test_the_identity_of_each_kind(kind: str) -> None:
 
 def test_every_kind_has_one() -> None:
     assert set(CASES) == set(KINDS)
+    assert set(KINDS) == {*topics.DEVICE_KINDS, *topics.RETAINED_KINDS}, (
+        "a kind that no soak counts"
+    )
 
 
 def test_a_last_will_is_another_message_than_the_birth_of_its_session() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from devicesdk.sketches.cardinality import hll_bytes
+from devicesdk.sketches.membership import bloom_bytes
 from devicesdk.sketches.quantile import kll_bytes
 from devicesdk.wire.timebase import MINUTE, MS, SECOND
 from devicesim.entropy import Entropy
@@ -367,3 +368,17 @@ def test_a_message_that_is_not_accounted_for_is_noticed(lab):
     collect._received += 1
     with pytest.raises(AssertionError, match="2 received, 1 accounted for"):
         collect.validate()
+
+
+def test_filters_of_a_window_are_joined_and_rubbish_is_counted(lab):
+    collect = machine()
+    for seq, items in ((1, [5, 6]), (2, range(20))):
+        collect.handle(lab.arrived("d1", seq, bloom=bloom_bytes(items)), 0)
+    collect.handle(lab.arrived("d1", 3, bloom=b"\1" * 9), 0)
+    (view,) = collect.overview().cohorts
+    assert 0 < view.members_fill < 0.5
+    assert collect.overview().counters.bad_sketches == 1
+    close(collect)
+    collect.handle(lab.arrived("d1", 4), 16 * MINUTE)
+    (view,) = collect.overview().cohorts
+    assert view.members_fill == 0, "a window remembers what another one saw"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from devicesdk.sketches import histogram as h
+from devicesdk.wire.timebase import HOUR
 from gateway.core.collect.cohorts import Cohort, Cohorts
 from gateway.core.collect.intake import histograms_of
 from gateway.core.collect.judging import Judge, own_drift, proven_p95_ms
@@ -88,6 +89,26 @@ def test_watches_are_bounded_and_the_oldest_goes(lab, rig):
     for bundle in (lab.CANDIDATE, b"c2", b"c3"):
         rig.feed(bundle, "arm", 5)
     assert [judged.subject for judged in rig.verdicts()] == [b"c2", b"c3"]
+
+
+def test_discharge_is_compared_where_a_watch_asks_for_it(lab, rig):
+    assert rig.judge.drains is None
+    rig.judge.watch(Watching("r2", lab.CANDIDATE, lab.BUNDLE, drain=True))
+    drains = rig.judge.drains
+    old = rig.feed(lab.BUNDLE, "arm", 5)
+    new = rig.feed(lab.CANDIDATE, "arm", 5)
+    for hour in range(3):
+        for device in range(20):
+            drains.take(device, old, 90 - hour, hour * HOUR)
+            drains.take(100 + device, new, 90 - 9 * hour, hour * HOUR)
+    silent, asked = rig.verdicts()
+    assert silent.drain_percent_h == 0.0, "the first watch did not ask"
+    assert asked.drain_percent_h > 3 * asked.baseline_drain_percent_h > 0
+    for _ in range(9):
+        rig.next_window()
+    assert drains.compare((lab.CANDIDATE, "arm"), (lab.BUNDLE, "arm")) == (0.0, 0.0)
+    rig.judge.watch(Watching("r2", lab.CANDIDATE, lab.BUNDLE))
+    assert rig.judge.drains is None, "nobody asks any more"
 
 
 def counts(**bins: int) -> list[int]:

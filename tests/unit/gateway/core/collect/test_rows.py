@@ -20,6 +20,7 @@ SAMPLES = {
                            (rows.Score("f", 0.5, 1e-9, 1.2, True),)),),
         (rows.Alarm("c", "f", 2, 0, 15),),
     ),
+    rows.DEBUG: rows.DebugWindowRow("d", 41, 1, 2, b"bundle-1", 4, bytes(32), 10**18),
 }  # fmt: skip
 
 

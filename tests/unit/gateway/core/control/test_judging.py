@@ -74,6 +74,27 @@ def test_latency_needs_several_judgements_in_a_row_of_one_cohort():
     assert len(out) == 4
 
 
+def draining(percent_h, before=1.0, cohort="a"):
+    return Judged(b"m" * 8, cohort, 1.0, 1.0, 5, "none", 0.0, percent_h, before)
+
+
+def test_drain_needs_several_judgements_in_a_row_of_one_cohort():
+    one, out = rollout(wave(), drain_ratio=1.5), []
+    for rate, cohort in ((2.0, "a"), (2.0, "a"), (2.0, "b"), (1.4, "a"), (2.0, "a"), (2.0, "a")):
+        assert JUDGING.telemetry(one, draining(rate, cohort=cohort), out) == ""
+    assert JUDGING.telemetry(one, draining(2.0), out) == "drain: 2 % an hour in a, x2, allowed x1.5"
+    assert len(out) == 6
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [({}, draining(9.0)), ({"drain_ratio": 1.5}, draining(9.0, before=0.0))],
+    ids=["not judged", "nothing to compare"],
+)
+def test_a_drain_that_is_no_reason(gate, said):
+    assert [JUDGING.telemetry(rollout(wave(), **gate), said, []) for _ in range(5)] == [""] * 5
+
+
 @pytest.mark.parametrize(
     ("gate", "said"),
     [

@@ -31,6 +31,7 @@ def test_a_sound_plan_is_not_refused():
         ({"gate": GatePlan(evidence=1.0)}, "gate"),
         ({"gate": GatePlan(quorum=0.0)}, "gate"),
         ({"gate": GatePlan(latency_p95_ratio=0.0)}, "ratio"),
+        ({"gate": GatePlan(drain_ratio=0.0)}, "drain ratio"),
         ({"soak_ns": -1}, "durations"),
         ({"wave_timeout_ns": 0}, "durations"),
         ({"jitter_ms": -1}, "durations"),
