@@ -134,15 +134,16 @@ async def revive(stage: Stage, patience_s: float) -> None:
 
 
 async def _kill_list(stage: Stage, features: tuple[str, ...], patience_s: float) -> None:
-    version = _kills(stage) + 1
+    version = kills_of(stage) + 1
     envelope = stage.keys.flags.seal(stage.kill_list(version, *features))
     stage.say(topics.KILL, envelope, retain=True)
-    obeyed = await stage.until(lambda: _kills(stage) >= version, patience_s)
-    story = f"version {version} was published and version {_kills(stage)} is reported"
+    obeyed = await stage.until(lambda: kills_of(stage) >= version, patience_s)
+    story = f"version {version} was published and version {kills_of(stage)} is reported"
     stage.ledger.settle("K1", story, envelope, ok=obeyed)
 
 
-def _kills(stage: Stage) -> int:
+def kills_of(stage: Stage) -> int:
+    """The version of the kill list that the device reports."""
     return 0 if stage.watch.have is None else stage.watch.have.kill_version
 
 
@@ -153,18 +154,18 @@ def _rev(stage: Stage) -> int:
 async def kills(stage: Stage, feature: str, patience_s: float) -> None:
     """A kill list that is obeyed, and those that must not be."""
     await kill(stage, feature, patience_s)
-    version = _kills(stage)
+    version = kills_of(stage)
     old = stage.keys.flags.seal(stage.kill_list(version - 1))
     stage.say(topics.KILL, old)
     if await stage.report(patience_s):
-        story = f"version {version - 1} came after {version} and {_kills(stage)} is reported"
-        stage.ledger.settle("K2", story, old, ok=_kills(stage) == version)
+        story = f"version {version - 1} came after {version} and {kills_of(stage)} is reported"
+        stage.ledger.settle("K2", story, old, ok=kills_of(stage) == version)
     newer = stage.kill_list(version + 5)
     for how, envelope in forgeries(stage, ROLE_FLAGS, lambda key: key.seal(newer)).items():
         stage.say(topics.KILL, envelope)
         if await stage.report(patience_s):
             story = f"a kill list {how} was taken in"
-            stage.ledger.settle("K3", story, envelope, ok=_kills(stage) == version)
+            stage.ledger.settle("K3", story, envelope, ok=kills_of(stage) == version)
     await revive(stage, patience_s)
 
 
@@ -211,7 +212,8 @@ async def lies(stage: Stage, patience_s: float) -> None:
 
 async def garbage(stage: Stage, patience_s: float) -> None:
     """Bytes that mean nothing, on each topic that the device hears."""
-    for kind in (topics.KILL, topics.FLAGS, topics.WANT, topics.CTL, topics.DAT):
+    own = () if stage.repository is None else (topics.TIMESTAMP,)
+    for kind in (topics.KILL, topics.FLAGS, topics.WANT, topics.CTL, topics.DAT, *own):
         for payload in (b"\x00", b"\xff" * 40, b"\x83\xa1p\xc4\x7fcut", b"{" * 200):
             stage.say(kind, payload, qos=0 if kind == topics.DAT else 1)
         alive = await stage.report(patience_s)

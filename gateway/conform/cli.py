@@ -19,6 +19,7 @@ from devicesdk.wire.topics import ROOT_DEFAULT, check_device_id
 from gateway.adapters.keys import TRUST_FILE, KeyFileError
 from gateway.conform.play import PATIENCE_S, WITHIN_S, Options, play
 from gateway.conform.report import COULD_NOT_PLAY, FAILED, PASSED, json_of, lines_of
+from gateway.conform.repository import Repository
 from gateway.conform.stage import CannotPlayError, Stage, keys_of
 
 GROUP = "device"
@@ -72,6 +73,9 @@ def conform(
     patience: Annotated[float, typer.Option(help="Seconds for each thing.")] = PATIENCE_S,
     within: Annotated[float, typer.Option(help="Seconds for the whole.")] = WITHIN_S,
     *,
+    roles: Annotated[
+        bool, typer.Option("--roles", help="The device goes by roles: it is enrolled with a root.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Play the gateway against a device, and say which rules of the protocol it kept.
@@ -90,7 +94,9 @@ def conform(
             variant=variant,
         )
         check_device_id(client_id)
-        result = asyncio.run(_run(client_id, broker, keys, listen, root, segment, options))
+        result = asyncio.run(
+            _run(client_id, broker, keys, listen, root, segment, options, roles=roles)
+        )
     except (CannotPlayError, KeyFileError, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(COULD_NOT_PLAY) from None
@@ -103,12 +109,25 @@ def conform(
 
 
 async def _run(
-    device: str, broker: str, folder: Path, listen: str, root: str, segment: str, options: Options
+    device: str,
+    broker: str,
+    folder: Path,
+    listen: str,
+    root: str,
+    segment: str,
+    options: Options,
+    *,
+    roles: bool = False,
 ) -> tuple[list[Any], bool]:
     keys, fresh = keys_of(folder)
     told = "new keys" if fresh else "the keys of an earlier run"
-    _tell(f"{told}: the device must trust {folder / TRUST_FILE}")
-    stage = Stage(endpoint_of(broker), device, keys, RealClock(), root=root, segment=segment)
+    clock = RealClock()
+    repository = Repository(folder, clock.wall_ms()) if roles else None
+    trust = folder / TRUST_FILE if repository is None else repository.anchor
+    _tell(f"{told}: the device must trust {trust}")
+    stage = Stage(
+        endpoint_of(broker), device, keys, clock, root=root, segment=segment, repository=repository
+    )
     if listen:
         host, _, port = listen.rpartition(":")
         _tell(f"{device} connects to {host}:{await stage.listen(host, int(port))}")

@@ -12,7 +12,9 @@ connection that lived, nothing else.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
+from hashlib import sha256
 from typing import Final
 
 from devicesdk.wire import codec, limits, topics
@@ -65,7 +67,7 @@ class Shelf:
     def __init__(self, blob: Blob, rank: int) -> None:
         self.blob = blob
         self.rank = rank
-        """0 manifest, 1 hash list, 2 image."""
+        """0 manifest, 1 hash list, 2 image; -1 metadata of a role."""
         self.sent: dict[int, int] = {}
         """Chunks sent intact, and when."""
         self.strays: set[int] = set()
@@ -102,6 +104,7 @@ class Desk:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.shelves: dict[bytes, Shelf] = {}
+        self._public: dict[bytes, Shelf] = {}
         self._former: dict[bytes, int] = {}
         self._open: list[Asked] = []
         self._silent: list[Asked] = []
@@ -124,6 +127,16 @@ class Desk:
             self._former.pop(blob.digest, None)
         manifest, hashes, image = self.shelves.values()
         return manifest, hashes, image
+
+    def public(self, blobs: Iterable[Blob]) -> None:
+        """To be had without a want, from now on: metadata of roles."""
+        for blob in blobs:
+            self._public.setdefault(blob.digest, Shelf(blob, -1))
+
+    def served(self, data: bytes) -> bool:
+        """Whether all of a public blob was sent."""
+        shelf = self._public.get(sha256(data).digest())
+        return shelf is not None and shelf.complete
 
     def nothing(self, now: int) -> None:
         """From now on nothing is to be had."""
@@ -153,7 +166,7 @@ class Desk:
             return _nack(0, 0, Nack.INVALID_REQUEST)
         self._number(get, payload)
         self._pace(get, payload, now)
-        shelf = self.shelves.get(get.blob)
+        shelf = self.shelves.get(get.blob) or self._public.get(get.blob)
         if shelf is None:
             return self._not_here(get, payload, now)
         return self._read(get, shelf, payload, now)
@@ -243,7 +256,7 @@ class Desk:
 
     def answer(self, asked: Asked, now: int) -> list[Answer]:
         """What the request gets: data frames or a verb; nothing where the trick is silence."""
-        if asked.get.blob not in self.shelves:
+        if asked.get.blob not in self.shelves and asked.get.blob not in self._public:
             return [_nack(asked.get.transfer, asked.get.seq, Nack.SUPERSEDED)]
         get, shelf = asked.get, asked.shelf
         chunks = asked.chunks[: min(ROUND_CHUNKS, max(1, get.credit // shelf.blob.chunk_bytes))]

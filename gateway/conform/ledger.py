@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.conform.rules import BY_ID, RULES, Level, Rule
+from gateway.conform.rules import BY_ID, PLAIN_ONLY, ROLE_RULES, RULES, Level, Rule
 
 EVIDENCE_BYTES_MAX: Final = 256
 """Of a payload, so much is shown."""
@@ -40,11 +40,17 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """The verdicts so far."""
+    """The verdicts so far.
 
-    __slots__ = ("_broken", "_kept", "_reasons")
+    Args:
+        roles: whether the device goes by roles.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_broken", "_kept", "_reasons", "_rules")
+
+    def __init__(self, *, roles: bool = False) -> None:
+        own = tuple(rule for rule in RULES if rule.id not in PLAIN_ONLY)
+        self._rules = (*own, *ROLE_RULES) if roles else RULES
         self._kept: dict[str, int] = {}
         self._broken: dict[str, tuple[str, bytes]] = {}
         self._reasons: dict[str, str] = {}
@@ -84,7 +90,7 @@ class Ledger:
 
     def findings(self) -> list[Finding]:
         """The verdicts on all rules, in their order."""
-        return [self.finding(rule) for rule in RULES]
+        return [self.finding(rule) for rule in self._rules]
 
     @property
     def passed(self) -> bool:

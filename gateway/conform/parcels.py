@@ -47,6 +47,8 @@ class Parcel(msgspec.Struct, frozen=True):
     manifest: Blob
     hashes: Blob
     image: Blob
+    said: Manifest
+    """What is inside the manifest's envelope."""
 
     @property
     def digest(self) -> bytes:
@@ -117,4 +119,4 @@ def make_parcel(
     )
     envelope = signer.seal(encode_manifest(manifest))
     small = limits.CHUNK_BYTES_DEFAULT
-    return Parcel(Blob(envelope, small), Blob(hashes, small), Blob(data, chunk_bytes))
+    return Parcel(Blob(envelope, small), Blob(hashes, small), Blob(data, chunk_bytes), manifest)

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.conform import chapters
+from gateway.conform import chapters, rotations
 from gateway.conform.stage import CannotPlayError, Stage
 from gateway.conform.updates import Updates
 
@@ -50,6 +50,8 @@ async def play(stage: Stage, options: Options, tell: Callable[[str], None]) -> N
     try:
         async with asyncio.timeout(options.within_s + options.wait_s):
             await stage.open()
+            if stage.repository is not None:
+                stage.trusts(stage.repository)
             trapped = await chapters.trap(stage, options.patience_s)
             tell(f"waiting for {stage.device}")
             await chapters.arrival(stage, options.wait_s, trapped=trapped)
@@ -65,13 +67,28 @@ async def play(stage: Stage, options: Options, tell: Callable[[str], None]) -> N
         await stage.close()
 
 
-def _chapters(
-    stage: Stage, options: Options
-) -> list[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+Chapters = list[tuple[str, Callable[[], Coroutine[None, None, None]]]]
+
+
+def _of_roles(stage: Stage, updates: Updates, patience_s: float) -> Chapters:
+    repository = stage.repository
+    if repository is None:
+        return []
+    return [
+        ("roots", lambda: rotations.roots(stage, repository, patience_s)),
+        (
+            "what targets do not list",
+            lambda: rotations.unlisted(stage, repository, updates, patience_s),
+        ),
+    ]
+
+
+def _chapters(stage: Stage, options: Options) -> Chapters:
     patience_s = options.patience_s
     updates = Updates(
         stage, patience_s, image=options.image, kit=options.kit, variant=options.variant
     )
+    own = _of_roles(stage, updates, patience_s)
     return [
         ("kill lists", lambda: chapters.kills(stage, options.feature, patience_s)),
         ("flags", lambda: chapters.flags(stage, patience_s)),
@@ -82,6 +99,7 @@ def _chapters(
             lambda: updates.cut_overtaken_killed(options.feature),
         ),
         ("updates that must be refused", updates.refusals),
+        *own,
         ("stray frames and verbs", updates.strays),
         ("garbage", lambda: chapters.garbage(stage, patience_s)),
         ("what is retained", lambda: chapters.retained(stage)),

@@ -162,4 +162,31 @@ RULES: Final = (
     ),
 )
 
-BY_ID: Final = {rule.id: rule for rule in RULES}
+ROLE_RULES: Final = (
+    # -- trust by roles
+    _must(
+        "A1",
+        "A newer root that is signed by the thresholds of both is followed; its keys count from then on.",
+        "the keys of director and flags are rotated",
+    ),
+    _must(
+        "A2",
+        "A root below the threshold is not followed.",
+        "one is named that one root key has signed",
+    ),
+    _must(
+        "A3",
+        "What a key signs that is gone from the root is ignored.",
+        "a kill list and a want after the rotation",
+    ),
+    _must(
+        "A4",
+        "What targets do not list is not fetched; it waits, and goes on when they do.",
+        "a want before its listing",
+    ),
+)
+"""For devices that are enrolled with a root."""
+PLAIN_ONLY: Final = ("I1",)
+"""Not theirs: targets list a manifest, nobody signs it."""
+
+BY_ID: Final = {rule.id: rule for rule in (*RULES, *ROLE_RULES)}

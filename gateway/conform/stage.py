@@ -30,6 +30,7 @@ from gateway.conform.desk import Answer, Asked, Desk
 from gateway.conform.ledger import Ledger
 from gateway.conform.packets import Packets
 from gateway.conform.relay import Relay
+from gateway.conform.repository import Repository
 from gateway.conform.watch import Watch
 
 ANSWER_AFTER_S: Final = 0.015
@@ -74,6 +75,7 @@ class Stage:
         segment: whose flags the device hears.
         keys: what to sign with.
         clock: tells the time.
+        repository: roles that the device goes by; None: plain keys.
     """
 
     def __init__(
@@ -85,10 +87,12 @@ class Stage:
         *,
         root: str = topics.ROOT_DEFAULT,
         segment: str = "all",
+        repository: Repository | None = None,
     ) -> None:
         self.device, self.keys, self.clock, self.segment = device, keys, clock, segment
         self.names = topics.Topics(root)
-        self.ledger = Ledger()
+        self.repository = repository
+        self.ledger = Ledger(roles=repository is not None)
         self.watch = Watch(self.ledger)
         self.desk = Desk(self.ledger)
         self.packets = Packets(self.ledger, self.names, device)
@@ -207,6 +211,8 @@ class Stage:
         """Where a kind is said to this device."""
         if kind == topics.KILL:
             return self.names.kill
+        if kind == topics.TIMESTAMP:
+            return self.names.timestamp
         if kind == topics.FLAGS:
             return self.names.flags(self.segment)
         return self.names.device(self.device, kind)
@@ -218,6 +224,19 @@ class Stage:
         self._port.publish(
             self.topic(kind), payload, qos=qos, retain=retain, token=self._token, expiry_s=expiry_s
         )
+
+    def trusts(self, repository: Repository, *more: bytes) -> None:
+        """Publish the newest state of the roles, and sign with their keys from now on.
+
+        Args:
+            repository: whose.
+            more: roots that are named, too, and are not in force.
+        """
+        self.keys = Keys(
+            self.keys.targets, repository.signer(ROLE_DIRECTOR), repository.signer(ROLE_FLAGS)
+        )
+        self.desk.public(repository.blobs(*more))
+        self.say(topics.TIMESTAMP, repository.head(*more), retain=True)
 
     async def taken(self, patience_s: float) -> bool:
         """Wait until the broker has taken what was said last, with QoS 1."""

@@ -65,8 +65,8 @@ class Updates:
     async def held_then_mischievous(self) -> None:
         """Update 1: held at first, then with every trick of the desk, to the commit."""
         stage = self._stage
-        parcel = self._parcel()
-        held = await self._want(parcel, hold=True)
+        parcel = self.parcel()
+        held = await self.want(parcel, hold=True)
         waits = await stage.until(
             lambda: stage.watch.in_state(held, UpdateState.WAITING) is not None, self._patience_s
         )
@@ -78,8 +78,8 @@ class Updates:
         manifest.tricks.extend((Trick.WAIT, Trick.UNSURE))
         hashes.tricks.append(Trick.BENT)
         image.tricks.extend(TRICKS)
-        generation = await self._want(parcel, offered=True)
-        end = await self._end(generation)
+        generation = await self.want(parcel, offered=True)
+        end = await self.end(generation)
         self._judge_tricks(generation, image)
         await self._judge_commit(parcel, generation, end)
         await self._same_again(parcel, generation)
@@ -136,15 +136,15 @@ class Updates:
         have = stage.watch.have
         if have is None or have.running != parcel.digest or have.trial:
             return
-        other = self._parcel()
+        other = self.parcel()
         for number in (generation, generation - 1):
             stale, asked = self._seal(other, number), stage.desk.requests
             stage.say(topics.WANT, stale)
             if await stage.report(self._patience_s):
                 ok = stage.watch.generation == generation and stage.desk.requests == asked
                 ledger.settle("W2", f"generation {number} was taken in again", stale, ok=ok)
-        newer = await self._want(parcel)
-        end = await self._end(newer)
+        newer = await self.want(parcel)
+        end = await self.end(newer)
         ok = end is not None and end.have.state is UpdateState.COMMITTED
         ok = ok and stage.desk.requests == self._asked
         ledger.settle("W7", "it asked for chunks, or is not COMMITTED", ok=ok)
@@ -152,9 +152,9 @@ class Updates:
     async def cut_overtaken_killed(self, feature: str) -> None:
         """Update 2 loses its connection and is overtaken by update 3, which meets a kill."""
         stage = self._stage
-        first = self._parcel()
+        first = self.parcel()
         *_, image = stage.desk.offer(first, stage.clock.now())
-        await self._want(first, offered=True)
+        await self.want(first, offered=True)
         fair = await stage.until(lambda: len(image.sent) >= 8, self._patience_s)
         if not fair:
             stage.ledger.skipped("update 2 did not begin its download", "W8", "K4", "G16")
@@ -193,8 +193,8 @@ class Updates:
     async def _overtaken(self, feature: str) -> None:
         stage, ledger = self._stage, self._stage.ledger
         await chapters.kill(stage, feature, self._patience_s)
-        third = self._parcel()
-        generation = await self._want(third)
+        third = self.parcel()
+        generation = await self.want(third)
 
         def stands() -> bool:
             have = stage.watch.have
@@ -208,7 +208,7 @@ class Updates:
             ledger.settle("K4", story, ok=not ran)
             ledger.kept("W8")
         await chapters.revive(stage, self._patience_s)
-        end = await self._end(generation)
+        end = await self.end(generation)
         ok = end is not None and end.have.state is UpdateState.COMMITTED
         said = "nothing final" if end is None else f"{end.have.state.name} {end.have.reason}"
         story = f"update 3 was not COMMITTED when it was taken off the kill list: {said}"
@@ -219,15 +219,16 @@ class Updates:
     async def refusals(self) -> None:
         """Updates that must not be installed."""
         stage = self._stage
-        forged = self._parcel(signer=stage.keys.director)
-        await self._refused("I1", forged, UpdateState.REJECTED, blobs=1)
-        foreign = self._parcel(hardware=("no-such-hardware",))
+        if stage.repository is None:
+            forged = self.parcel(signer=stage.keys.director)
+            await self._refused("I1", forged, UpdateState.REJECTED, blobs=1)
+        foreign = self.parcel(hardware=("no-such-hardware",))
         await self._refused("I2", foreign, UpdateState.REJECTED, blobs=1)
-        gone = self._parcel()
+        gone = self.parcel()
         manifest, _, _ = stage.desk.offer(gone, stage.clock.now())
         manifest.tricks.append(Trick.GONE)
         await self._refused("G8", gone, UpdateState.FAILED, blobs=0, offered=True)
-        bad = self._parcel()
+        bad = self.parcel()
         *_, image = stage.desk.offer(bad, stage.clock.now())
         image.wrong_always = frozenset({0})
         await self._refused("G17", bad, UpdateState.FAILED, blobs=3, offered=True)
@@ -237,8 +238,8 @@ class Updates:
     ) -> None:
         stage = self._stage
         running = b"" if stage.watch.have is None else stage.watch.have.running
-        generation = await self._want(parcel, offered=offered)
-        end = await self._end(generation)
+        generation = await self.want(parcel, offered=offered)
+        end = await self.end(generation)
         asked = stage.desk.requests
         await stage.report(self._patience_s)
         after = b"" if stage.watch.have is None else stage.watch.have.running
@@ -268,10 +269,8 @@ class Updates:
 
     # -- inside ----------------------------------------------------------------------------
 
-    def _parcel(
-        self, *, signer: Signer | None = None, hardware: tuple[str, ...] = ("*",)
-    ) -> Parcel:
-        # Never one that this device has met in an earlier run.
+    def parcel(self, *, signer: Signer | None = None, hardware: tuple[str, ...] = ("*",)) -> Parcel:
+        """A bundle that this device has never met, also not in an earlier run."""
         self._number = max(self._number, self._stage.watch.generation) + 1
         return make_parcel(
             self._number,
@@ -292,11 +291,16 @@ class Updates:
             policy=UpdatePolicy(trial_ms=TRIAL_MS),
         )
 
-    async def _want(self, parcel: Parcel, *, hold: bool = False, offered: bool = False) -> int:
+    async def want(
+        self, parcel: Parcel, *, hold: bool = False, offered: bool = False, unlisted: bool = False
+    ) -> int:
         """Publish a want, serve what it needs, and wait until its generation is reported."""
         stage = self._stage
         if not offered:
             stage.desk.offer(parcel, stage.clock.now())
+        if stage.repository is not None and not unlisted:
+            stage.repository.release(parcel)
+            stage.trusts(stage.repository)
         self._asked = stage.desk.requests
         generation = stage.next_generation()
         envelope = self._seal(parcel, generation, hold=hold)
@@ -307,7 +311,7 @@ class Updates:
         stage.ledger.settle("W6", "a want with a field of a later version was not taken", ok=taken)
         return generation
 
-    async def _end(self, generation: int) -> Heard | None:
+    async def end(self, generation: int) -> Heard | None:
         """The report in which a want has ended; None if none came."""
         stage = self._stage
         await stage.until(

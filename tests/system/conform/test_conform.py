@@ -22,6 +22,7 @@ from devicesdk.bundle.sealed import seal
 from gateway.adapters.brokers.process import free_port
 from gateway.conform.ledger import Verdict
 from gateway.conform.play import Options, play
+from gateway.conform.repository import Repository
 from gateway.conform.stage import Stage, keys_of
 
 pytestmark = pytest.mark.mosquitto
@@ -87,16 +88,18 @@ def start(words, folder):
         return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
 
 
-def examine(broker, folder, device, words, image=None):
+def examine(broker, folder, device, words, image=None, *, roles=False):
     """Play against a device started with `words`; returns the findings by rule, and the device's log."""
     keys, fresh = keys_of(folder / "keys")
     assert fresh
+    clock = RealClock()
+    repository = Repository(folder / "keys", clock.wall_ms()) if roles else None
     endpoint = Endpoint(host="127.0.0.1", port=broker)
 
     started = []
 
     async def run():
-        stage = Stage(endpoint, device, keys, RealClock())
+        stage = Stage(endpoint, device, keys, clock, repository=repository)
         port = await stage.listen("127.0.0.1", 0)
 
         def tell(_):
@@ -148,7 +151,10 @@ def test_each_sin_of_a_sinner_is_found(libraries, broker, tmp_path):
     assert not ledger.passed
 
 
-def test_our_own_device_keeps_every_rule(broker, tmp_path):
+@pytest.mark.parametrize(
+    ("trust", "rules"), [("trust.json", {"I1"}), ("roles/1.root.json", {"A1", "A2", "A3", "A4"})]
+)
+def test_our_own_device_keeps_every_rule(broker, tmp_path, trust, rules):
     image = seal(
         (MODEL / "fp32.onnx").read_bytes(),
         "fp32",
@@ -159,9 +165,11 @@ def test_our_own_device_keeps_every_rule(broker, tmp_path):
         "broker": "mqtt://127.0.0.1:PORT",
         "device": "py-1",
         "state": str(tmp_path / "device"),
-        "trust": str(tmp_path / "keys" / "trust.json"),
+        "trust": str(tmp_path / "keys" / trust),
     }
     words = [sys.executable, "-m", "devicesdk.host", json.dumps(options)]
-    ledger, log = examine(broker, tmp_path, "py-1", words, image)
+    roles = trust != "trust.json"
+    ledger, log = examine(broker, tmp_path, "py-1", words, image, roles=roles)
     assert told(ledger, Verdict.BROKEN) == {}, f"its log ends with:\n{log}"
     assert told(ledger, Verdict.NOT_EXERCISED) == {}, f"its log ends with:\n{log}"
+    assert rules <= set(told(ledger, Verdict.KEPT))

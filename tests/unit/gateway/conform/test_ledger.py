@@ -4,7 +4,7 @@ import json
 
 from gateway.conform.ledger import EVIDENCE_BYTES_MAX, Ledger, Verdict
 from gateway.conform.report import json_of, lines_of, summary_of
-from gateway.conform.rules import BY_ID, RULES, Level
+from gateway.conform.rules import BY_ID, ROLE_RULES, RULES, Level
 
 
 def finding(ledger, rule):
@@ -12,7 +12,7 @@ def finding(ledger, rule):
 
 
 def test_rules_have_names_of_their_own():
-    assert len(BY_ID) == len(RULES)
+    assert len(BY_ID) == len(RULES) + len(ROLE_RULES)
 
 
 def test_broken_once_is_broken_with_the_first_story():
@@ -65,3 +65,10 @@ def test_the_report_tells_the_story_and_counts():
     said = json.loads(json.dumps(json_of("d-1", ledger.findings(), passed=ledger.passed)))
     assert said["passed"] is False
     assert [rule["id"] for rule in said["rules"]] == [rule.id for rule in RULES]
+
+
+def test_a_device_that_goes_by_roles_is_held_to_theirs():
+    plain, roles = (
+        {found.rule.id for found in Ledger(roles=one).findings()} for one in (False, True)
+    )
+    assert (plain - roles, roles - plain) == ({"I1"}, {"A1", "A2", "A3", "A4"})
