@@ -84,6 +84,14 @@ class Blobs(Protocol):
         """
         ...
 
+    def chunk(self, digest: bytes, offset: int, size: int) -> bytes | memoryview:
+        """As `read`, for what others will read soon as well.
+
+        Raises:
+            BlobError: as `read`.
+        """
+        ...
+
     def ready(self, digest: bytes) -> bool:
         """Whether `read` answers without hashing much first."""
         ...

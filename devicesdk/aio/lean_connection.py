@@ -41,6 +41,7 @@ from devicesdk.aio.lean_packets import (
     disconnect_packet,
     in_words,
     problem_of,
+    scratch_of,
     subscribe_packet,
 )
 from devicesdk.aio.lean_vigil import Due, Vigil
@@ -87,7 +88,7 @@ class Owner(Protocol):
         """Forget the connection; a new one may begin."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """From the first SYN to the end of the socket.
 
     Args:
@@ -139,7 +140,7 @@ class Connection(asyncio.Protocol):
         self._heard: list[Inbound] = []
         """QoS 0 messages of the read in hand that the listener has not been told of."""
         self._transport: asyncio.Transport | None = None
-        self._reader = Reader(dial.packet_bytes_max)
+        self._reader = Reader(dial.packet_bytes_max, scratch_of(loop))
         self._window: Window | None = None
         self._vigil: Vigil | None = None
         self._unacked: set[int] | None = None
@@ -255,13 +256,18 @@ class Connection(asyncio.Protocol):
         socket.write(self._hello)
         self._hello = b""
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the socket is to be read into."""
+        del sizehint
+        return self._reader.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Handle every whole packet, then send what came of it."""
         if self._vigil is not None:
             self._vigil.read_at = self._loop.time()
         reader = self._reader
         self._reading = True
-        for packet in reader.feed(data):
+        for packet in reader.filled(nbytes):
             if self._over:
                 return
             self._handle(packet)

@@ -3,13 +3,20 @@
 Decides what our CONNECT and PUBLISH carry, where a stream of bytes is cut into packets, and which
 streams are refused. Leaves out sockets, time and what a packet means (lean_connection.py).
 
+Theory of operation. What a socket brings is read straight into one buffer that all connections of a
+loop share (`room`), and packets are cut out of it there (`filled`): between the two nothing else runs.
+Only the unfinished packet at its end is kept, and put before what comes next. A long one is not carried
+to and fro but added to (`feed`).
+
 Rules: whatever bytes come in, nothing raises; a stream that was refused once stays refused. At most
 one unfinished packet is kept, of at most `packet_bytes_max` bytes and what one read brought.
 """
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import mqtt5
 import msgspec
@@ -21,6 +28,11 @@ PROTOCOL_ERROR: Final = 0x82
 TOPIC_ALIAS_INVALID: Final = 0x94
 PACKET_TOO_LARGE: Final = 0x95
 QOS_NOT_SUPPORTED: Final = 0x9B
+
+SCRATCH_BYTES: Final = 256 * 1024
+"""Most that one read brings."""
+CARRIED_BYTES_MAX: Final = 64 * 1024
+"""An unfinished packet that is longer is not put into the shared buffer again."""
 
 QOS: Final = (mqtt5.QoS.AT_MOST_ONCE, mqtt5.QoS.AT_LEAST_ONCE)
 PING: Final = mqtt5.PingReqPacket().write()
@@ -34,23 +46,55 @@ class Fault(msgspec.Struct, frozen=True):
     reason: str
 
 
+_SCRATCH: Final[WeakKeyDictionary[AbstractEventLoop, memoryview]] = WeakKeyDictionary()
+
+
+def scratch_of(loop: AbstractEventLoop) -> memoryview:
+    """The buffer that all connections of a loop are read into, one after the other."""
+    scratch = _SCRATCH.get(loop)
+    if scratch is None:
+        scratch = _SCRATCH[loop] = memoryview(bytearray(SCRATCH_BYTES + CARRIED_BYTES_MAX))
+    return scratch
+
+
 class Reader:
     """Cuts what a socket brings into packets.
 
     Args:
         packet_bytes_max: longest packet that is taken.
+        scratch: for `room`; longer than `CARRIED_BYTES_MAX`.
     """
 
-    __slots__ = ("_packet_bytes_max", "_partial", "fault")
+    __slots__ = ("_carried", "_packet_bytes_max", "_partial", "_scratch", "fault")
 
-    def __init__(self, packet_bytes_max: int) -> None:
+    def __init__(self, packet_bytes_max: int, scratch: memoryview | None = None) -> None:
         self._packet_bytes_max = packet_bytes_max
+        self._scratch = memoryview(b"") if scratch is None else scratch
+        self._carried = 0
         self._partial: bytearray | None = None
         self.fault: Fault | None = None
         """Set when the stream was refused; what was whole before it is still good."""
 
-    def feed(self, data: bytes) -> list[mqtt5.Packet]:
-        """The packets that are whole now."""
+    def room(self) -> memoryview:
+        """Where the next bytes are to be put; `filled` follows before anybody else's `room`."""
+        partial, scratch = self._partial, self._scratch
+        if partial is None or len(partial) > CARRIED_BYTES_MAX:
+            self._carried = 0
+            return scratch
+        self._carried = carried = len(partial)
+        scratch[:carried] = partial
+        return scratch[carried:]
+
+    def filled(self, count: int) -> list[mqtt5.Packet]:
+        """`count` bytes were put into `room`: the packets that are whole now."""
+        scratch, carried = self._scratch, self._carried
+        if self._partial is not None and not carried:
+            return self.feed(scratch[:count])
+        self._partial = None
+        return self.feed(scratch[: carried + count])
+
+    def feed(self, data: bytes | memoryview) -> list[mqtt5.Packet]:
+        """The packets that are whole now; what is kept of `data` is a copy."""
         packets: list[mqtt5.Packet] = []
         if self._partial is None:
             used = self._cut(data, packets)
@@ -69,7 +113,7 @@ class Reader:
             self._partial = None
         return packets
 
-    def _cut(self, data: bytes | bytearray, packets: list[mqtt5.Packet]) -> int:
+    def _cut(self, data: bytes | bytearray | memoryview, packets: list[mqtt5.Packet]) -> int:
         """Append whole packets; how many bytes they had."""
         read, size, used = mqtt5.read, len(data), 0
         with memoryview(data) as view:

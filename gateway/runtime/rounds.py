@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Final
 
@@ -113,11 +112,12 @@ class Rounds:
     def _send_all(self, effect: SendRound) -> None:
         topic = self._names.device(effect.device, topics.DAT)
         publish, digest8 = self._plane.port.publish, effect.blob[:8]
+        read, blob, size = self._blobs.chunk, effect.blob, effect.chunk_bytes
         last, sent_bytes = len(effect.indices) - 1, 0
-        for place, chunk in enumerate(self._chunks(effect)):
+        for place, index in enumerate(effect.indices):
             count = last + 1 if place == last else 0
-            frame = Frame(effect.transfer, effect.seq, digest8, effect.indices[place], count)
-            payload = encode_frame(frame, chunk)
+            frame = Frame(effect.transfer, effect.seq, digest8, index, count)
+            payload = encode_frame(frame, read(blob, index * size, size))
             publish(topic, payload)
             sent_bytes += len(payload)
         counters = self._counters
@@ -125,18 +125,6 @@ class Rounds:
         counters.bytes_out += sent_bytes
         out = counters.messages_out
         out[topics.DAT] = out.get(topics.DAT, 0) + last + 1
-
-    def _chunks(self, effect: SendRound) -> Iterator[bytes | memoryview]:
-        """The chunks of a round; what stands in a row is read in one go."""
-        read, blob, size = self._blobs.read, effect.blob, effect.chunk_bytes
-        first, count = effect.indices[0], len(effect.indices)
-        if effect.indices[-1] - first + 1 != count:
-            for index in effect.indices:
-                yield read(blob, index * size, size)
-            return
-        whole = memoryview(read(blob, first * size, count * size))
-        for start in range(0, count * size, size):
-            yield whole[start : start + size]
 
     def _hash(self, effect: SendRound) -> None:
         blob = effect.blob

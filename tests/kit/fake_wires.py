@@ -199,6 +199,8 @@ class MemoryBlobs:
         self.verify(digest)
         return self.content[digest][offset : offset + size]
 
+    chunk = read
+
     def ready(self, digest: bytes) -> bool:
         return True
 

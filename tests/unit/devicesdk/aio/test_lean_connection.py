@@ -73,6 +73,13 @@ def publish(payload, packet_id=None, alias=None):
     ).write()
 
 
+def arrive(connection, data):
+    """As a loop does it."""
+    room = connection.get_buffer(-1)
+    room[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
 @pytest.fixture
 def connect():
     loop = asyncio.new_event_loop()
@@ -81,7 +88,7 @@ def connect():
         connection = Connection(listener, listener, loop, Dial(client_id="d"), b"hello", 0)
         wire = Wire()
         connection.connection_made(wire)
-        connection.data_received(mqtt5.ConnAckPacket().write())
+        arrive(connection, mqtt5.ConnAckPacket().write())
         return connection, wire
 
     yield make
@@ -93,27 +100,27 @@ READ = publish(b"a") + publish(b"b") + publish(b"c", packet_id=7) + publish(b"d"
 
 def test_a_listener_for_one_hears_one_at_a_time(connect):
     listener = Single()
-    connect(listener)[0].data_received(READ)
+    arrive(connect(listener)[0], READ)
     assert listener.heard == ["connected", b"a", b"b", b"c", b"d"]
 
 
 def test_a_listener_for_many_hears_together_what_is_not_to_be_acknowledged(connect):
     listener = Crowd()
-    connect(listener)[0].data_received(READ)
+    arrive(connect(listener)[0], READ)
     assert listener.heard == ["connected", [b"a", b"b"], b"c", [b"d"]]
 
 
 def test_the_next_read_is_another_call(connect):
     listener = Crowd()
     connection, _ = connect(listener)
-    connection.data_received(READ[:-3])
-    connection.data_received(READ[-3:])
+    arrive(connection, READ[:-3])
+    arrive(connection, READ[-3:])
     assert listener.heard == ["connected", [b"a", b"b"], b"c", [b"d"]]
 
 
 def test_what_came_before_a_fault_is_heard_before_the_end(connect):
     listener = Crowd()
-    connect(listener)[0].data_received(publish(b"a") + publish(b"b", alias=3) + publish(b"c"))
+    arrive(connect(listener)[0], publish(b"a") + publish(b"b", alias=3) + publish(b"c"))
     assert listener.heard[:2] == ["connected", [b"a"]]
     assert "alias" in listener.heard[2]
     assert len(listener.heard) == 3
@@ -124,6 +131,6 @@ def test_nothing_is_told_after_the_listener_ended_it_inside_the_call(connect, en
     listener = Crowd()
     connection, wire = connect(listener)
     listener.on_first = connection.abort if ending == "abort" else lambda: connection.disconnect(4)
-    connection.data_received(READ)
+    arrive(connection, READ)
     assert listener.heard == ["connected", [b"a", b"b"]]
     assert wire.closed

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicesdk.aio.lean_packets import (
+    CARRIED_BYTES_MAX,
     MALFORMED,
     PACKET_TOO_LARGE,
     PING,
+    SCRATCH_BYTES,
     Reader,
     connect_packet,
     disconnect_packet,
@@ -44,6 +46,50 @@ def test_a_stream_cut_anywhere_gives_the_same_packets(cuts):
     assert reader.fault is None
     assert [p.topic for p in packets] == [f"t/{i}" for i in range(1, 20)]
     assert all(p.payload == bytes([i]) * (i * 13) for i, p in enumerate(packets, 1))
+
+
+class Shared:
+    """Reads several streams through one buffer, as a loop does."""
+
+    def __init__(self, packet_bytes_max, count):
+        scratch = memoryview(bytearray(SCRATCH_BYTES + CARRIED_BYTES_MAX))
+        self.readers = [Reader(packet_bytes_max, scratch) for _ in range(count)]
+
+    def arrive(self, which, data):
+        packets, reader = [], self.readers[which]
+        while data:
+            room = reader.room()
+            count = min(len(room), len(data))
+            room[:count] = data[:count]
+            packets += reader.filled(count)
+            data = data[count:]
+        return packets
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 900)), max_size=60))
+def test_streams_that_share_a_buffer_do_not_mix(reads):
+    shared, at = Shared(1_000, 3), [0, 0, 0]
+    packets = [[], [], []]
+    for which, count in (*reads, (0, len(STREAM)), (1, len(STREAM)), (2, len(STREAM))):
+        packets[which] += shared.arrive(which, STREAM[at[which] : at[which] + count])
+        at[which] += count
+    for mine in packets:
+        assert [p.payload for p in mine] == [bytes([i]) * (i * 13) for i in range(1, 20)]
+
+
+@pytest.mark.parametrize("size", [CARRIED_BYTES_MAX - 9, CARRIED_BYTES_MAX + 9, 700_000])
+@pytest.mark.parametrize("step", [40_000, 65_536, SCRATCH_BYTES + CARRIED_BYTES_MAX, 10**6])
+def test_a_packet_longer_than_what_is_carried_comes_whole(size, step):
+    long = mqtt5.PublishPacket("long", bytes(range(250)) * (size // 250)).write()
+    stream, shared, packets = STREAM + long + STREAM, Shared(1_000_000, 1), []
+    for begin in range(0, len(stream), step):
+        packets += shared.arrive(0, stream[begin : begin + step])
+    assert [p.topic for p in packets] == [f"t/{i}" for i in range(1, 20)] + ["long"] + [
+        f"t/{i}" for i in range(1, 20)
+    ]
+    assert packets[19].payload == bytes(range(250)) * (size // 250)
+    assert shared.readers[0]._partial is None
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

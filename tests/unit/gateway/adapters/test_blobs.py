@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters.blobs import VERIFY_INLINE_BYTES_MAX, FileBlobs
+from gateway.adapters.blobs import (
+    BLOCK_BYTES,
+    CACHE_BLOCKS_MAX,
+    VERIFY_INLINE_BYTES_MAX,
+    FileBlobs,
+)
 from gateway.ports import BlobError
 
 DATA = bytes(range(256)) * 300
@@ -104,3 +109,25 @@ def test_a_large_blob_is_not_ready_until_it_was_verified(blobs, tmp_path):
     assert other.ready(digest)
     other.close()
     assert not other.ready(digest), "what was closed is hashed again"
+
+
+def test_chunks_are_those_of_the_file_wherever_they_lie(blobs):
+    data = bytes(range(251)) * 1_200
+    digest = blobs.put(data)
+    for size in (1_000, 16_384, BLOCK_BYTES, BLOCK_BYTES + 1):
+        for offset in range(0, len(data), size):
+            assert blobs.chunk(digest, offset, size) == data[offset : offset + size]
+
+
+def test_a_block_that_many_read_is_read_once_and_so_many_are_kept(blobs, monkeypatch):
+    data = bytes(BLOCK_BYTES) * (CACHE_BLOCKS_MAX + 1)
+    digest, reads, pread = blobs.put(data), [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *what: reads.append(what[2]) or pread(*what))
+    for _ in range(200):
+        blobs.chunk(digest, 16_384, 16_384)
+    assert reads == [0]
+    for number in range(CACHE_BLOCKS_MAX + 1):
+        blobs.chunk(digest, number * BLOCK_BYTES, 4_096)
+    assert len(reads) == CACHE_BLOCKS_MAX + 1
+    blobs.chunk(digest, 0, 4_096)
+    assert len(reads) == CACHE_BLOCKS_MAX + 2, "the first was read longest ago, and went"
