@@ -40,6 +40,7 @@ def write_large(folder: Path) -> None:
         variants={VARIANT: record},
         prefer={"default": (VARIANT,)},
         twins={},
+        sbom=None,
     )
     folder.mkdir(parents=True)
     (folder / record.file).write_bytes(image)
