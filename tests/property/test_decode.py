@@ -118,7 +118,9 @@ def _held(kind, packed):
         pass
     else:
         again = codec.encode(value)
-        assert codec.encode(codec.decode(kind, again)) == again, f"{value} changes when it is sent on"
+        assert codec.encode(codec.decode(kind, again)) == again, (
+            f"{value} changes when it is sent on"
+        )
     if kind is messages.Telemetry:
         _taken_in(packed)
 
