@@ -180,7 +180,7 @@ def dates(days: int) -> Dates:
 
 def passphrase(file: Path | None, *, confirm: bool = False) -> str:
     """The passphrase of offline keys: from a file that only its owner reads, or asked for."""
-    from gateway.adapters.ceremony import refuse_open
+    from gateway.adapters.keys import refuse_open
 
     if file is None:
         said: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm)

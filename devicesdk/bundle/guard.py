@@ -10,7 +10,8 @@ random as well, so randomness counts only in text, behind a word that says passw
 Patterns: PEM and OpenSSH private keys (RFC 7468); AWS access key ids (``AKIA``/``ASIA`` and sixteen
 characters); Google API keys (``AIza``) and service account files; GitHub tokens (``ghp_`` and relatives,
 ``github_pat_``); Slack and Stripe tokens; JSON web tokens (RFC 7519); assignments such as
-``PASSWORD=...`` whose value is long and varied.
+``PASSWORD=...`` and addresses such as ``mqtts://user:...@host`` (RFC 3986, 3.2.1) whose value is long and
+varied.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ _KINDS: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
 _ASSIGNMENT: Final = re.compile(
     rb"(?i)(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)"
     rb"[a-z0-9_]{0,16}[\"']?[ \t]{0,4}(?:=|:)[ \t]{0,4}[\"']?([!-~]{8,256})"
+)
+_ADDRESS: Final = re.compile(
+    rb"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{1,15}://[A-Za-z0-9._~%+-]{0,64}:([A-Za-z0-9._~%!$&'()*+,;={}:-]{8,128})@"
 )
 
 
@@ -80,6 +84,11 @@ def search(file: str, content: bytes) -> list[Finding]:
         Finding(file, match.start(), "password or token")
         for match in _ASSIGNMENT.finditer(content)
         if _varied(match[1].rstrip(b"\"',;"))
+    ]
+    found += [
+        Finding(file, match.start(), "password in an address")
+        for match in _ADDRESS.finditer(content)
+        if _varied(match[1])
     ]
     return sorted(found, key=lambda finding: (finding.offset, finding.kind))[:FINDINGS_MAX]
 

@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from securesystemslib.exceptions import UnverifiedSignatureError
 from tuf.api.metadata import (  # type: ignore[attr-defined]  # its public names
     Key,
     Metadata,
@@ -226,6 +227,8 @@ class Shown(NamedTuple):
     listed: tuple[Listed, ...]
     """Of targets: what may be installed."""
     floors: dict[str, int]
+    data: bytes = b""
+    """The exact bytes."""
 
 
 def show(data: bytes) -> Shown:
@@ -258,7 +261,32 @@ def show(data: bytes) -> Shown:
         quorums=quorums,
         listed=entries,
         floors=held.custom.floors,
+        data=data,
     )
+
+
+def good_signatures(data: bytes, quorum: Quorum) -> int:
+    """How many keys of a quorum have really signed metadata.
+
+    Raises:
+        BadMessage: not role metadata.
+    """
+    try:
+        metadata = Metadata[Any].from_bytes(data)
+    except DeserializationError as error:
+        raise BadMessage(f"expected role metadata, found {data[:40]!r}..: {error}") from error
+    return sum(_signed(metadata, key) for key in quorum.keys)
+
+
+def _signed(metadata: Any, key: Key) -> bool:
+    signature = metadata.signatures.get(str(key.keyid))
+    if signature is None:
+        return False
+    try:
+        key.verify_signature(signature, metadata.signed_bytes)
+    except UnverifiedSignatureError:
+        return False
+    return True
 
 
 def is_root(data: bytes) -> bool:

@@ -17,7 +17,6 @@ signs is told by key id, and a key that nobody asked for does not sign.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,6 +35,7 @@ from devicesdk.bundle.roles import (
     Quorum,
     RoleKey,
     Shown,
+    good_signatures,
     make_root,
     make_targets,
     show,
@@ -49,6 +49,7 @@ from gateway.adapters.keys import (
     KeyFileError,
     key_file,
     read_signer,
+    refuse_open,
     write_new,
 )
 
@@ -60,7 +61,6 @@ PASSPHRASE_CHARS_MIN: Final = 12
 OFFLINE: Final = (ROOT, TARGETS)
 ONLINE: Final = (SNAPSHOT, TIMESTAMP)
 ROTATABLE: Final = (*ROLES, ROLE_DIRECTOR, ROLE_FLAGS)
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FILE_BYTES_MAX: Final = max(ROOT_ROLE_BYTES_MAX, TARGETS_ROLE_BYTES_MAX)
 
 
@@ -126,8 +126,11 @@ def rotate(folder: Path, roles: Iterable[str], passphrase: str, dates: Dates) ->
     Raises:
         KeyFileError: there is no root to follow, or its successor exists.
     """
-    before = show(read(folder / ROLES_FOLDER / ROOT_FILE))
+    before, roles = show(read(folder / ROLES_FOLDER / ROOT_FILE)), tuple(roles)
     version = before.version + 1
+    _refuse_earlier(dates, before)
+    if any(role in OFFLINE for role in roles):
+        _refuse_short(passphrase)
     draft_file = folder / ROLES_FOLDER / f"{version}.root.json"
     if draft_file.exists():
         raise KeyFileError(f"expected no {draft_file} yet, found one: sign it first, or delete it")
@@ -135,7 +138,7 @@ def rotate(folder: Path, roles: Iterable[str], passphrase: str, dates: Dates) ->
     for role in roles:
         if role in OFFLINE:
             old = quorums[role]
-            count = len(list((folder / OFFLINE_FOLDER).glob(f"{role}-*.pem")))
+            count = _made_so_far(folder, role)
             made = [
                 new_offline(folder, role, count + n + 1, passphrase) for n in range(len(old.keys))
             ]
@@ -152,13 +155,15 @@ def rotate(folder: Path, roles: Iterable[str], passphrase: str, dates: Dates) ->
 
 
 def sign(file: Path, keys: Iterable[Path], passphrase: str, folder: Path) -> Shown:
-    """Add signatures to metadata; a root that reaches both thresholds becomes ``root.json``.
+    """Add signatures to metadata; a root that reaches both thresholds becomes ``root.json``, unless that
+    one is newer.
 
     Returns:
         What the metadata is and who has signed it now.
 
     Raises:
-        KeyFileError: a key file is missing, open to others, of another passphrase, or not asked for.
+        KeyFileError: a key file is missing, open to others, of another passphrase, or not asked for; or
+            the root before this one is not there.
     """
     data = read(file)
     for one in keys:
@@ -172,8 +177,10 @@ def sign(file: Path, keys: Iterable[Path], passphrase: str, folder: Path) -> Sho
         data = key.sign(data)
     keep(file, data)
     shown = show(data)
-    if shown.role == ROOT and not missing(shown, folder):
-        keep(file.parent / ROOT_FILE, data)
+    newest = file.parent / ROOT_FILE
+    superseded = newest.exists() and show(read(newest)).version > shown.version
+    if shown.role == ROOT and not superseded and not missing(shown, folder):
+        keep(newest, data)
     return shown
 
 
@@ -191,6 +198,7 @@ def release(
     """
     file = folder / ROLES_FOLDER / TARGETS_FILE
     before = show(read(file))
+    _refuse_earlier(dates, before)
     listing = {one.path: one for one in before.listed}
     for path in drop:
         if listing.pop(path, None) is None:
@@ -202,11 +210,14 @@ def release(
 
 
 def missing(shown: Shown, folder: Path) -> int:
-    """How many signatures metadata lacks still: of the root of now, and for a root of itself too."""
-    lacks = []
-    for quorum in _quorums(shown, folder):
-        signed = sum(str(key.keyid) in shown.signers for key in quorum.keys)
-        lacks.append(max(0, quorum.threshold - signed))
+    """How many signatures metadata lacks still: of the root of now, and for a root of itself too.
+
+    Only signatures that hold count: of these bytes, by that key.
+    """
+    lacks = [
+        max(0, quorum.threshold - good_signatures(shown.data, quorum))
+        for quorum in _quorums(shown, folder)
+    ]
     return max(lacks)
 
 
@@ -230,11 +241,7 @@ def new_offline(folder: Path, role: str, number: int, passphrase: str) -> tuple[
     Raises:
         KeyFileError: the file exists, or the passphrase is too short.
     """
-    if len(passphrase) < PASSPHRASE_CHARS_MIN:
-        raise KeyFileError(
-            f"expected a passphrase of at least {PASSPHRASE_CHARS_MIN} characters, found "
-            f"{len(passphrase)}"
-        )
+    _refuse_short(passphrase)
     key = Ed25519PrivateKey.generate()
     content = key.private_bytes(
         serialization.Encoding.PEM,
@@ -275,19 +282,6 @@ def read_offline(file: Path, passphrase: str) -> RoleKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFileError(f"expected an Ed25519 key in {file}, found another kind")
     return RoleKey(key.private_bytes_raw())
-
-
-def refuse_open(file: Path) -> None:
-    """Raise `KeyFileError` if a private key is missing, or anybody but its owner may read it."""
-    try:
-        mode = file.stat().st_mode
-    except FileNotFoundError:
-        raise KeyFileError(f"expected a private key in {file}, found no such file") from None
-    if mode & _OTHERS:
-        raise KeyFileError(
-            f"expected that only its owner may read {file}, found mode {stat.S_IMODE(mode):o}: whoever "
-            f"read it can sign; rotate the key, or chmod 600 if you are sure that nobody did"
-        )
 
 
 def keep_root(folder: Path, version: int, data: bytes) -> tuple[Path, Path]:
@@ -339,9 +333,47 @@ def _said(folder: Path) -> dict[str, Any]:
 
 
 def _retire(folder: Path, role: str, root: int) -> None:
-    """Put an online key aside under the number of the last root that names it."""
+    """Put an online key aside under the number of the last root that names it; where that one was put
+    aside before, this is the key of a draft that was given up."""
     file = key_file(folder, role)
-    file.rename(file.with_name(f"{role}.until-root-{root}.key"))
+    aside = file.with_name(f"{role}.until-root-{root}.key")
+    number = 1
+    while aside.exists():
+        aside = file.with_name(f"{role}.given-up-{number}.key")
+        number += 1
+    file.rename(aside)
+
+
+def _made_so_far(folder: Path, role: str) -> int:
+    """How many keys of an offline role were ever made here: their files may be with their holders."""
+    files = (folder / OFFLINE_FOLDER).glob(f"{role}-*.pem")
+    numbers = [
+        int(word) for word in (file.stem.partition("-")[2] for file in files) if word.isdigit()
+    ]
+    named = {
+        str(key.keyid)
+        for file in (folder / ROLES_FOLDER).glob("*.root.json")
+        for key in show(read(file)).quorums[role].keys
+    }
+    return max([len(named), *numbers])
+
+
+def _refuse_short(passphrase: str) -> None:
+    if len(passphrase) < PASSPHRASE_CHARS_MIN:
+        raise KeyFileError(
+            f"expected a passphrase of at least {PASSPHRASE_CHARS_MIN} characters, found "
+            f"{len(passphrase)}"
+        )
+
+
+def _refuse_earlier(dates: Dates, before: Shown) -> None:
+    """Raise `KeyFileError` if metadata were older than what they follow: the clock here is wrong."""
+    behind_ms = before.issued_ms - dates.issued_ms
+    if behind_ms > 0:
+        raise KeyFileError(
+            f"expected an instant after {before.role} {before.version} was made, found one "
+            f"{behind_ms / 1000:.0f} s before: set the clock of this machine"
+        )
 
 
 def _asked(shown: Shown, folder: Path) -> set[str]:
@@ -350,12 +382,16 @@ def _asked(shown: Shown, folder: Path) -> set[str]:
 
 def _quorums(shown: Shown, folder: Path) -> list[Quorum]:
     """Whose signatures metadata need."""
-    mine = [shown.quorums[ROOT]] if shown.role == ROOT else []
-    newest = folder / ROLES_FOLDER / ROOT_FILE
-    if shown.role == ROOT and (shown.version == 1 or not newest.exists()):
-        return mine
-    root = show(read(newest))
-    if shown.role == ROOT and root.version >= shown.version:
-        before = folder / ROLES_FOLDER / f"{shown.version - 1}.root.json"
-        root = show(read(before))
-    return [*mine, root.quorums[shown.role]]
+    roles = folder / ROLES_FOLDER
+    if shown.role != ROOT:
+        return [show(read(roles / ROOT_FILE)).quorums[shown.role]]
+    mine = shown.quorums[ROOT]
+    if shown.version == 1:
+        return [mine]
+    before = roles / f"{shown.version - 1}.root.json"
+    if not before.exists():
+        raise KeyFileError(
+            f"expected the root before root {shown.version} in {before}, found no such file: it says "
+            f"who else must sign; copy it there"
+        )
+    return [mine, show(read(before)).quorums[ROOT]]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ TRUST_FILE: Final = "trust.json"
 SEED_BYTES: Final = 32
 OWNER_ONLY: Final = 0o600
 EVERYBODY_READS: Final = 0o644
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyFileError(RuntimeError):
@@ -67,7 +69,7 @@ def read_signer(folder: Path, role: str) -> Ed25519Signer:
     """The private key of `role`, ready to sign.
 
     Raises:
-        KeyFileError: missing, or not a key.
+        KeyFileError: missing, open to others, or not a key.
     """
     file = key_file(folder, role)
     try:
@@ -81,6 +83,7 @@ def read_signer(folder: Path, role: str) -> Ed25519Signer:
         seed = b""
     if len(seed) != SEED_BYTES:
         raise KeyFileError(f"expected {2 * SEED_BYTES} hex digits in {file}, found something else")
+    refuse_open(file)
     return Ed25519Signer(role, seed)
 
 
@@ -118,6 +121,19 @@ def refuse_existing(*files: Path) -> None:
                 f"expected no {file} yet, found one: keys are never overwritten; move it away if you "
                 f"mean to replace it"
             )
+
+
+def refuse_open(file: Path) -> None:
+    """Raise `KeyFileError` if a private key is missing, or anybody but its owner may read it."""
+    try:
+        mode = file.stat().st_mode
+    except FileNotFoundError:
+        raise KeyFileError(f"expected a private key in {file}, found no such file") from None
+    if mode & _OTHERS:
+        raise KeyFileError(
+            f"expected that only its owner may read {file}, found mode {stat.S_IMODE(mode):o}: whoever "
+            f"read it can sign; rotate the key, or chmod 600 if you are sure that nobody did"
+        )
 
 
 def write_new(file: Path, content: bytes, mode: int) -> None:

@@ -169,11 +169,18 @@ class Collect:
             return []
         self._count(source, cohort, message, histograms, now)
         told: list[Effect | Internal] = []
-        if message.bundle in self._tracked:
+        if message.bundle in self._tracked and self._witnesses(source, message, now):
             told.append(seen(message))
         if message.debug_grant:
             told += self.debugged.take(device, message, now + self._utc_ns)
         return told
+
+    def _witnesses(self, source: Source, message: Telemetry, now: int) -> bool:
+        """Whether experiments hear of a window: of one that has frames, and of no device too often."""
+        limits = self.limits
+        return message.frames > 0 and source.witnesses(
+            now, limits.witness_ns, limits.witness_burst_max
+        )
 
     def _refuse(self, device: str, bound: int) -> list[Effect | Internal]:
         self._refused += 1

@@ -5,7 +5,7 @@ Leaves out what a gate makes of it (control's) and when it is asked (judging.py)
 
 Theory of operation. A window says the charge in whole percent. What a device lost between two of its
 windows under the same bundle, and the time between them, go into a sum; a rise is a charger, and what lies
-between is left out, as is a battery that stays full. Sums are kept for the window that is open and the
+between is left out, as is a battery that stays full, and what one device loses in a window beyond a whole charge: no battery does. Sums are kept for the window that is open and the
 `KEPT` before it: what drains batteries late must not drown in the hours before. After a restart of the
 gateway they begin anew.
 
@@ -26,6 +26,8 @@ from gateway.core.collect.cohorts import Cohort
 KEPT: Final = 4
 SIGMAS: Final = 3.0
 HOURS_MIN: Final = 10.0
+POINTS_MAX: Final = 100
+"""Of one device in one window."""
 _FULL: Final = 100
 
 Key = tuple[bytes, str]
@@ -37,11 +39,13 @@ Sums = dict[Key, list[int]]
 class Drains:
     """Sums of discharge over the last windows."""
 
-    __slots__ = ("_last", "_sums")
+    __slots__ = ("_last", "_lost", "_sums")
 
     def __init__(self) -> None:
         self._last: dict[int, tuple[bytes, int, int]] = {}
         """Bundle, charge and instant of each source's last window."""
+        self._lost: dict[int, int] = {}
+        """Points that each source lost in the window that is open."""
         self._sums: deque[Sums] = deque([{}], maxlen=KEPT + 1)
 
     def take(self, source: int, cohort: Cohort, percent: int, now: int) -> None:
@@ -53,16 +57,23 @@ class Drains:
             return
         if percent == _FULL:
             return
+        lost = before[1] - percent
+        if lost:
+            in_all = self._lost.get(source, 0) + lost
+            if in_all > POINTS_MAX:
+                return
+            self._lost[source] = in_all
         key = bundle, cohort.hardware
         sums = self._sums[-1].get(key)
         if sums is None:
             sums = self._sums[-1][key] = [0, 0]
-        sums[0] += before[1] - percent
+        sums[0] += lost
         sums[1] += now - before[2]
 
     def window_closes(self) -> None:
         """Begin the next window; the oldest that is kept goes."""
         self._sums.append({})
+        self._lost.clear()
 
     def compare(self, candidate: Key, baseline: Key) -> tuple[float, float]:
         """Rates of both in percent an hour, no further apart than proven; zeros while nothing is known."""

@@ -38,6 +38,11 @@ class CollectLimits(CoreLimits, frozen=True):
     """Windows of debug mode kept. Full: the oldest goes."""
     watches_max: int = 64
     """Rollouts compared with what ran before. Full: the oldest is no longer watched."""
+    witness_ns: int = MINUTE
+    """A device is a witness of experiments this often, whatever it sends: no one outvotes a fleet. More of
+    its windows are counted like any other, and experiments do not hear of them."""
+    witness_burst_max: int = 192
+    """So many windows may have waited on a device without a link and still count: what an agent keeps, by default."""
     judge_interval_ns: int = MINUTE
     """While a candidate that is watched sends telemetry, it is judged this often."""
 

@@ -34,7 +34,7 @@ class Source:
 
     __slots__ = (
         "boot_id", "cohort", "device", "dirty", "doubt", "first", "gaps", "hardware", "high", "mask",
-        "number", "old_boot_id", "old_first", "old_high", "old_mask", "page", "region",
+        "number", "old_boot_id", "old_first", "old_high", "old_mask", "page", "region", "witnessed_ns",
     )  # fmt: skip
 
     def __init__(self, device: str, page: int, number: int = 0) -> None:
@@ -46,6 +46,8 @@ class Source:
         self.doubt: Doubt | None = None
         self.dirty = False
         self.gaps = 0
+        self.witnessed_ns = 0
+        """Up to when it has said all that experiments hear of it."""
         self.boot_id = self.old_boot_id = _NO_BOOT
         self.first = self.high = self.mask = 0
         self.old_first = self.old_high = self.old_mask = 0
@@ -81,6 +83,15 @@ class Source:
             self.doubt = None
             self._begin(boot_id, seq)
         return back
+
+    def witnesses(self, now: int, each_ns: int, burst_max: int) -> bool:
+        """Whether experiments hear of one more window: one each `each_ns`, and `burst_max` that waited
+        (the generic cell rate algorithm, ITU-T I.371)."""
+        from_ns = max(self.witnessed_ns, now)
+        if from_ns - now >= each_ns * burst_max:
+            return False
+        self.witnessed_ns = from_ns + each_ns
+        return True
 
     def _begin(self, boot_id: int, seq: int) -> None:
         self.old_boot_id, self.old_first = self.boot_id, self.first

@@ -95,7 +95,8 @@ class Progress:
     def _candidate_left(self, twin: Twin, event: Event, out: Batch) -> None:
         out.append(Note(notes.CANDIDATE_LEFT, f"{twin.name}: {event.reason}"))
         rollout = self._members.by_name.get(event.deployment)
-        if rollout is not None and rollout.plan.stage:
+        held = twin.desired is not None and twin.desired.rollout == event.deployment
+        if held and rollout is not None and rollout.plan.stage:
             staged = sum(wave.staged for wave in rollout.row.waves)
             out.append(FellBack(rollout.name, twin.name, staged))
 

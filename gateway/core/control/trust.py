@@ -5,7 +5,8 @@ and renews both before they expire. Leaves out what devices believe (devicesdk/b
 signing of root and targets, whose keys are elsewhere, and who may fetch a blob (transfers).
 
 Rules: a root is taken when the one before it and it itself vouch for it, targets when the newest root
-does, so that nothing is said that devices would refuse; versions only grow; what was signed is a row
+does, so that nothing is said that devices would refuse; nothing is taken that was made in the future, because no
+device that has seen it would believe an earlier instant again; versions only grow; what was signed is a row
 before it is said; the timestamp is retained state, so the newest replaces all others. A gateway whose keys
 the root does not name says nothing new, and says so in a note.
 """
@@ -15,12 +16,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-from devicesdk.bundle.roles import is_root, version_of
+from devicesdk.bundle.roles import is_root, show, version_of
 from devicesdk.bundle.trusted_set import Anchor, TrustedSet
 from devicesdk.wire import codec, limits, topics
 from devicesdk.wire.errors import BadMessage, BadSignature, ProtocolError
 from devicesdk.wire.messages import TrustHead
-from devicesdk.wire.timebase import DAY, MS
+from devicesdk.wire.timebase import DAY, MS, format_duration
 from gateway.core import notes, rows
 from gateway.core.control.outbox import Batch, Outbox
 from gateway.core.effects import KeepBlob, Note, Persist
@@ -33,6 +34,8 @@ SNAPSHOT: Final = "snapshot"
 TIMESTAMP: Final = "timestamp"
 SNAPSHOT_LIVES_NS: Final = 365 * DAY
 """The timestamp is what is renewed: it vouches for the snapshot."""
+CLOCKS_APART_MAX_NS: Final = DAY
+"""How far the clock of whoever signs may be ahead of the gateway's."""
 
 
 class RoleSigners(Protocol):
@@ -93,6 +96,7 @@ class Trust:
             )
             return False
         try:
+            _refuse_future(data, at)
             kind = self._take(data, out)
         except ProtocolError as error:
             out.append(Note(notes.ROLE_REFUSED, str(error)[:200]))
@@ -252,6 +256,20 @@ class Trust:
     def _next(self, key: str) -> int:
         row = self._roles.get(key)
         return 1 if row is None else version_of(row.data) + 1
+
+
+def _refuse_future(data: bytes, at: int) -> None:
+    """Hold the instant of a role's making against the gateway's time.
+
+    Raises:
+        BadMessage: it is further ahead than clocks may be apart, or these are no metadata.
+    """
+    ahead = show(data).issued_ms * MS - at
+    if ahead > CLOCKS_APART_MAX_NS:
+        raise BadMessage(
+            f"expected a role that was made by now, found one of {format_duration(ahead)} from now: the clock "
+            f"of this gateway, or of whoever signed, is wrong"
+        )
 
 
 def _known(data: bytes) -> Any:

@@ -67,3 +67,20 @@ def test_findings_are_bounded_and_in_the_order_of_their_places():
     found = search("x", (AWS + b" " + PEM + b"\n") * 50)
     assert len(found) == FINDINGS_MAX
     assert [f.offset for f in found] == sorted(f.offset for f in found)
+
+
+def test_a_password_in_an_address_is_one_and_an_example_is_none():
+    for address in (
+        b"mqtts://gateway:Xy7kd92QzAA1@broker.example:8883",
+        b"postgresql://ml:9f2c-Aq71-88zz@db.example/runs",
+    ):
+        (found,) = search("model.onnx", b"\x0a\x12tracking " + address + b"\x22")
+        assert found.kind == "password in an address"
+        assert found.offset == len(b"\x0a\x12tracking ")
+    for example in (
+        b"https://user:password@example.com",
+        b"https://user:${PASSWORD}@example.com",
+        b"https://example.com:8443/a@b",
+        b"https://example.com/x:Xy7kd92QzAA1@y",
+    ):
+        assert search("README.md", example) == [], example

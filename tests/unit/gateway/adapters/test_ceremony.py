@@ -1,5 +1,6 @@
 """Key ceremonies on files: what each step changes, and what it refuses."""
 
+import json
 import stat
 
 import pytest
@@ -167,3 +168,86 @@ def test_metadata_files_are_bounded(folder):
     (folder / "roles" / "root.json").write_bytes(bytes(2_000_000))
     with pytest.raises(KeyFileError, match="at most"):
         root_of(folder)
+
+
+def _forged(data, signature, *files):
+    """The metadata with a signature in each key's name that the key never made."""
+    said = json.loads(data)
+    held = {one["keyid"] for one in said["signatures"]}
+    ids = [ceremony.read_offline(file, WORD).id for file in files]
+    said["signatures"] += [{"keyid": one, "sig": signature} for one in ids if one not in held]
+    return json.dumps(said).encode()
+
+
+@pytest.mark.parametrize("signature", ["00" * 64, "00", "", "no hex"])
+def test_a_signature_that_the_key_never_made_does_not_count(folder, signature):
+    (draft,) = ceremony.rotate(folder, [], "", DATES)
+    draft.write_bytes(
+        _forged(ceremony.read(draft), signature, *offline(folder, "root-1", "root-2"))
+    )
+    assert ceremony.missing(show(ceremony.read(draft)), folder) == 2
+    assert ceremony.missing(sign(folder, draft.name, "root-1"), folder) == 1
+    assert show(root_of(folder)).version == 1, "a root that one key signed is the newest"
+
+
+def test_what_is_changed_after_it_was_signed_is_signed_by_nobody(folder):
+    ceremony.release(folder, [listed(NEW.manifest, NEW.envelope)], [], {}, DATES)
+    sign(folder, "targets.json", "targets-1")
+    file = folder / "roles" / "targets.json"
+    said = json.loads(file.read_bytes())
+    said["signed"]["targets"] = {}
+    file.write_text(json.dumps(said))
+    assert ceremony.missing(sign(folder, "targets.json", "targets-2"), folder) == 1
+
+
+def test_signing_an_older_root_again_does_not_bring_it_back(folder):
+    (draft,) = ceremony.rotate(folder, [], "", DATES)
+    sign(folder, draft.name, "root-1", "root-2")
+    assert show(root_of(folder)).version == 2
+    sign(folder, "1.root.json", "root-3")
+    assert show(root_of(folder)).version == 2, "the newest root went back to 1"
+
+
+def test_a_root_whose_predecessor_is_not_there_is_not_called_complete(folder, tmp_path):
+    (draft,) = ceremony.rotate(folder, [], "", DATES)
+    apart = tmp_path / "apart" / "roles"
+    apart.mkdir(parents=True)
+    (apart / draft.name).write_bytes(draft.read_bytes())
+    with pytest.raises(KeyFileError, match=r"1\.root\.json"):
+        ceremony.sign(apart / draft.name, offline(folder, "root-1"), WORD, apart.parent)
+    assert not (apart / "root.json").exists()
+
+
+def test_a_draft_that_is_given_up_costs_no_key_that_is_in_force(folder):
+    in_force = (folder / "timestamp.key").read_bytes()
+    draft, _ = ceremony.rotate(folder, ["timestamp"], "", DATES)
+    draft.unlink()
+    ceremony.rotate(folder, ["timestamp"], "", DATES)
+    kept = [file.read_bytes() for file in folder.glob("timestamp.*.key")]
+    assert in_force in kept, "the key that the newest root names is gone"
+    assert len(set(kept)) == 2, "the key of the draft is gone too"
+    assert (folder / "timestamp.until-root-1.key").read_bytes() == in_force
+
+
+def test_a_rotation_that_cannot_be_changes_nothing(folder):
+    before = sorted(file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    with pytest.raises(KeyFileError, match="at least 12"):
+        ceremony.rotate(folder, ["timestamp", "root"], "short", DATES)
+    assert sorted(f.read_bytes() for f in folder.rglob("*") if f.is_file()) == before
+
+
+def test_keys_that_were_taken_away_keep_their_numbers(folder):
+    for file in offline(folder, "root-1", "root-2", "root-3"):
+        file.unlink()
+    _, *made = ceremony.rotate(folder, ["root"], WORD, DATES)
+    assert [file.name for file in made] == ["root-4.pem", "root-5.pem", "root-6.pem"]
+
+
+def test_a_clock_that_went_back_is_told_before_anything_is_made(folder):
+    early = Dates(NOW_MS - DAY_MS, NOW_MS + YEAR_MS)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(KeyFileError, match="clock"):
+        ceremony.rotate(folder, ["timestamp"], WORD, early)
+    with pytest.raises(KeyFileError, match="clock"):
+        ceremony.release(folder, [], [], {}, early)
+    assert sorted(folder.rglob("*")) == before

@@ -88,3 +88,11 @@ def test_a_role_may_trust_several_keys(tmp_path):
     file = tmp_path / TRUST_FILE
     file.write_text(json.dumps({"targets": ["ab" * 32, "cd" * 32], "flags": []}))
     assert read_trust(file) == {"targets": (b"\xab" * 32, b"\xcd" * 32), "flags": ()}
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_signing_key_that_others_may_read_is_refused(tmp_path, mode):
+    init_keys(tmp_path)
+    key_file(tmp_path, ROLE_FLAGS).chmod(mode)
+    with pytest.raises(KeyFileError, match="only its owner"):
+        read_signer(tmp_path, ROLE_FLAGS)

@@ -11,7 +11,14 @@ from gateway.core.collect import notes, rows
 from gateway.core.collect.collect import Collect, window_key
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.effects import Note, Persist
-from gateway.core.internal import BundleKnown, DeviceLabelled, Judged, Watching
+from gateway.core.internal import (
+    BundleKnown,
+    DeviceLabelled,
+    Judged,
+    Tracking,
+    Watching,
+    WindowSeen,
+)
 from gateway.core.stimuli import Arrived, BrokerUp, DeadlineReached, Started
 
 
@@ -382,3 +389,38 @@ def test_filters_of_a_window_are_joined_and_rubbish_is_counted(lab):
     collect.handle(lab.arrived("d1", 4), 16 * MINUTE)
     (view,) = collect.overview().cohorts
     assert view.members_fill == 0, "a window remembers what another one saw"
+
+
+def tracked(lab, **bounds):
+    collect = machine(**bounds)
+    collect.handle(Tracking((lab.BUNDLE, lab.CANDIDATE)), 0)
+    return collect
+
+
+def told(effects):
+    return sum(isinstance(effect, WindowSeen) for effect in effects)
+
+
+def test_a_window_without_a_frame_is_no_witness(lab):
+    collect = tracked(lab)
+    assert told(collect.handle(lab.arrived("d1", 1), 0)) == 1
+    assert told(collect.handle(lab.arrived("d1", 2, frames=0), MINUTE)) == 0
+    assert collect.overview().counters.accepted == 2
+
+
+def test_one_device_is_no_crowd_of_witnesses(lab):
+    collect = tracked(lab, witness_ns=MINUTE, witness_burst_max=8)
+    hour = [
+        told(collect.handle(lab.arrived("d1", second, bundle=bundle), second * SECOND))
+        for second in range(1, 3600)
+        for bundle in (lab.BUNDLE if second % 2 else lab.CANDIDATE,)
+    ]
+    assert sum(hour[:8]) == 8, "what waited while there was no link counts"
+    assert sum(hour) <= 8 + 60, f"one device was {sum(hour)} witnesses in an hour, of both arms"
+    assert told(collect.handle(lab.arrived("d2"), 3600 * SECOND)) == 1
+
+
+def test_a_device_at_its_usual_pace_is_always_a_witness(lab):
+    collect = tracked(lab)
+    for seq in range(1, 200):
+        assert told(collect.handle(lab.arrived("d1", seq), seq * MINUTE)) == 1

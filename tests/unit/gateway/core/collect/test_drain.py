@@ -1,6 +1,6 @@
 import pytest
 
-from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
 from gateway.core.collect.cohorts import Cohort
 from gateway.core.collect.drain import KEPT, Drains
 
@@ -80,3 +80,18 @@ def test_good_hours_excuse_nothing_and_bad_ones_pass():
     for _ in range(KEPT + 1):
         drains.window_closes()
     assert compared(drains) == (0.0, 0.0)
+
+
+def test_one_device_cannot_empty_its_battery_again_and_again():
+    drains = Drains()
+    discharge(drains, OLD, 2.0)
+    discharge(drains, NEW, 2.0, first=100)
+    honest = compared(drains)
+    for second in range(400):
+        drains.take(200, cohort(NEW), 99 * (second % 2 == 0), second * SECOND)
+    assert honest[0] == honest[1]
+    mine, theirs = compared(drains)
+    assert mine < 3 * theirs, f"one device of 21 made it look like {mine} % an hour for all"
+    for second in range(400):
+        drains.take(300, cohort(OLD), 99 * (second % 2 == 0), second * SECOND)
+    assert compared(drains)[1] < 10.0, "one device hides how fast a candidate empties batteries"

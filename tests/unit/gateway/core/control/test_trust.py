@@ -4,18 +4,18 @@ from hashlib import sha256
 
 import pytest
 
-from devicesdk.bundle.roles import Listed, OnlineRoles
+from devicesdk.bundle.roles import Listed, OnlineRoles, make_targets, signed_by
 from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.wire import codec, limits
 from devicesdk.wire.messages import Get, TrustHead
 from devicesdk.wire.messages import UpdateState as T
 from devicesdk.wire.timebase import DAY, HOUR, MS, SECOND
-from gateway.core import rows, stimuli
-from gateway.core.effects import KeepBlob, Persist, Publish, SendRound
+from gateway.core import notes, rows, stimuli
+from gateway.core.effects import KeepBlob, Note, Persist, Publish, SendRound
 from gateway.core.gateway import Gateway, GatewayConfig
 from gateway.core.stimuli import BrokerUp, CreateRollout, Enroll, PubAcked, RegisterRole, Started
 from tests_kit.gateway_charts import Chart, PlainSigner, bundle, digest_of, factory, plan
-from tests_kit.role_rig import NOW_MS, Repository, key
+from tests_kit.role_rig import NOW_MS, YEAR_MS, Repository, key
 
 OLD, NEW = bundle("gauge@1.0.0"), bundle("gauge@1.1.0")
 
@@ -289,3 +289,19 @@ def test_only_a_way_back_says_that_it_is_one():
     want = chart.wants()["d0"]
     assert want.manifest == digest_of("gauge@1.0.0")
     assert want.back
+
+
+def test_what_was_made_in_the_future_is_not_said():
+    """Devices believe in no instant before one that was signed: they would take all else for expired."""
+    chart, repository = chart_of()
+    before = head_of(chart)
+    later = NOW_MS + 30 * DAY // MS
+    targets = signed_by(
+        make_targets(9, entries(OLD, NEW), {}, later, later + YEAR_MS), *repository.keys.targets
+    )
+    tell(chart, targets)
+    refused = chart.all(Note, kind=notes.ROLE_REFUSED)
+    assert refused, "targets of next month were taken in"
+    assert "clock" in refused[0].subject
+    assert not chart.all(Publish, kind="timestamp")
+    assert chain_of(repository, before).missing() is None

@@ -12,6 +12,7 @@ from devicesdk.wire import codec
 from devicesdk.wire.messages import Event, Telemetry, UpdateState
 from devicesdk.wire.timebase import MINUTE, MS, SECOND
 from gateway.core import notes as core_notes
+from gateway.core.collect.limits import CollectLimits
 from gateway.core.effects import Note, Persist, Publish
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import notes, rows
@@ -29,6 +30,8 @@ from tests_kit.gateway_charts import Chart, bundle, digest_of, flags_of, new_gat
 
 OLD, NEW = digest_of("gauge@1.0.0"), digest_of("gauge@1.1.0")
 PLAN = ExperimentPlan("e1", "gauge@1.1.0", "gauge@1.0.0", "bandit", jitter_ms=0, look_ns=MINUTE)
+TALKATIVE = GatewayConfig(collect=CollectLimits(witness_burst_max=10**6))
+"""One device of these tests speaks for a fleet, and all at once."""
 LATENCY = pack([0] * 5 + [4] + [0] * 10)
 
 
@@ -36,7 +39,7 @@ class Stage:
     """A fleet with an experiment, and its telemetry."""
 
     def __init__(self, devices=3, config=None, **fields):
-        self.chart = Chart.with_fleet(devices, config)
+        self.chart = Chart.with_fleet(devices, config or TALKATIVE)
         self.seqs = {}
         self.chart >> CreateExperiment(replace(PLAN, **fields))
         self.flags = []
@@ -278,6 +281,19 @@ def test_the_word_of_those_that_did_not_fall_back_promotes_nothing():
             assert not durable, "told twice, counted twice"
         stage.windows(good=60, production=60).look()
         assert stage.view.state == state, f"{fallen} of 10 fell back: {stage.view.why}"
+
+
+def test_a_device_that_never_held_the_candidate_cannot_have_given_it_up():
+    stage = Stage(devices=10, mode="interleaved", tolerated=0.1, selector=(("region", "eu"),))
+    for number in range(10):
+        device = f"d{number:03}"
+        stage.chart.have(device, generation=1, running=OLD, state=UpdateState.STAGED)
+    left = Event(boot_id=1, seq=50, kind="experiment", deployment="e1", reason="guard:errors")
+    for number in range(10, 16):
+        stage.chart >> Enroll(f"d{number:03}", {"region": "us"})
+        stage.chart >> Arrived("ev", f"d{number:03}", codec.encode(left))
+    stage.windows(good=60, production=60).look()
+    assert stage.view.state == "promoted", f"strangers fell back: {stage.view.why}"
 
 
 class Process:
