@@ -97,8 +97,11 @@ class StandstillError(RuntimeError):
     """Callbacks set each other going without end, and the clock does not move; says which."""
 
 
-class _Once(msgspec.Struct, gc=False):
-    """A call at an instant that nobody cancels; gone when it was made, so no cycle outlives it."""
+class _Once(msgspec.Struct):
+    """A call at an instant that nobody cancels.
+
+    The collector must see it: those that a run ends before would keep the whole world alive.
+    """
 
     action: Callable[[int, Any], None]
     argument: Any
