@@ -32,6 +32,8 @@ SEED_BYTES: Final = 32
 OWNER_ONLY: Final = 0o600
 EVERYBODY_READS: Final = 0o644
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_STRANGERS: Final = stat.S_IRWXO | stat.S_IWGRP
+"""A group may read the key of a service: orchestrators hand secrets to accounts that way (``fsGroup``)."""
 
 
 class KeyFileError(RuntimeError):
@@ -83,7 +85,7 @@ def read_signer(folder: Path, role: str) -> Ed25519Signer:
         seed = b""
     if len(seed) != SEED_BYTES:
         raise KeyFileError(f"expected {2 * SEED_BYTES} hex digits in {file}, found something else")
-    refuse_open(file)
+    refuse_open(file, _STRANGERS)
     return Ed25519Signer(role, seed)
 
 
@@ -123,13 +125,13 @@ def refuse_existing(*files: Path) -> None:
             )
 
 
-def refuse_open(file: Path) -> None:
-    """Raise `KeyFileError` if a private key is missing, or anybody but its owner may read it."""
+def refuse_open(file: Path, others: int = _OTHERS) -> None:
+    """Raise `KeyFileError` if a private key is missing, or its mode grants any of these bits to `others`."""
     try:
         mode = file.stat().st_mode
     except FileNotFoundError:
         raise KeyFileError(f"expected a private key in {file}, found no such file") from None
-    if mode & _OTHERS:
+    if mode & others:
         raise KeyFileError(
             f"expected that only its owner may read {file}, found mode {stat.S_IMODE(mode):o}: whoever "
             f"read it can sign; rotate the key, or chmod 600 if you are sure that nobody did"

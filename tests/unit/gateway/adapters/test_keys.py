@@ -90,9 +90,15 @@ def test_a_role_may_trust_several_keys(tmp_path):
     assert read_trust(file) == {"targets": (b"\xab" * 32, b"\xcd" * 32), "flags": ()}
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+@pytest.mark.parametrize("mode", [0o660, 0o604, 0o644])
 def test_a_signing_key_that_others_may_read_is_refused(tmp_path, mode):
     init_keys(tmp_path)
     key_file(tmp_path, ROLE_FLAGS).chmod(mode)
     with pytest.raises(KeyFileError, match="only its owner"):
         read_signer(tmp_path, ROLE_FLAGS)
+
+
+def test_a_service_may_read_its_key_as_a_member_of_a_group(tmp_path):
+    init_keys(tmp_path)
+    key_file(tmp_path, ROLE_FLAGS).chmod(0o640)
+    assert read_signer(tmp_path, ROLE_FLAGS).key_id
