@@ -101,4 +101,4 @@ def test_a_signing_key_that_others_may_read_is_refused(tmp_path, mode):
 def test_a_service_may_read_its_key_as_a_member_of_a_group(tmp_path):
     init_keys(tmp_path)
     key_file(tmp_path, ROLE_FLAGS).chmod(0o640)
-    assert read_signer(tmp_path, ROLE_FLAGS).key_id
+    assert read_signer(tmp_path, ROLE_FLAGS).seal(b"flags")
