@@ -44,7 +44,7 @@ def base():
 def test_the_base_is_what_a_device_needs_and_nothing_more():
     assert base() == {
         "aiomqtt", "backports-zstd", "cryptography", "datasketches", "msgpack", "mqtt5", "msgspec", "numpy",
-        "onnxruntime", "openfeature-flagd-core", "paho-mqtt", "tuf", "typer",
+        "onnxruntime", "openfeature-flagd-core", "paho-mqtt", "securesystemslib", "tuf", "typer",
     }  # fmt: skip
     extras = PROJECT["optional-dependencies"]
     for name in ("simpy", "pydantic", "bokeh", "jinja2"):
