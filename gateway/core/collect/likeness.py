@@ -7,9 +7,10 @@ the second still does: both come from these sums (`devicesdk.sketches.divergence
 
 Rules: messages of one device in one window are one piece of evidence and are added up first (a device that
 comes back with a day of windows is still one device); everything is an int64 and only ever added, so order
-does not matter. What waits is bounded: when `ROWS_MAX` messages wait they are summed up, and a
-device that goes on talking after that counts as another one. A device with a single frame resembles
-nothing but itself and costs no product.
+does not matter. What waits is merged by device whenever it has doubled, so that a fleet that talks much
+costs no more than one that talks little; when `ROWS_MAX` devices wait they are summed up, and one that goes
+on talking after that counts as another one. A device with a single frame resembles nothing but itself and
+costs no product.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from devicesdk.sketches.divergence import Products
 from gateway.core.collect.bins import BINS, HISTOGRAMS, LATENCY_INDEX
 
 Ints = npt.NDArray[np.int64]
+Waiting = tuple[Ints, Ints, npt.NDArray[np.int32 | np.int64]]
+"""Keys (slot and device's number), frames, counts (n, `BINS`); one row a message, or a device."""
 
 ROWS_MAX: Final = 32_768
+"""Devices that wait; 15 MB."""
+MERGE_ROWS_MIN: Final = 4_096
+"""So many messages wait before they are merged by device."""
 _SIZES: Final = tuple(stop - first for first, stop in HISTOGRAMS)
 _GRAMS: Final = tuple(
     (sum(size * size for size in _SIZES[:index]), size) for index, size in enumerate(_SIZES)
@@ -50,41 +56,51 @@ for _column, (_first, _stop) in enumerate(_RANKED):
 class Likeness:
     """Sums of products of all cohorts that spoke in a window."""
 
-    __slots__ = ("_rows", "_waiting", "_waits", "ranks")
+    __slots__ = ("_merge_at", "_rows", "_waiting", "_waits", "ranks")
 
     def __init__(self) -> None:
         self._rows: Ints = np.zeros((0, COLUMNS), np.int64)
-        self._waiting: list[tuple[Ints, Ints, Ints, npt.NDArray[np.int32]]] = []
+        self._waiting: list[Waiting] = []
         self._waits = 0
+        self._merge_at = MERGE_ROWS_MIN
         self.ranks: list[tuple[Ints, Ints, npt.NDArray[np.float64]]] = []
         """Slots, devices' numbers and mean ranks (see singles.py) of those that were added up."""
 
     def keep(self, slots: Ints, devices: Ints, frames: Ints, counts: Ints) -> None:
         """Take messages, one a row: cohort's slot, device's number, frames, counts (n, `BINS`)."""
-        self._waiting.append((slots, devices, frames, counts.astype(np.int32)))
+        self._waiting.append((slots << 32 | devices, frames, counts.astype(np.int32)))
         self._waits += len(slots)
-        if self._waits >= ROWS_MAX:
-            self.settle()
+        if self._waits >= self._merge_at:
+            self._merge()
+            if self._waits >= ROWS_MAX:
+                self.settle()
+
+    def _merge(self) -> None:
+        """Add up the messages of each device; the rows that wait are then ordered by cohort and device."""
+        keys, frames, counts = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        order = np.argsort(keys, kind="stable")
+        first = np.flatnonzero(np.diff(keys[order], prepend=-1))
+        frames, counts = frames[order], counts[order]
+        if len(first) < len(order):  # somebody spoke more than once; sums may pass 2^31
+            frames = np.add.reduceat(frames, first)
+            counts = np.add.reduceat(counts, first, axis=0, dtype=np.int64)
+        self._waiting, self._waits = [(keys[order][first], frames, counts)], len(first)
+        self._merge_at = max(MERGE_ROWS_MIN, 2 * self._waits)
 
     def settle(self) -> None:
         """Add up what waits."""
         if not self._waits:
             return
-        slots, devices, frames, counts = (
-            np.concatenate(parts) for parts in zip(*self._waiting, strict=True)
-        )
-        self._waiting, self._waits = [], 0
-        keys = slots << 32 | devices
-        order = np.argsort(keys, kind="stable")
-        first = np.flatnonzero(np.diff(keys[order], prepend=-1))
-        merged, size = counts[order].astype(np.int64), frames[order]
-        if len(first) < len(order):  # somebody spoke more than once
-            merged, size = np.add.reduceat(merged, first, axis=0), np.add.reduceat(size, first)
-        where, who = slots[order][first], devices[order][first]
-        self._add(where, size, merged)
-        numbers = merged.astype(np.float64)
+        self._merge()
+        [(keys, frames, counts)] = self._waiting
+        self._forget()
+        slots, devices = keys >> 32, keys & 0xFFFF_FFFF
+        self._add(slots, frames, counts.astype(np.int64))
         with np.errstate(invalid="ignore", divide="ignore"):
-            self.ranks.append((where, who, (numbers @ _RANKS) / (numbers @ _TOTALS)))
+            self.ranks.append((slots, devices, (counts @ _RANKS) / (counts @ _TOTALS)))
+
+    def _forget(self) -> None:
+        self._waiting, self._waits, self._merge_at = [], 0, MERGE_ROWS_MIN
 
     def of(self, slot: int, index: int) -> Products:
         """The sums of one cohort's histogram; what waits is not in them."""
@@ -106,7 +122,8 @@ class Likeness:
 
     def clear(self) -> None:
         """Begin the next window."""
-        self._waiting, self._waits, self.ranks = [], 0, []
+        self._forget()
+        self.ranks = []
         self._rows[:] = 0
 
     def pack_row(self, slot: int) -> bytes:

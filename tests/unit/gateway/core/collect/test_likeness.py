@@ -6,7 +6,7 @@ import numpy as np
 
 from devicesim.entropy import Entropy
 from gateway.core.collect.bins import BINS, HISTOGRAMS
-from gateway.core.collect.likeness import Likeness
+from gateway.core.collect.likeness import ROWS_MAX, Likeness
 
 
 def messages(count=40, frames=3, seed=1):
@@ -48,6 +48,27 @@ def test_a_device_that_sends_many_messages_is_one_device():
     once = summed([(slots[:10], devices[:10], np.full(10, 12), whole)])
     assert halves.devices(0) == 10
     assert halves.of(0, 3).squares.tolist() == once.of(0, 3).squares.tolist()
+
+
+def test_a_fleet_that_talks_much_is_as_many_devices_as_it_has():
+    """A thousand devices with a window every ten seconds: a block of messages is not a second fleet."""
+    _, _, frames, counts = messages(100)
+    slots, likeness = np.zeros(100, np.int64), Likeness()
+    for _ in range(2 * ROWS_MAX // 100):
+        likeness.keep(slots, np.arange(100) % 10, frames, counts)
+    likeness.settle()
+    assert likeness.devices(0) == 10
+    assert [len(numbers) for _, numbers, _ in likeness.ranks] == [10]
+
+
+def test_what_one_device_says_does_not_overflow():
+    """The most frames that a message may carry, and enough of them to pass 2^31."""
+    frames_max, said = 1_000_000, 2_500
+    counts = np.zeros((said, BINS), np.int64)
+    counts[:, [first for first, _ in HISTOGRAMS]] = frames_max
+    where = np.zeros(said, np.int64)
+    likeness = summed([(where, where, np.full(said, frames_max), counts)])
+    assert likeness.of(0, 0).cross[0] == (frames_max * said) ** 2
 
 
 def test_neither_order_nor_blocks_change_a_number():
