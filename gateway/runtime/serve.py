@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
+from threadpoolctl import threadpool_limits
 
 from devicesdk.aio.aiomqtt_port import AiomqttPort
 from devicesdk.aio.clock import Clock
@@ -82,6 +83,8 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         Exception: what ended it, if nobody asked for the end.
     """
     async with AsyncExitStack() as stack:
+        # Our products of matrices are small: other threads of BLAS would spin for work that never comes.
+        stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
         storage = SqlStorage(config.gateway.database or sqlite_url(state / "gateway.db"))
         stack.callback(storage.close)
         blobs = FileBlobs(state / BLOBS_FOLDER)

@@ -46,6 +46,7 @@ from devicesim.report.soak_record import (
     WindowRow,
 )
 from devicesim.scenario.checks import Soak
+from devicesim.world.world import one_core
 from gateway.core import stimuli as hear
 
 BEAT: Final = "soak-beat"
@@ -151,7 +152,11 @@ class SoakRun:
         async with open_stage(setting) as stage:
             self._open(stage)
             port = self.plan.metrics_port
-            with _frozen(), serving(self.glance, port) if port >= 0 else nullcontext() as url:
+            with (
+                _frozen(),
+                one_core(),
+                serving(self.glance, port) if port >= 0 else nullcontext() as url,
+            ):
                 self._show.began(len(self._rehearsal.world.hosts), stage.running.name, url)
                 digest, scenario_ns = await self._drive()
             stopped_at = self.now()
