@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -99,19 +99,7 @@ def build_lane(root: Path, version: str, release: int, summary: str) -> dict[str
     kit = make_kit(engines, twin, _kit_pictures(), honest=True)
     pixels = population("baseline", seed=BASELINE_SEED, devices=500, bursts=24).pixels
     edges = pinned_edges(pixels, engines[FP32].run(pixels))
-    variants = {
-        name: VariantRecord(
-            **file_record(directory, f"{name}.onnx", content),  # type: ignore[arg-type]
-            precision={
-                FP32: "float32", INT8: "int8 weights of 7 bits, per channel",
-                FULL_INT8: "int8 weights of 8 bits, per channel",
-            }[name],
-            macs=multiplications(net),
-            memory_kib=memory_kib(net, len(content), 4 if name == FP32 else 1),
-            baseline=baseline_of(pixels, engines[name].run(pixels), edges),
-        )
-        for name, content in files.items()
-    }  # fmt: skip
+    variants = _lane_variants(directory, net, files, engines, pixels, edges)
     spec = BundleSpec(
         schema=SCHEMA, id="lane", version=version, release=release, licence="Apache-2.0",
         summary=summary, opset=17, runtime_min="1.20", input_shape=(1, 32, 32),
@@ -133,20 +121,7 @@ def build_lane(root: Path, version: str, release: int, summary: str) -> dict[str
         "macs": multiplications(net),
         "bytes": {name: len(content) for name, content in files.items()},
     }
-    shown: dict[str, dict[str, int]] = {}
-    for name, loaded in (engines | {f"{INT8} on a saturating kernel": twin}).items():
-        outcome = judge(kit, RULE, name if name in files else INT8, loaded.run(kit.images()))
-        found = {condition: errors_in(loaded, _truth(condition)) for condition in CONDITIONS}
-        out[name] = {
-            "kit": msgspec.to_builtins(outcome),
-            "error_percent": {c: round(e[0], 2) for c, e in found.items()},
-            "p95_percent": {c: round(e[1], 2) for c, e in found.items()},
-        }
-        if name in files:
-            shown[name] = {
-                f"error_permyriad_{c.replace(' ', '_')}": round(100 * e[0])
-                for c, e in found.items()
-            }
+    shown = _lane_errors(kit, engines | {f"{INT8} on a saturating kernel": twin}, out)
     papers(
         directory, msgspec.structs.replace(spec, metrics=shown),
         datasets=(
@@ -159,6 +134,52 @@ def build_lane(root: Path, version: str, release: int, summary: str) -> dict[str
         ),
     )  # fmt: skip
     return out
+
+
+def _lane_variants(
+    directory: Path, net: onnx.GraphProto, files: dict[str, bytes], engines: dict[str, OnnxEngine],
+    pixels: np.ndarray, edges: Any,
+) -> dict[str, VariantRecord]:  # fmt: skip
+    """One record for each precision, with its size, its cost and what it says of the baseline."""
+    return {
+        name: VariantRecord(
+            **file_record(directory, f"{name}.onnx", content),  # type: ignore[arg-type]
+            precision={
+                FP32: "float32", INT8: "int8 weights of 7 bits, per channel",
+                FULL_INT8: "int8 weights of 8 bits, per channel",
+            }[name],
+            macs=multiplications(net),
+            memory_kib=memory_kib(net, len(content), 4 if name == FP32 else 1),
+            baseline=baseline_of(pixels, engines[name].run(pixels), edges),
+        )
+        for name, content in files.items()
+    }  # fmt: skip
+
+
+def _lane_errors(
+    kit: Any, engines: dict[str, OnnxEngine], out: dict[str, object]
+) -> dict[str, dict[str, int]]:
+    """Judge each net by the kit, find how far off it reads by condition, and put it into `out`.
+
+    Returns:
+        What the bundle's own nets show of themselves, 1/10,000.
+    """
+    shown: dict[str, dict[str, int]] = {}
+    for name, loaded in engines.items():
+        ours = name in (FP32, INT8, FULL_INT8)
+        outcome = judge(kit, RULE, name if ours else INT8, loaded.run(kit.images()))
+        found = {condition: errors_in(loaded, _truth(condition)) for condition in CONDITIONS}
+        out[name] = {
+            "kit": msgspec.to_builtins(outcome),
+            "error_percent": {c: round(e[0], 2) for c, e in found.items()},
+            "p95_percent": {c: round(e[1], 2) for c, e in found.items()},
+        }
+        if ours:
+            shown[name] = {
+                f"error_permyriad_{c.replace(' ', '_')}": round(100 * e[0])
+                for c, e in found.items()
+            }
+    return shown
 
 
 def _kit_pictures() -> Pictures:

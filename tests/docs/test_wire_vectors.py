@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 def maker():
     spec = importlib.util.spec_from_file_location("make_wire", GOLDEN / "make_wire.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(GOLDEN))  # as if it were run there: it imports what lies beside it
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(GOLDEN))
     return module
 
 

@@ -8,410 +8,27 @@ chunks arrived how often, which bytes ran, how many frames were executed and how
 from __future__ import annotations
 
 import heapq
-import json
 from collections import Counter
 from hashlib import sha256
 from typing import Any
 
-from msgspec.structs import replace
-
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
-from devicesdk.agent.agent import Agent, Identity
+from devicesdk.agent.agent import Agent
 from devicesdk.agent.config import AgentConfig
-from devicesdk.agent.shared import Shared
-from devicesdk.bundle.chunks import RealDigests, build_hash_list, split
 from devicesdk.bundle.delta import BadDelta
 from devicesdk.bundle.delta_apply import InMemory, apply_delta
-from devicesdk.bundle.delta_plan import steps
-from devicesdk.bundle.manifest import BlobRef, Manifest, Variant, encode_manifest
-from devicesdk.bundle.trust import (
-    ROLE_DIRECTOR,
-    ROLE_FLAGS,
-    ROLE_TARGETS,
-    Ed25519Signer,
-    Ed25519Verifier,
-    RememberingVerifier,
-)
-from devicesdk.wire import codec, limits, topics
+from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import (
     Event,
-    FlagSnapshot,
-    Get,
     Have,
-    KillList,
     Link,
     Telemetry,
-    UpdatePolicy,
-    Want,
 )
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.charts import DUE, Asks, Chart
-
-DEVICE = "kiosk-0001"
-SIGNERS = {
-    role: Ed25519Signer(role, bytes([number]) * 32)
-    for number, role in enumerate((ROLE_TARGETS, ROLE_DIRECTOR, ROLE_FLAGS), start=1)
-}
-KEYS = {role: (signer.public,) for role, signer in SIGNERS.items()}
-VERIFIER = RememberingVerifier(Ed25519Verifier(KEYS))
-CALM = hear.Conditions()
-
-
-def pattern(seed: int, size: int) -> bytes:
-    """Bytes that look random and are a function of the seed."""
-    blocks = [sha256(b"%d:%d" % (seed, i)).digest() for i in range(size // 32 + 1)]
-    return b"".join(blocks)[:size]
-
-
-class Bundle:
-    """A signed bundle of one variant, and its blobs."""
-
-    def __init__(
-        self,
-        number: int = 1,
-        size: int = 150_000,
-        chunk_bytes: int = 16_384,
-        *,
-        image: bytes | None = None,
-        hardware: tuple[str, ...] = ("*",),
-        signer: str = ROLE_TARGETS,
-        manifest_padding: int = 0,
-    ) -> None:
-        self.image = pattern(number, size) if image is None else image
-        self.hashes = build_hash_list(split(self.image, chunk_bytes))
-        self.chunk_bytes = chunk_bytes
-        self.variant = Variant(
-            name="int8",
-            image=_ref(self.image),
-            hashes=_ref(self.hashes),
-            chunk_bytes=chunk_bytes,
-            hardware=hardware,
-        )
-        self.manifest = Manifest(
-            id="gauge",
-            version=f"1.{number}.0",
-            release=number,
-            variants=(self.variant,),
-            baseline={"pad": [0.5] * manifest_padding},
-        )
-        self.envelope = SIGNERS[signer].seal(encode_manifest(self.manifest))
-        self.digest = sha256(self.envelope).digest()
-
-    @property
-    def blobs(self) -> dict[bytes, tuple[bytes, int]]:
-        """Each blob with its chunk size, by digest."""
-        small = limits.CHUNK_BYTES_DEFAULT
-        return {
-            self.digest: (self.envelope, small),
-            sha256(self.hashes).digest(): (self.hashes, small),
-            sha256(self.image).digest(): (self.image, self.chunk_bytes),
-        }
-
-
-class Shortcut:
-    """A delta between the images of two bundles, and its blobs; `damage` changes its bytes first."""
-
-    def __init__(self, old: Bundle, new: Bundle, damage: Any = None) -> None:
-        *_, step = steps(new.image, (old.image,), old.chunk_bytes)
-        self.ref, blobs = step.ref, step.blobs
-        if damage is not None:
-            data = damage(blobs[0])
-            hashes = build_hash_list(split(data, self.ref.chunk_bytes)) if blobs[1:] else b""
-            blobs = (data, hashes) if hashes else (data,)
-            digests = [sha256(blob).digest() for blob in blobs]
-            self.ref = replace(
-                self.ref, blob=digests[0], size_bytes=len(data), hashes=(*digests, b"")[1]
-            )
-        sizes = (self.ref.chunk_bytes, limits.CHUNK_BYTES_DEFAULT)
-        self.data = blobs[0]
-        self.blobs = {
-            sha256(blob).digest(): (blob, size) for blob, size in zip(blobs, sizes, strict=False)
-        }
-
-
-def edited(image: bytes, start: int, size: int, seed: int = 9) -> bytes:
-    """An image with other bytes in one place."""
-    return image[:start] + pattern(seed, size) + image[start + size :]
-
-
-def _ref(blob: bytes) -> BlobRef:
-    return BlobRef(sha256(blob).hexdigest(), len(blob))
-
-
-def want_of(bundle: Bundle, generation: int = 1, device: str = DEVICE, **fields: Any) -> bytes:
-    """A signed want for a bundle."""
-    policy = fields.pop("policy", UpdatePolicy(trial_ms=5_000))
-    want = Want(
-        device=device,
-        generation=generation,
-        deployment=fields.pop("deployment", f"r{generation}"),
-        manifest=bundle.digest,
-        manifest_bytes=len(bundle.envelope),
-        policy=policy,
-        **fields,
-    )
-    return SIGNERS[ROLE_DIRECTOR].seal(codec.encode(want))
-
-
-def kill_of(version: int, *features: str) -> bytes:
-    """A signed kill list."""
-    return SIGNERS[ROLE_FLAGS].seal(codec.encode(KillList(version=version, features=features)))
-
-
-def flags_of(rev: int, document: bytes, segment: str = "all", **fields: Any) -> bytes:
-    """A signed flag snapshot."""
-    snapshot = FlagSnapshot(rev=rev, segment=segment, document=document, **fields)
-    return SIGNERS[ROLE_FLAGS].seal(codec.encode(snapshot))
-
-
-def identity_of(factory: Bundle | None, device: str = DEVICE) -> Identity:
-    """A device that has (or has not) a bundle from the factory."""
-    if factory is None:
-        return Identity(device, "rpi4", 4096)
-    return Identity(device, "rpi4", 4096, factory.digest, factory.variant.name)
-
-
-def shared_of(config: AgentConfig | None = None, *, online: bool = False, seed: int = 7) -> Shared:
-    """The common ground of a part under test, in boot 1."""
-    shared = Shared(config or AgentConfig(), identity_of(None), VERIFIER, RealDigests(), seed)
-    shared.booted(1, None, 0)
-    shared.online = online
-    return shared
-
-
-class Agents:
-    """Makes charts of agents, and carries their files from boot to boot."""
-
-    def __init__(self, factory: Bundle | None = None, config: AgentConfig | None = None) -> None:
-        self.config = config or AgentConfig()
-        self.identity = identity_of(factory)
-        self.boots = 0
-
-    def restore(self, state: bytes | None, saved_map: bytes | None = None, seed: int = 7) -> Agent:
-        return Agent.restore(self.config, self.identity, VERIFIER, seed, state, saved_map)
-
-    def boot(
-        self,
-        state: bytes | None = None,
-        saved_map: bytes | None = None,
-        *,
-        seed: int = 7,
-        bearer_up: bool = True,
-        wall_ms: int | None = None,
-        conditions: hear.Conditions = CALM,
-        now: int = 0,
-    ) -> Chart:
-        """A chart of an agent that has just booted."""
-        self.boots += 1
-        chart = Chart(self.restore(state, saved_map, seed), now, self.same_after_restore)
-        return chart >> hear.Booted(self.boots, wall_ms, bearer_up, conditions)
-
-    def online(self, *args: Any, **kwargs: Any) -> Chart:
-        """A chart of an agent that booted, connected and subscribed; all is acknowledged."""
-        chart = self.boot(*args, **kwargs)
-        connect(chart)
-        return acknowledge(chart)
-
-    def same_after_restore(self, agent: Agent) -> None:
-        """The state file says all that it must: the next boot would save the same."""
-        state = agent.snapshot()
-        assert self.restore(state).snapshot() == state, "restore forgets part of the state"
-
-
-def connect(chart: Chart) -> Chart:
-    """Wait for the connect, and let it succeed."""
-    while not [effect for effect in chart.left if isinstance(effect, ask.Connect)]:
-        chart >> DUE
-    chart >> hear.Connected(session_present=False)
-    chart << Asks(ask.Subscribe)
-    return chart >> hear.Subscribed((1,) * 5)
-
-
-def fetch(chart: Chart, *bundles: Bundle) -> Chart:
-    """Answer every chunk request until none comes; files are read as empty."""
-    gateway = Gateway(*bundles)
-    waiting = list(chart.left)
-    seen = list(waiting)
-    while waiting:
-        effect = waiting.pop(0)
-        answers: list[Any] = []
-        if isinstance(effect, ask.ReadFile):
-            answers = [hear.FileRead(effect.file, None)]
-        elif isinstance(effect, ask.Publish) and effect.kind == topics.GET:
-            frames = gateway.answer(effect.payload)
-            answers = [hear.Arrived(topics.DAT, frame) for frame in frames]
-        for answer in answers:
-            chart.now += MS
-            chart >> answer
-            waiting += chart.left
-            seen += chart.left
-    chart.left = seen
-    return chart
-
-
-def stage(chart: Chart, bundle: Bundle) -> Chart:
-    """Bring a wanted bundle up to the beginning of its trial; the last effects stay in view."""
-    fetch(chart, bundle)
-    chart << Asks(ask.HashFile)
-    chart >> hear.FileHashed("slot-b", sha256(bundle.image).digest())
-    slot = chart.found(Asks(ask.RunKit)).slot
-    return chart >> hear.KitRan(slot, True, "", 3, 12_000)
-
-
-def want_arrives(chart: Chart, bundle: Bundle, generation: int = 1, **fields: Any) -> Chart:
-    """A want comes."""
-    return chart >> hear.Arrived(topics.WANT, want_of(bundle, generation, **fields), True)
-
-
-def acknowledge(chart: Chart) -> Chart:
-    """Acknowledge every publish so far; what the last stimulus caused stays in view."""
-    left = list(chart.left)
-    tokens = [effect.token for effect in chart.all if isinstance(effect, ask.Publish)]
-    for token in tokens:
-        chart >> hear.PubAcked(token)
-        left += chart.left
-    chart.left = left
-    return chart
-
-
-def sent(chart: Chart, kind: str) -> list[Any]:
-    """All messages of a kind published in this conversation, decoded."""
-    types = {"have": Have, "link": Link, "get": Get, "ev": Event, "tel": Telemetry}
-    return [
-        codec.decode(types[kind], effect.payload)
-        for effect in chart.all
-        if isinstance(effect, ask.Publish) and effect.kind == kind
-    ]
-
-
-class Rows:
-    """Readings of a burst: all frames read the same."""
-
-    def __init__(self, frames: int, reading: int = 500, error: int = 0) -> None:
-        self._rows = [[reading, 10, 3, 0, 1, 2, 3, 4, 5, 6, 7, error] for _ in range(frames)]
-
-    def rows(self) -> list[list[int]]:
-        return self._rows
-
-
-def frames_ran(
-    burst: int,
-    frames: int = 4,
-    reading: int = 500,
-    error: int = 0,
-    conditions: hear.Conditions = CALM,
-    shadow: Rows | None = None,
-    latency_us: int = 12_000,
-) -> hear.FramesRan:
-    """A burst is over."""
-    rows = Rows(frames, reading, error)
-    return hear.FramesRan(
-        burst, frames, rows, latency_us, 0, conditions, shadow=shadow, shadow_latency_us=latency_us
-    )
-
-
-def experiment_flag(bundle: Bundle, **fields: Any) -> dict[str, Any]:
-    """Definition of an object flag that makes every device run a candidate as `fields` say."""
-    value = {"mode": "bandit", "arm": "candidate", "bundle": bundle.digest.hex(), **fields}
-    return {"state": "ENABLED", "variants": {"v": value}, "defaultVariant": "v"}
-
-
-def document_of(**flags: Any) -> bytes:
-    """A flagd document; ``experiment_e1`` stands for the flag ``experiment.e1``."""
-    named = {name.replace("experiment_", "experiment."): flag for name, flag in flags.items()}
-    return json.dumps({"flags": named}).encode()
-
-
-class Disk:
-    """Files: what is durable, and what was written and not synced."""
-
-    def __init__(self) -> None:
-        self.durable: dict[str, bytearray] = {}
-        self.unsynced: list[tuple[str, int, bytes]] = []
-
-    def copy(self) -> Disk:
-        other = Disk()
-        other.durable = {name: bytearray(data) for name, data in self.durable.items()}
-        other.unsynced = list(self.unsynced)
-        return other
-
-    def write(self, file: str, offset: int, data: bytes | memoryview) -> None:
-        self.unsynced.append((file, offset, bytes(data)))
-
-    def sync(self, file: str) -> None:
-        for name, offset, data in self.unsynced:
-            if name == file:
-                _put(self.durable.setdefault(file, bytearray()), offset, data)
-        self.unsynced = [entry for entry in self.unsynced if entry[0] != file]
-
-    def save(self, file: str, data: bytes) -> None:
-        self.delete(file)
-        self.durable[file] = bytearray(data)
-
-    def delete(self, file: str) -> None:
-        self.durable.pop(file, None)
-        self.unsynced = [entry for entry in self.unsynced if entry[0] != file]
-
-    def read(self, file: str) -> bytes | None:
-        data = self.durable.get(file)
-        view = bytearray() if data is None else bytearray(data)
-        found = data is not None
-        for name, offset, part in self.unsynced:
-            if name == file:
-                _put(view, offset, part)
-                found = True
-        return bytes(view) if found else None
-
-    def cut(self, tear: str) -> None:
-        """Power went. `tear`: unsynced writes are lost (none), torn in the middle (half), kept (all),
-        or kept but for the first one (late: the disk reordered them)."""
-        for place, (name, offset, data) in enumerate(self.unsynced):
-            kept = {"none": 0, "half": len(data) // 2, "all": len(data)}.get(tear)
-            if kept is None:
-                kept = len(data) if place else 0
-            if kept:
-                file = self.durable.setdefault(name, bytearray())
-                _put(file, offset, data[:kept])
-        self.unsynced = []
-
-
-def _put(file: bytearray, offset: int, data: bytes) -> None:
-    if len(file) < offset:
-        file.extend(b"\xff" * (offset - len(file)))
-    file[offset : offset + len(data)] = data
-
-
-class Gateway:
-    """Answers chunk requests out of a dictionary, as asked, and remembers what it was asked."""
-
-    def __init__(self, *bundles: Bundle) -> None:
-        self.blobs: dict[bytes, tuple[bytes, int]] = {}
-        for bundle in bundles:
-            self.blobs.update(bundle.blobs)
-        self.gets: list[Get] = []
-
-    def answer(self, payload: bytes) -> list[bytes]:
-        """The data frames of a round."""
-        get = codec.decode(Get, payload)
-        self.gets.append(get)
-        blob, chunk_bytes = self.blobs[get.blob]
-        chunks = -(-len(blob) // chunk_bytes)
-        bits = int.from_bytes(get.bitmap, "little") if get.bitmap else (1 << get.count) - 1
-        assert get.count * chunk_bytes <= limits.ROUND_BYTES_MAX or get.count == 1
-        indices = [get.base + i for i in range(get.count) if bits >> i & 1]
-        assert indices, "a request for nothing"
-        assert indices[-1] < chunks, f"asked for chunk {indices[-1]} of {chunks}"
-        return [
-            frame_of(get, blob, chunk_bytes, index, len(indices) if index == indices[-1] else 0)
-            for index in indices
-        ]
-
-
-def frame_of(get: Get, blob: bytes, chunk_bytes: int, index: int, count: int) -> bytes:
-    """One data frame that answers a request."""
-    data = blob[index * chunk_bytes : (index + 1) * chunk_bytes]
-    return codec.encode_frame(codec.Frame(get.transfer, get.seq, get.blob[:8], index, count), data)
+from tests_kit.agent_bundles import VERIFIER, Bundle, Gateway, identity_of
+from tests_kit.agent_charts import CALM, Rows, frames_ran
+from tests_kit.agent_disk import Disk
 
 
 class PowerCut(Exception):
@@ -660,6 +277,17 @@ class Rig:
                 self._later(10 * MS, hear.FileHashed(file, digest))
             case ask.ApplyDelta():
                 self._apply(effect)
+            case ask.Note(kind=kind):
+                self.notes[kind] += 1
+            case ask.Act():
+                pass
+            case _:
+                return self._compute(effect)
+        return []
+
+    def _compute(self, effect: Any) -> list[Any]:
+        """Effects that run a model."""
+        match effect:
             case ask.RunKit(slot=slot, manifest=manifest):
                 self._check_slot(slot, manifest, "run its kit from")
                 reason = "" if self.kit_passes else "nan"
@@ -703,10 +331,6 @@ class Rig:
                 return [self._read(burst)]
             case ask.CutBurst(burst=burst):
                 return [self._burst_answer(burst)]
-            case ask.Note(kind=kind):
-                self.notes[kind] += 1
-            case ask.Act():
-                pass
         return []
 
     def _apply(self, effect: ask.ApplyDelta) -> None:

@@ -29,10 +29,10 @@ from devicesdk.bundle.manifest import BlobRef, Manifest, Variant, encode_manifes
 from devicesdk.bundle.trust import ROLE_TARGETS
 from devicesdk.inference.source import load_source
 from devicesdk.wire import codec, topics
-from devicesdk.wire.messages import Event, Get, Have, Link, Telemetry, UpdateState
+from devicesdk.wire.messages import Event, Get, Have, Link, Telemetry, UpdatePolicy, UpdateState
 from devicesdk.wire.topics import Topics
-from tests_kit import agent_rig
-from tests_kit.agent_rig import KEYS, SIGNERS
+from tests_kit import agent_bundles
+from tests_kit.agent_bundles import KEYS, SIGNERS
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -62,12 +62,12 @@ def gauge_image(
         (folder / "kit.npz").read_bytes(),
     )
     if padding_bytes:
-        text = agent_rig.pattern(5, padding_bytes // 2).hex().encode()
+        text = agent_bundles.pattern(5, padding_bytes // 2).hex().encode()
         image += sealed.prop("padding", text)
     return image
 
 
-class GaugeBundle(agent_rig.Bundle):
+class GaugeBundle(agent_bundles.Bundle):
     """A signed bundle around one image; `kit` is the digest (hex) that the manifest names."""
 
     def __init__(
@@ -136,8 +136,10 @@ class Tower:
 
     TYPES: ClassVar[dict[str, Any]] = {"have": Have, "link": Link, "ev": Event, "tel": Telemetry}
 
-    def __init__(self, port: int, *bundles: agent_rig.Bundle, frame_delay_s: float = 0.0) -> None:
-        self.blobs = agent_rig.Gateway(*bundles)
+    def __init__(
+        self, port: int, *bundles: agent_bundles.Bundle, frame_delay_s: float = 0.0
+    ) -> None:
+        self.blobs = agent_bundles.Gateway(*bundles)
         self.topics = Topics()
         self.delay_s = frame_delay_s
         self.served: Counter[tuple[bytes, int]] = Counter()
@@ -198,10 +200,10 @@ class Tower:
     # -- script ---------------------------------------------------------------------------------
 
     def offer(
-        self, bundle: agent_rig.Bundle, generation: int, device: str = DEVICE, **fields: Any
+        self, bundle: agent_bundles.Bundle, generation: int, device: str = DEVICE, **fields: Any
     ) -> None:
-        want = agent_rig.want_of(
-            bundle, generation, device, policy=agent_rig.UpdatePolicy(trial_ms=1000), **fields
+        want = agent_bundles.want_of(
+            bundle, generation, device, policy=UpdatePolicy(trial_ms=1000), **fields
         )
         self.port.publish(self.topics.device(device, "want"), want, qos=1, retain=True, token=1)
 

@@ -23,7 +23,7 @@ from devicesdk.wire.messages import FlagSnapshot, Have, KillList, Link, Signed, 
 from gateway.adapters.certificates import Authority, client_pair
 from gateway.runtime import verbs
 from tests.system.broker_stage import DAYS, PATIENCE_S, Plant
-from tests_kit.agent_rig import SIGNERS, pattern
+from tests_kit.agent_bundles import SIGNERS, pattern
 from tests_kit.device_stage import rss_kib
 from tests_kit.works import Works
 

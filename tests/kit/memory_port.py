@@ -14,7 +14,7 @@ from devicesdk.aio.port import Dial, Granted, Inbound, Listener
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Event, Have, Link, Telemetry
 from devicesdk.wire.topics import Topics
-from tests_kit import agent_rig
+from tests_kit import agent_bundles
 
 _TYPES: dict[str, Any] = {"have": Have, "link": Link, "ev": Event, "tel": Telemetry}
 
@@ -22,8 +22,8 @@ _TYPES: dict[str, Any] = {"have": Have, "link": Link, "ev": Event, "tel": Teleme
 class MemoryPort:
     """A `MqttPort` with its broker inside."""
 
-    def __init__(self, listener: Listener, *bundles: agent_rig.Bundle) -> None:
-        self.listener, self.gateway = listener, agent_rig.Gateway(*bundles)
+    def __init__(self, listener: Listener, *bundles: agent_bundles.Bundle) -> None:
+        self.listener, self.gateway = listener, agent_bundles.Gateway(*bundles)
         self.topics, self.loop = Topics(), asyncio.get_running_loop()
         self.dials: list[Dial] = []
         self.farewells: list[int] = []

@@ -20,7 +20,7 @@ from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway, GatewayConfig
 from gateway.runtime.life import Ports
 from gateway.runtime.runtime import Runtime
-from tests_kit.agent_rig import SIGNERS, Bundle
+from tests_kit.agent_bundles import SIGNERS, Bundle
 
 WALL_START_MS = 1_750_000_000_000
 

@@ -70,38 +70,16 @@ def outage(*, broken: bool = False, seed: int = 42) -> RunRecord:
         windows=958_212,
         memory_mib=612.4,
         checks=_checks(broken=broken),
-        drops={
-            "black_hole": 48_120,
-            "qos0_offline": 9_408,
-            "connection_lost": 3_911,
-            "session_lost": 812,
-            "queue_full": 355 if broken else 41,
-            "power_off": 96,
-        },
+        drops=_drops(broken=broken),
         ledger=_ledger(),
         rollouts=_rollouts(broken=broken),
         flags=[
             FlagRow(2 * HOUR, "set new-dial to 25 %", 4_871, 0.31, 12.4, 9_120.0),
             FlagRow(6 * HOUR, "kill new-dial", 9_964, 0.22, 1.61, 214.0),
         ],
-        drifts=[
-            DriftRow("data", "gauge@1.0.0 arm64-neon west", *DRIFT, "", 900, "luminance", 0.62),
-            DriftRow(
-                "hardware", "gauge@1.0.0 x86-avx2 west", 5 * HOUR, None, "", 80, "golden probe", 0.4
-            ),
-            DriftRow(
-                "sensor", "gauge@1.0.0 arm64-neon west", 6 * HOUR, None, "kiosk-0007", 1, "contrast"
-            ),
-        ],
+        drifts=_drifts(),
         series=_series(seed, broken=broken),
-        bands=[
-            Band(*BLACK_HOLE, "black hole on LTE", "partition"),
-            Band(BLACK_HOLE[1], BLACK_HOLE[1] + 1800, "heal, swizzled", "heal"),
-            Band(*RESTART, "broker restart, sessions lost", "broker.restart"),
-            Band(*HEAT, "heat wave +14 \N{DEGREE SIGN}C", "heat.wave"),
-            Band(7 * HOUR, 7.1 * HOUR, "real-time clock lost, 5 % of kiosks", "clock.lose_rtc"),
-            Band(*DRIFT, "us-west: images dimmed by half", "data.drift"),
-        ],
+        bands=_bands(),
         percentiles=_percentiles(),
         worst_devices=_worst(broken=broken),
         first_bad_minute=_bad_minute() if broken else None,
@@ -164,6 +142,40 @@ def _checks(*, broken: bool) -> list[CheckRow]:
     broken_row = CheckRow("halt_holds", "always", False, story, 4.93 * HOUR, 1440)
     return [
         broken_row if row.name == "halt_holds" else row for row in [*always, *goals, *sometimes]
+    ]
+
+
+def _drops(*, broken: bool) -> dict[str, int]:
+    return {
+        "black_hole": 48_120,
+        "qos0_offline": 9_408,
+        "connection_lost": 3_911,
+        "session_lost": 812,
+        "queue_full": 355 if broken else 41,
+        "power_off": 96,
+    }
+
+
+def _drifts() -> list[DriftRow]:
+    return [
+        DriftRow("data", "gauge@1.0.0 arm64-neon west", *DRIFT, "", 900, "luminance", 0.62),
+        DriftRow(
+            "hardware", "gauge@1.0.0 x86-avx2 west", 5 * HOUR, None, "", 80, "golden probe", 0.4
+        ),
+        DriftRow(
+            "sensor", "gauge@1.0.0 arm64-neon west", 6 * HOUR, None, "kiosk-0007", 1, "contrast"
+        ),
+    ]
+
+
+def _bands() -> list[Band]:
+    return [
+        Band(*BLACK_HOLE, "black hole on LTE", "partition"),
+        Band(BLACK_HOLE[1], BLACK_HOLE[1] + 1800, "heal, swizzled", "heal"),
+        Band(*RESTART, "broker restart, sessions lost", "broker.restart"),
+        Band(*HEAT, "heat wave +14 \N{DEGREE SIGN}C", "heat.wave"),
+        Band(7 * HOUR, 7.1 * HOUR, "real-time clock lost, 5 % of kiosks", "clock.lose_rtc"),
+        Band(*DRIFT, "us-west: images dimmed by half", "data.drift"),
     ]
 
 

@@ -31,7 +31,9 @@ from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, Ed25519Signer, Ed2
 from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.wire import codec, limits, topics
 from devicesdk.wire.messages import Get, TrustHead, UpdatePolicy, Want
-from tests_kit.agent_rig import CALM, DEVICE, SIGNERS, Bundle, Gateway, Rig
+from tests_kit.agent_bundles import DEVICE, SIGNERS, Bundle, Gateway
+from tests_kit.agent_charts import CALM
+from tests_kit.agent_rig import Rig
 
 NOW_MS = 1_750_000_000_000
 DAY_MS = 86_400_000

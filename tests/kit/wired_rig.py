@@ -18,7 +18,8 @@ from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import REASON_WITH_WILL, Dial, Endpoint, Granted, Inbound, Will
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Have
-from tests_kit.agent_rig import Bundle, Rig
+from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_rig import Rig
 
 STEP_S = 0.002
 

@@ -10,7 +10,7 @@ from devicesdk.host.storage import Storage
 from devicesim.entropy import Entropy
 from devicesim.world.deltas import DeltaBench
 from devicesim.world.flash import ChunkPool, Flash
-from tests_kit.agent_rig import Bundle, Shortcut, edited
+from tests_kit.agent_bundles import Bundle, Shortcut, edited
 
 OLD = Bundle(1, size=300_000)
 NEW = Bundle(2, image=edited(OLD.image, 50_001, 90_000)[:280_000])

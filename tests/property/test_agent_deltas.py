@@ -15,7 +15,8 @@ from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import limits
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import Bundle, PowerCut, Rig, Shortcut, edited, want_of
+from tests_kit.agent_bundles import Bundle, Shortcut, edited, want_of
+from tests_kit.agent_rig import PowerCut, Rig
 
 CONFIG = AgentConfig(window_ns=MINUTE)
 TEARS = ("none", "half", "all", "late")

@@ -6,7 +6,8 @@ import pytest
 
 from devicesdk.agent.config import AgentConfig
 from devicesdk.wire.timebase import MINUTE
-from tests_kit.agent_rig import Bundle, Rig, want_of
+from tests_kit.agent_bundles import Bundle, want_of
+from tests_kit.agent_rig import Rig
 
 OLD, NEW = Bundle(1), Bundle(2)
 CONFIG = AgentConfig(window_ns=MINUTE)

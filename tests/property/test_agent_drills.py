@@ -13,7 +13,8 @@ from devicesdk.agent import stimuli as hear
 from devicesdk.agent.agent import Agent
 from devicesdk.agent.config import AgentConfig
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import VERIFIER, Bundle, PowerCut, Rig, flags_of, kill_of, want_of
+from tests_kit.agent_bundles import VERIFIER, Bundle, flags_of, kill_of, want_of
+from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW, FINE, BAD = Bundle(1), Bundle(2), Bundle(3, size=40_000, chunk_bytes=4096), Bundle(5)
 TWIN = Bundle(4, image=NEW.image)

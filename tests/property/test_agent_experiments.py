@@ -11,15 +11,8 @@ import pytest
 from devicesdk.agent.config import AgentConfig
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import (
-    Bundle,
-    PowerCut,
-    Rig,
-    document_of,
-    experiment_flag,
-    flags_of,
-    want_of,
-)
+from tests_kit.agent_bundles import Bundle, document_of, experiment_flag, flags_of, want_of
+from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW, THIRD = Bundle(1, 40_000), Bundle(2, 40_000), Bundle(3, 40_000)
 CONFIG = AgentConfig(window_ns=10 * SECOND)

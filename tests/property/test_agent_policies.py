@@ -7,7 +7,8 @@ import pytest
 
 from devicesdk.agent.config import AgentConfig
 from devicesdk.wire.timebase import MINUTE
-from tests_kit.agent_rig import Bundle, PowerCut, Rig, flags_of, want_of
+from tests_kit.agent_bundles import Bundle, flags_of, want_of
+from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW = Bundle(1), Bundle(2)
 POLICIES = {

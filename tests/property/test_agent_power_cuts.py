@@ -14,7 +14,8 @@ from devicesdk.agent.config import AgentConfig
 from devicesdk.wire import limits
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import Bundle, PowerCut, Rig, want_of
+from tests_kit.agent_bundles import Bundle, want_of
+from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW = Bundle(1), Bundle(2)
 TEARS = ("none", "half", "all", "late")

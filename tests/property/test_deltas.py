@@ -10,7 +10,7 @@ from devicesdk.bundle.delta import BadDelta
 from devicesdk.bundle.delta_apply import InMemory, apply_delta, apply_in_memory
 from devicesdk.bundle.delta_build import encode_full, encode_prefix, encode_words
 from devicesdk.bundle.delta_words import Form, add, difference, lay_out, pick_up
-from tests_kit.agent_rig import pattern
+from tests_kit.agent_bundles import pattern
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=60)
 BASE = pattern(1, 20_000)

@@ -28,8 +28,9 @@ from gateway.core import rows
 from gateway.core.effects import Persist
 from gateway.core.stimuli import Arrived, CreateRollout, DeadlineReached
 from tests_kit import gateway_charts
-from tests_kit.agent_rig import DEVICE, SIGNERS, Agents, Bundle, Chart, want_of
-from tests_kit.charts import Never
+from tests_kit.agent_bundles import DEVICE, SIGNERS, Bundle, want_of
+from tests_kit.agent_charts import Agents
+from tests_kit.charts import Chart, Never
 from tests_kit.hostile_stage import HOSTILE
 
 QUICK = settings(derandomize=True, max_examples=120, deadline=None, database=None)

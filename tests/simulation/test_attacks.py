@@ -13,9 +13,7 @@ import pytest
 from devicesdk.bundle.manifest import encode_manifest
 from devicesdk.bundle.roles import (
     Listed,
-    Quorum,
     listed,
-    make_root,
     make_snapshot,
     make_targets,
     make_timestamp,
@@ -25,56 +23,20 @@ from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25
 from devicesdk.wire import codec, limits, topics
 from devicesdk.wire.messages import FlagSnapshot, KillList, UpdateState
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
-from tests_kit.agent_rig import SIGNERS, Bundle
+from tests_kit.agent_bundles import SIGNERS, Bundle
+from tests_kit.attacks import (
+    EVIL,
+    NEW,
+    OLD,
+    SEEDS,
+    STRANGER,
+    accepts,
+    flipped,
+    forged_head,
+    refuses,
+    rig_of,
+)
 from tests_kit.role_rig import DAY_MS, NOW_MS, WEEK_MS, YEAR_MS, Repository, RoleRig, key
-
-OLD, NEW, EVIL = Bundle(1, 40_000), Bundle(2, 40_000), Bundle(3, 40_000)
-STRANGER = Ed25519Signer(ROLE_DIRECTOR, bytes([99]) * 32)
-SEEDS = range(24)
-
-
-def rig_of(*bundles, factory=OLD, **more):
-    repository = Repository(*(bundles or (OLD, NEW)))
-    return RoleRig(repository, OLD, NEW, EVIL, factory=factory, **more).start()
-
-
-def refuses(rig, bundle, for_ns=10 * MINUTE):
-    """The device never runs it, whatever else it does for a while."""
-    rig.run_for(for_ns)
-    found = [manifest for _, manifest in rig.runs if manifest == bundle.digest]
-    assert not found, f"activated what it should refuse; last report {rig.reported()}"
-    return rig
-
-
-def accepts(rig, bundle=NEW, **fields):
-    """By the same way, the honest article goes in."""
-    rig.tell()
-    rig.want(bundle, **fields)
-    assert rig.settles(bundle, 3 * 3600), f"last report {rig.reported()}, notes {rig.notes}"
-
-
-def flipped(data: bytes, seed: int) -> bytes:
-    """One byte of it is another one."""
-    place = int.from_bytes(sha256(b"%d" % seed).digest()[:4], "big") % len(data)
-    return data[:place] + bytes([data[place] ^ (1 + seed % 255)]) + data[place + 1 :]
-
-
-def forged_head(
-    repository, targets, *, snapshot_key=None, timestamp_key=None, stamped=None, **more
-):
-    """A head for these targets, with online roles signed by whoever."""
-    lives = NOW_MS + YEAR_MS
-    snapshot = signed_by(
-        make_snapshot(90, targets, NOW_MS, lives), snapshot_key or repository.keys.snapshot
-    )
-    stamp = signed_by(
-        make_timestamp(stamped or 90, snapshot, NOW_MS, lives),
-        timestamp_key or repository.keys.timestamp,
-    )
-    return repository.head(timestamp=stamp, snapshot=snapshot, targets=targets, **more)
-
-
-# -- the honest article -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("riding", [True, False], ids=["riding", "fetched"])
@@ -84,9 +46,6 @@ def test_the_honest_article_is_installed(riding):
     assert rig.settles(NEW), rig.reported()
     assert rig.fetched(sha256(rig.repository.targets).digest()) is not riding
     assert rig.disk.read("trust"), "nothing of what it trusts was kept"
-
-
-# -- TUF ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -404,102 +363,6 @@ def test_rollback_of_what_stolen_online_keys_name(role):
     accepts(rig, EVIL)
 
 
-@pytest.mark.parametrize("case", ["one of three", "only the new", "only the old", "skipped"])
-def test_key_compromise_of_root_keys_below_the_threshold(case):
-    """One stolen root key makes no root."""
-    rig = rig_of()
-    repository = rig.repository
-    evil = [key(81), key(82), key(83)]
-    quorums = {**repository.keys.quorums(), "root": Quorum(tuple(k.public for k in evil), 2)}
-    signers = {
-        "one of three": [repository.keys.root[0], *evil],
-        "only the new": evil,
-        "only the old": repository.keys.root,
-        "skipped": [*repository.keys.root, *evil],
-    }[case]
-    version = 3 if case == "skipped" else 2
-    said = {ROLE_DIRECTOR: [STRANGER.public]}
-    root = signed_by(make_root(version, quorums, said, NOW_MS, NOW_MS + YEAR_MS), *signers)
-    rig.gateway.blobs[sha256(root).digest()] = (root, limits.CHUNK_BYTES_DEFAULT)
-    hint = sha256(root).digest() + len(root).to_bytes(4, "big")
-    rig.publish(topics.TIMESTAMP, repository.head(root=2, roots=hint))
-    rig.want(EVIL, signer=STRANGER)
-    refuses(rig, EVIL)
-    assert rig.fetched(sha256(root).digest()), "the attack was not tried"
-    assert rig.notes["role_refused"] == 1
-    accepts(rig)
-
-
-@pytest.mark.parametrize("role", ["targets", "snapshot", "timestamp"])
-def test_key_compromise_ends_with_the_next_root(role):
-    """What a revoked key signs, and what it has signed, counts for nothing."""
-    rig = rig_of()
-    repository = rig.repository
-    stolen = {name: getattr(repository.keys, name) for name in ("targets", "snapshot", "timestamp")}
-    setattr(repository.keys, role, [key(13), key(14)] if role == "targets" else key(33))
-    repository.rotate()
-    repository.release(OLD, NEW)
-    rig.tell()
-    rig.run_for(MINUTE)
-    assert rig.notes["root_taken"] == 1
-    by = {**{n: getattr(repository.keys, n) for n in stolen}, role: stolen[role]}
-    lives = NOW_MS + YEAR_MS
-    targets = signed_by(
-        make_targets(9, [listed(EVIL.manifest, EVIL.envelope)], {}, NOW_MS, lives), *by["targets"]
-    )
-    rig.tell(
-        forged_head(repository, targets, snapshot_key=by["snapshot"], timestamp_key=by["timestamp"])
-    )
-    rig.want(EVIL)
-    refuses(rig, EVIL)
-    repository.versions.update(targets=95, snapshot=95, timestamp=95)
-    repository.release(OLD, NEW)
-    accepts(rig)
-
-
-def test_key_compromise_of_the_director_ends_with_the_next_root():
-    rig = rig_of(OLD, NEW, EVIL)
-    stolen = rig.repository.keys.director
-    rig.repository.keys.director = Ed25519Signer(ROLE_DIRECTOR, bytes([41]) * 32)
-    rig.repository.rotate()
-    rig.repository.stamp()
-    rig.tell()
-    rig.want(EVIL, signer=stolen)
-    refuses(rig, EVIL)
-    accepts(rig)
-
-
-def test_key_compromise_stops_an_update_that_it_has_begun():
-    """A want of the revoked key is not followed to its end."""
-    rig = rig_of(OLD, NEW, EVIL)
-    stolen = rig.repository.keys.director
-    rig.want(EVIL, signer=stolen, jitter_ms=3_600_000)
-    rig.run_for(SECOND)
-    rig.repository.keys.director = Ed25519Signer(ROLE_DIRECTOR, bytes([41]) * 32)
-    rig.repository.rotate()
-    rig.repository.stamp()
-    rig.tell()
-    refuses(rig, EVIL, 2 * HOUR)
-    accepts(rig)
-
-
-def test_key_compromise_of_the_flags_key_ends_with_the_next_root():
-    rig = rig_of()
-    keys = rig.repository.keys
-    stolen, keys.flags = keys.flags, Ed25519Signer(ROLE_FLAGS, bytes([42]) * 32)
-    rig.repository.rotate()
-    rig.repository.stamp()
-    rig.tell()
-    rig.run_for(MINUTE)
-    kill = codec.encode(KillList(version=7, features=("gauge",)))
-    rig.publish(topics.KILL, stolen.seal(kill))
-    rig.run_for(MINUTE)
-    assert rig.agent.enabled("gauge"), "a revoked key stopped the device"
-    rig.publish(topics.KILL, keys.flags.seal(kill))
-    rig.run_for(MINUTE)
-    assert not rig.agent.enabled("gauge")
-
-
 @pytest.mark.parametrize("case", ["id", "version", "release"])
 def test_wrong_software(case):
     """Targets vouch for a manifest under one name, and it says another: nobody meant that."""
@@ -519,9 +382,6 @@ def test_wrong_software(case):
     assert rig.reported().reason == "manifest:disagrees"
     rig.repository.release(OLD, NEW)
     accepts(rig)
-
-
-# -- Uptane -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("every", [0, 5], ids=["nothing", "one in five"])

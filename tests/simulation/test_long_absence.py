@@ -10,7 +10,7 @@ import pytest
 from devicesdk.wire import limits
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import MINUTE
-from tests_kit.agent_rig import Bundle
+from tests_kit.agent_bundles import Bundle
 from tests_kit.role_rig import DAY_MS, NOW_MS, YEAR_MS, Repository, RoleRig, key
 
 OLD, NEW = Bundle(1, 40_000), Bundle(2, 40_000)

@@ -11,7 +11,7 @@ from devicesdk.wire.timebase import MS, SECOND
 from gateway.adapters.brokers.mosquitto import start_mosquitto
 from gateway.core import rows
 from gateway.core import stimuli as hear
-from tests_kit.agent_rig import DEVICE, Bundle, Shortcut, edited
+from tests_kit.agent_bundles import DEVICE, Bundle, Shortcut, edited
 from tests_kit.plant import WALL_START_MS, Plant, wires
 from tests_kit.wired_rig import WiredRig
 

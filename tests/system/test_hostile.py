@@ -19,7 +19,7 @@ from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Control, ControlVerb, Have, Link
 from gateway.adapters.certificates import client_pair
 from tests.system.broker_stage import PATIENCE_S
-from tests_kit.agent_rig import pattern
+from tests_kit.agent_bundles import pattern
 from tests_kit.hostile_stage import (
     HOSTILE,
     ODD,

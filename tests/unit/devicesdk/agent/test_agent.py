@@ -21,17 +21,14 @@ from devicesdk.agent.stimuli import (
     Subscribed,
 )
 from devicesdk.bundle.chunks import RememberingDigests
-from tests_kit.agent_rig import (
+from tests_kit.agent_bundles import VERIFIER, Bundle, identity_of, kill_of
+from tests_kit.agent_charts import (
     CALM,
-    VERIFIER,
     Agents,
-    Bundle,
     acknowledge,
     connect,
     fetch,
     frames_ran,
-    identity_of,
-    kill_of,
     sent,
     want_arrives,
 )

@@ -9,7 +9,8 @@ from devicesdk.agent.stimuli import Conditions
 from devicesdk.sketches.histogram import unpack
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Telemetry
-from tests_kit.agent_rig import CALM, Bundle, Rows, frames_ran
+from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_charts import CALM, Rows, frames_ran
 
 NEW = Bundle(2)
 

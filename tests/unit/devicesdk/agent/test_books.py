@@ -10,7 +10,7 @@ from devicesdk.agent.snapshot import Slot, State, Status, Trial, decode_want
 from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Event, UpdateState
-from tests_kit.agent_rig import VERIFIER, Bundle, shared_of, want_of
+from tests_kit.agent_bundles import VERIFIER, Bundle, shared_of, want_of
 
 RAW = VERIFIER.open(ROLE_DIRECTOR, want_of(Bundle(2), 4, deployment="r4", attempt=1))
 ON_TRIAL = State(

@@ -11,7 +11,7 @@ from devicesdk.agent.policy import read_policy
 from devicesdk.agent.snapshot import Slot
 from devicesdk.agent.stimuli import Conditions
 from devicesdk.wire.timebase import SECOND
-from tests_kit.agent_rig import shared_of
+from tests_kit.agent_bundles import shared_of
 
 SLOT = Slot(variant="fp32", also=("int8-rr", "rule"), confidence=bytes([10] * 20))
 NORMAL = {"rules": [{"name": "normal"}]}

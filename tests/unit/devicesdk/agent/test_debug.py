@@ -13,7 +13,8 @@ from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Control, ControlVerb, DebugGrant
 from devicesdk.wire.timebase import HOUR, MINUTE, MS, SECOND
-from tests_kit.agent_rig import DEVICE, SIGNERS, Agents, Bundle, acknowledge, frames_ran, sent
+from tests_kit.agent_bundles import DEVICE, SIGNERS, Bundle
+from tests_kit.agent_charts import Agents, acknowledge, frames_ran, sent
 from tests_kit.charts import DUE, SILENCE, After
 
 WALL = 1_750_000_000_000

@@ -34,19 +34,8 @@ from devicesdk.agent.stimuli import (
 from devicesdk.wire import codec, topics
 from devicesdk.wire.errors import Nack
 from devicesdk.wire.messages import Control, ControlVerb, Get, UpdateState
-from tests_kit.agent_rig import (
-    Agents,
-    Bundle,
-    Gateway,
-    Shortcut,
-    acknowledge,
-    connect,
-    edited,
-    fetch,
-    identity_of,
-    sent,
-    want_arrives,
-)
+from tests_kit.agent_bundles import Bundle, Gateway, Shortcut, edited, identity_of
+from tests_kit.agent_charts import Agents, acknowledge, connect, fetch, sent, want_arrives
 from tests_kit.charts import SILENCE, Asks, Never
 
 OLD = Bundle(1, size=200_000)

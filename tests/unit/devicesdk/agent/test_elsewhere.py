@@ -26,7 +26,8 @@ from devicesdk.wire import codec, topics
 from devicesdk.wire.errors import Nack, Wait
 from devicesdk.wire.messages import Ask, Control, ControlVerb
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import Agents, Bundle, acknowledge, flags_of, frames_ran, kill_of, sent
+from tests_kit.agent_bundles import Bundle, flags_of, kill_of
+from tests_kit.agent_charts import Agents, acknowledge, frames_ran, sent
 from tests_kit.charts import DUE, After, Asks, Never
 
 OLD = Bundle(1)

@@ -21,17 +21,13 @@ from devicesdk.agent.snapshot import decode_state
 from devicesdk.agent.stimuli import Arrived, Conditions, ConditionsChanged, FileHashed, KitRan
 from devicesdk.wire.messages import UpdatePolicy, UpdateState
 from devicesdk.wire.timebase import MINUTE
-from tests_kit.agent_rig import (
+from tests_kit.agent_bundles import Bundle, document_of, experiment_flag, flags_of, kill_of
+from tests_kit.agent_charts import (
     Agents,
-    Bundle,
     Rows,
     acknowledge,
     connect,
-    document_of,
-    experiment_flag,
-    flags_of,
     frames_ran,
-    kill_of,
     sent,
     stage,
     want_arrives,

@@ -14,7 +14,7 @@ from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.wire import codec
 from devicesdk.wire.errors import BadMessage, BadSignature, ProtocolError
 from devicesdk.wire.messages import KillList
-from tests_kit.agent_rig import SIGNERS, flags_of, identity_of, kill_of, shared_of
+from tests_kit.agent_bundles import SIGNERS, flags_of, identity_of, kill_of, shared_of
 
 CONFIG = AgentConfig(features=("gauge", "new-dial"))
 

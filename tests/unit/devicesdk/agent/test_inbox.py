@@ -10,7 +10,8 @@ from devicesdk.agent.stimuli import Arrived, FileRead
 from devicesdk.bundle.trust import ROLE_FLAGS
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Control, ControlVerb
-from tests_kit.agent_rig import SIGNERS, Agents, Bundle, acknowledge, kill_of, sent, want_arrives
+from tests_kit.agent_bundles import SIGNERS, Bundle, kill_of
+from tests_kit.agent_charts import Agents, acknowledge, sent, want_arrives
 from tests_kit.charts import DUE, SILENCE, Asks
 
 OLD, NEW = Bundle(1), Bundle(2)

@@ -31,16 +31,8 @@ from devicesdk.bundle.trust import ROLE_FLAGS
 from devicesdk.wire import codec
 from devicesdk.wire.errors import Nack
 from devicesdk.wire.messages import Control, ControlVerb, UpdateState
-from tests_kit.agent_rig import (
-    Agents,
-    Bundle,
-    Gateway,
-    acknowledge,
-    fetch,
-    sent,
-    stage,
-    want_arrives,
-)
+from tests_kit.agent_bundles import Bundle, Gateway
+from tests_kit.agent_charts import Agents, acknowledge, fetch, sent, stage, want_arrives
 from tests_kit.charts import Asks, Never
 
 OLD, NEW = Bundle(1), Bundle(2)

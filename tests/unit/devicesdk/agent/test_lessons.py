@@ -36,11 +36,9 @@ from devicesdk.wire import codec
 from devicesdk.wire.errors import Nack, Wait
 from devicesdk.wire.messages import Control, ControlVerb, UpdateState
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
-from tests_kit.agent_rig import (
+from tests_kit.agent_bundles import Bundle, Gateway, want_of
+from tests_kit.agent_charts import (
     Agents,
-    Bundle,
-    Gateway,
-    Rig,
     acknowledge,
     connect,
     fetch,
@@ -48,8 +46,8 @@ from tests_kit.agent_rig import (
     sent,
     stage,
     want_arrives,
-    want_of,
 )
+from tests_kit.agent_rig import Rig
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
 
 OLD, NEW = Bundle(1), Bundle(2)

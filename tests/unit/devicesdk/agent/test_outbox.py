@@ -11,7 +11,7 @@ from devicesdk.agent.snapshot import State
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Event, UpdateState
 from devicesdk.wire.timebase import NEVER, SECOND
-from tests_kit.agent_rig import shared_of
+from tests_kit.agent_bundles import shared_of
 
 SMALL = AgentConfig(publishes_in_flight_max=2, telemetry_outbox_windows_max=3, event_outbox_max=3)
 

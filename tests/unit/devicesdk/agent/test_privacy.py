@@ -10,7 +10,7 @@ from devicesdk.sketches.laplace import offset_of
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import SECOND
-from tests_kit.agent_rig import Rows
+from tests_kit.agent_charts import Rows
 
 
 def _window(frames, seed=1, errors=0):

@@ -8,17 +8,8 @@ from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.effects import RunModel, RunProbe
 from devicesdk.agent.stimuli import Arrived, Conditions, ProbeRan
 from devicesdk.wire.timebase import HOUR, MINUTE
-from tests_kit.agent_rig import (
-    Agents,
-    Bundle,
-    acknowledge,
-    flags_of,
-    frames_ran,
-    kill_of,
-    sent,
-    stage,
-    want_arrives,
-)
+from tests_kit.agent_bundles import Bundle, flags_of, kill_of
+from tests_kit.agent_charts import Agents, acknowledge, frames_ran, sent, stage, want_arrives
 from tests_kit.charts import DUE, Asks
 
 OLD, NEW = Bundle(1), Bundle(2)

@@ -2,7 +2,7 @@
 
 from devicesdk.agent.proved_time import ProvedTime
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.agent_rig import shared_of
+from tests_kit.agent_bundles import shared_of
 
 T0 = 1_750_000_000_000
 

@@ -8,7 +8,8 @@ from devicesdk.agent.effects import Publish
 from devicesdk.agent.stimuli import Arrived, Connected, Disconnected, PubAcked
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Capabilities, Control, ControlVerb
-from tests_kit.agent_rig import Agents, Bundle, connect, kill_of, sent, want_arrives
+from tests_kit.agent_bundles import Bundle, kill_of
+from tests_kit.agent_charts import Agents, connect, sent, want_arrives
 from tests_kit.charts import DUE, SILENCE, Asks, Never
 
 OLD, NEW = Bundle(1), Bundle(2)

@@ -9,7 +9,7 @@ from devicesdk.agent.effects import Connect, Disconnect, Subscribe
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.session import Phase, Session
 from devicesdk.wire.timebase import NEVER, SECOND
-from tests_kit.agent_rig import DEVICE, shared_of
+from tests_kit.agent_bundles import DEVICE, shared_of
 
 PLAIN = AgentConfig(backoff=BackoffConfig(jitter="none"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from devicesdk.agent.effects import Note, Save
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import SECOND
-from tests_kit.agent_rig import shared_of
+from tests_kit.agent_bundles import shared_of
 
 
 def test_a_save_that_changes_nothing_is_skipped():

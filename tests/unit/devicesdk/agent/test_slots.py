@@ -7,7 +7,7 @@ import pytest
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.slots import EMPTY, Slots, factory_state
 from devicesdk.agent.snapshot import Bad, Slot, State, Trial
-from tests_kit.agent_rig import Bundle, identity_of
+from tests_kit.agent_bundles import Bundle, identity_of
 
 OLD, NEW = Slot(manifest=b"o" * 32, verified=True), Slot(manifest=b"n" * 32, verified=True)
 TRIAL = Trial(slot="b", generation=3, deployment="r3", attempt=0, trial_ms=1000)

@@ -20,7 +20,7 @@ from devicesdk.agent.snapshot import (
 )
 from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.wire.messages import UpdateState
-from tests_kit.agent_rig import VERIFIER, Bundle, want_of
+from tests_kit.agent_bundles import VERIFIER, Bundle, want_of
 
 FULL = State(
     committed="a",

@@ -15,7 +15,7 @@ from devicesdk.sketches.quantile import kll_values
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.agent_rig import Rows
+from tests_kit.agent_charts import Rows
 
 
 def _rows(frames, error_every=0):

@@ -7,19 +7,8 @@ from devicesdk.agent.effects import DropTaken, Publish, RunModel, TakeFrames
 from devicesdk.agent.stimuli import Arrived, Conditions, ConditionsChanged, FramesTaken
 from devicesdk.wire import topics
 from devicesdk.wire.timebase import MINUTE
-from tests_kit.agent_rig import (
-    Agents,
-    Bundle,
-    Rows,
-    acknowledge,
-    document_of,
-    experiment_flag,
-    flags_of,
-    frames_ran,
-    sent,
-    stage,
-    want_arrives,
-)
+from tests_kit.agent_bundles import Bundle, document_of, experiment_flag, flags_of
+from tests_kit.agent_charts import Agents, Rows, acknowledge, frames_ran, sent, stage, want_arrives
 from tests_kit.charts import DUE, After, Asks, Never
 
 OLD, NEW = Bundle(1), Bundle(2)

@@ -16,7 +16,8 @@ from devicesdk.bundle.trust import ROLE_FLAGS, Ed25519Signer
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import KillList, UpdateState
 from devicesdk.wire.timebase import HOUR, MINUTE, SECOND
-from tests_kit.agent_rig import SIGNERS, Bundle, Rig, identity_of, shared_of, want_of
+from tests_kit.agent_bundles import SIGNERS, Bundle, identity_of, shared_of, want_of
+from tests_kit.agent_rig import Rig
 from tests_kit.role_rig import NOBODY, NOW_MS, Repository, RoleRig, key
 
 OLD, NEW = Bundle(1, 40_000), Bundle(2, 200_000)

@@ -23,20 +23,8 @@ from devicesdk.bundle.trust import ROLE_FLAGS
 from devicesdk.wire import codec, limits
 from devicesdk.wire.messages import UpdatePolicy, UpdateState, Want
 from devicesdk.wire.timebase import MINUTE, SECOND
-from tests_kit.agent_rig import (
-    DEVICE,
-    SIGNERS,
-    Agents,
-    Bundle,
-    acknowledge,
-    fetch,
-    frames_ran,
-    kill_of,
-    sent,
-    stage,
-    want_arrives,
-    want_of,
-)
+from tests_kit.agent_bundles import DEVICE, SIGNERS, Bundle, kill_of, want_of
+from tests_kit.agent_charts import Agents, acknowledge, fetch, frames_ran, sent, stage, want_arrives
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
 
 OLD, NEW, THIRD = Bundle(1), Bundle(2), Bundle(3)

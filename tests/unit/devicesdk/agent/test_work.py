@@ -8,16 +8,8 @@ from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.effects import Act, Activate, CutBurst, Publish, RunModel, Save
 from devicesdk.agent.stimuli import Arrived, DeadlineReached, Disconnected
 from devicesdk.wire.timebase import MINUTE, MS, SECOND
-from tests_kit.agent_rig import (
-    Agents,
-    Bundle,
-    acknowledge,
-    connect,
-    flags_of,
-    frames_ran,
-    kill_of,
-    sent,
-)
+from tests_kit.agent_bundles import Bundle, flags_of, kill_of
+from tests_kit.agent_charts import Agents, acknowledge, connect, frames_ran, sent
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
 
 OLD = Bundle(1)

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from devicesdk.bundle.delta_align import RAW, align
-from tests_kit.agent_rig import pattern
+from tests_kit.agent_bundles import pattern
 
 RNG = np.random.Generator(np.random.Philox(6))
 FIRST = RNG.standard_normal((40, 50)).astype(np.float32)

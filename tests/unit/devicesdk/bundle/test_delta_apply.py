@@ -28,7 +28,7 @@ from devicesdk.bundle.delta_build import (
     encode_words,
 )
 from devicesdk.bundle.zstd import pack
-from tests_kit.agent_rig import edited, pattern
+from tests_kit.agent_bundles import edited, pattern
 
 BASE = pattern(1, 300_000)
 TARGET = edited(BASE, 100_000, 60_000)[:290_000]

@@ -9,7 +9,7 @@ from devicesdk.bundle import delta_build
 from devicesdk.bundle.delta import Encoder
 from devicesdk.bundle.delta_apply import apply_in_memory
 from devicesdk.bundle.delta_build import encode_full, encode_prefix, encode_words
-from tests_kit.agent_rig import edited, pattern
+from tests_kit.agent_bundles import edited, pattern
 
 RNG = np.random.Generator(np.random.Philox(8))
 BASE = (RNG.standard_normal(100_000) * 0.05).astype("<f4").tobytes()

@@ -11,7 +11,7 @@ from devicesdk.bundle.delta import Encoder
 from devicesdk.bundle.delta_apply import apply_in_memory
 from devicesdk.bundle.delta_plan import BASES_MAX, pairs, smallest, steps
 from devicesdk.wire import limits
-from tests_kit.agent_rig import Bundle, edited, pattern
+from tests_kit.agent_bundles import Bundle, edited, pattern
 
 OLD = pattern(1, 300_000)
 NEAR, FAR = edited(OLD, 9, 900), edited(OLD, 0, 150_000)

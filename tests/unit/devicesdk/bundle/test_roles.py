@@ -15,7 +15,7 @@ from devicesdk.bundle.roles import (
     version_of,
 )
 from devicesdk.wire.errors import BadMessage
-from tests_kit.agent_rig import Bundle
+from tests_kit.agent_bundles import Bundle
 from tests_kit.role_rig import DAY_MS, NOW_MS, Repository, key
 
 NEW = Bundle(2, 1000, hardware=("pi", "esp32"))

@@ -10,7 +10,7 @@ from devicesdk.bundle.roles import make_root, make_targets, make_timestamp, sign
 from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadMessage, BadSignature
-from tests_kit.agent_rig import Bundle
+from tests_kit.agent_bundles import Bundle
 from tests_kit.role_rig import DAY_MS, NOW_MS, WEEK_MS, YEAR_MS, Repository, key
 
 OLD, NEW = Bundle(1, 1000), Bundle(2, 1000)

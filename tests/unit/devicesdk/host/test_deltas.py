@@ -12,7 +12,7 @@ from devicesdk.agent.stimuli import DeltaApplied
 from devicesdk.host import deltas
 from devicesdk.host.deltas import Ranges
 from devicesdk.host.storage import Storage
-from tests_kit.agent_rig import Bundle, Shortcut, edited
+from tests_kit.agent_bundles import Bundle, Shortcut, edited
 
 OLD = Bundle(1, size=900_000)
 NEW = Bundle(2, image=edited(OLD.image, 400_000, 200_000)[:800_000])

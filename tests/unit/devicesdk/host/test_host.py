@@ -25,17 +25,9 @@ from devicesdk.host.provider import FleetdrillProvider
 from devicesdk.host.sensors import Sensors
 from devicesdk.host.storage import Storage
 from devicesdk.wire import codec
-from devicesdk.wire.messages import Link, UpdateState
+from devicesdk.wire.messages import Link, UpdatePolicy, UpdateState
 from devicesdk.wire.timebase import MS, SECOND
-from tests_kit.agent_rig import (
-    VERIFIER,
-    Shortcut,
-    UpdatePolicy,
-    flags_of,
-    kill_of,
-    pattern,
-    want_of,
-)
+from tests_kit.agent_bundles import VERIFIER, Shortcut, flags_of, kill_of, pattern, want_of
 from tests_kit.device_stage import DEVICE, MODELS, GaugeBundle, gauge_image, identity, kit_digest
 from tests_kit.memory_port import MemoryPort
 

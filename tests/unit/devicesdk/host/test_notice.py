@@ -8,7 +8,7 @@ from devicesdk.agent.snapshot import DebugMode, State, encode_state
 from devicesdk.agent.stimuli import Arrived, Booted, Conditions
 from devicesdk.host.notice import NOTICE_FILE, STAMP_PERIOD_NS, Board, NoticeFile
 from devicesdk.wire.timebase import SECOND
-from tests_kit.agent_rig import VERIFIER, flags_of, identity_of
+from tests_kit.agent_bundles import VERIFIER, flags_of, identity_of
 
 DOCUMENT = (
     b'{"flags": {"x": {"state": "ENABLED", "variants": {"on": true}, "defaultVariant": "on"}}}'

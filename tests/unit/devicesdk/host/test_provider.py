@@ -18,7 +18,7 @@ from devicesdk.agent.flags import Flags
 from devicesdk.agent.snapshot import State
 from devicesdk.host.notice import Notice, Sight
 from devicesdk.host.provider import FleetdrillProvider
-from tests_kit.agent_rig import identity_of, shared_of
+from tests_kit.agent_bundles import identity_of, shared_of
 
 SPLIT = {"fractional": [["on", 30], ["off", 70]]}
 

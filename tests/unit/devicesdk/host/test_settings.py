@@ -14,7 +14,7 @@ from devicesdk.host.settings import (
     read_trust,
     seed_of,
 )
-from tests_kit.agent_rig import SIGNERS
+from tests_kit.agent_bundles import SIGNERS
 from tests_kit.device_stage import trust_file
 
 

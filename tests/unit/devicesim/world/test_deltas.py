@@ -13,7 +13,7 @@ from devicesim.world.deltas import DeltaBench, publish
 from devicesim.world.flash import ChunkPool, Flash
 from devicesim.world.store import BlobStore
 from tests_kit import worlds
-from tests_kit.agent_rig import Bundle, Shortcut, edited
+from tests_kit.agent_bundles import Bundle, Shortcut, edited
 
 OLD = Bundle(1, size=200_000)
 NEW = Bundle(2, image=edited(OLD.image, 70_001, 90_000))

@@ -12,7 +12,7 @@ from devicesdk.bundle.trusted_set import Anchor
 from gateway.adapters import ceremony
 from gateway.adapters.ceremony import Dates, Shares
 from gateway.adapters.keys import KeyFileError, init_keys
-from tests_kit.agent_rig import Bundle
+from tests_kit.agent_bundles import Bundle
 from tests_kit.role_rig import DAY_MS, NOW_MS, YEAR_MS
 
 WORD = "a long passphrase"

@@ -18,7 +18,7 @@ from gateway.runtime.knock import NoGatewayError, knock
 from gateway.runtime.publishing import PublishedDelta, make_deltas
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import Kill, Operator, Overview, ShowDevice, VerbError
-from tests_kit.agent_rig import VERIFIER, Bundle, edited
+from tests_kit.agent_bundles import VERIFIER, Bundle, edited
 from tests_kit.fake_wires import MemoryBlobs, MemoryStorage, Wires
 from tests_kit.plant import WALL_START_MS, core, until
 
