@@ -1,6 +1,6 @@
 """A file becomes a scenario, or a screenful of what is wrong with it.
 
-Decides the order: read YAML, apply ``--set``, check shapes, check names. Leaves out where text
+Decides the order: read YAML, lay it over what it extends, apply ``--set``, check shapes, check names. Leaves out where text
 comes from: `read_text` is handed in, nothing here opens a file.
 
 Rules: everything found in one step is told at once; a later step runs only when the earlier ones
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from devicesim.scenario.document import UnreadableError, read_document
 from devicesim.scenario.errors import Problem, Refusal, ScenarioError
+from devicesim.scenario.extend import extend
 from devicesim.scenario.fleet import DEFAULT_START_UNIX_NS
 from devicesim.scenario.overrides import apply_override
 from devicesim.scenario.publish import raw_schema
@@ -52,6 +53,7 @@ def load(
         document, problems = read_document(text)
     except UnreadableError as error:
         raise ScenarioError(file, [error.problem], text.split("\n")) from error
+    document = extend(file, document, problems, read_text)
     for override in overrides:
         if (problem := apply_override(document, override)) is not None:
             problems.append(problem)

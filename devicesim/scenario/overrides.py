@@ -39,7 +39,8 @@ def apply_override(document: Document, override: str) -> Problem | None:
     except UnreadableError as error:
         found = error.problem.found
         return Problem(path=tuple(parts), expected="a YAML value", found=found, origin=origin)
-    return _put(document, parts, value, origin)
+    put = put_at(document, parts, value, origin)
+    return put if isinstance(put, Problem) else None
 
 
 def _read_value(text: str) -> Any:
@@ -48,16 +49,21 @@ def _read_value(text: str) -> Any:
     return read_document(text)[0].data
 
 
-def _put(document: Document, parts: list[str], value: Any, origin: str) -> Problem | None:
+def put_at(document: Document, parts: list[str], value: Any, origin: str) -> Path | Problem:
+    """Put a value where a dotted path leads; `origin` says who wanted it.
+
+    Returns:
+        The path with names of list items resolved to positions, or what is wrong with it.
+    """
     place: Any = document.data
     path: Path = ()
     for depth, part in enumerate(parts):
         last = depth + 1 == len(parts)
         key: str | int = part
         if isinstance(place, list):
-            index = _find(place, part)
+            index = find_item(place, part)
             if index is None:
-                return _no_item(place, part, (*path, part), origin)
+                return no_item(place, part, (*path, part), origin)
             key = index
         elif not isinstance(place, dict):
             return Problem(
@@ -74,10 +80,10 @@ def _put(document: Document, parts: list[str], value: Any, origin: str) -> Probl
             place[part] = {}
             document.origins[path] = origin
         place = place[key]
-    return None
+    return path
 
 
-def _find(items: list[Any], part: str) -> int | None:
+def find_item(items: list[Any], part: str) -> int | None:
     """Find a list item by its position or its name."""
     if part.isascii() and part.isdigit() and int(part) < len(items):
         return int(part)
@@ -87,7 +93,8 @@ def _find(items: list[Any], part: str) -> int | None:
     return None
 
 
-def _no_item(items: list[Any], part: str, path: Path, origin: str) -> Problem:
+def no_item(items: list[Any], part: str, path: Path, origin: str) -> Problem:
+    """Say which items there are."""
     names = [
         str(item[key])
         for item in items
