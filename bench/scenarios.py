@@ -26,7 +26,7 @@ def main() -> int:
             print(f"SKIPPED      {golden.stem}: {error}")
             continue
         failed = sorted(check.name for check in record.checks if check.held is False)
-        same = record.verdict == expected["verdict"] and failed == expected["failed"]
+        same = record.verdict == expected["verdict"] and failed == sorted(expected["failed"])
         wrong += not same
         print(
             f"{'as expected' if same else 'UNEXPECTED '}  {golden.stem:<22} {record.verdict:<7} "
