@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 from pydantic import Field
 
 from devicesim.scenario.action import REGISTRY, Action, Hits, Span
+from devicesim.scenario.costs import UPTIME_NS
 from devicesim.scenario.fields import (
     BitRate,
     DataShift,
@@ -131,6 +132,39 @@ class DeviceReboot(Action, span=Span.INSTANT):
     """Restart the device in good order: files are synced first, RAM is lost."""
 
     do: Literal["device.reboot"]
+
+
+class BootLoop(Action):
+    """Let devices crash a while after each boot, until it is undone or `device.repair` comes to them."""
+
+    do: Literal["boot.loop"]
+    uptime_ns: PositiveDuration = Field(
+        default=UPTIME_NS,
+        alias="uptime",
+        description="How long a device stays up from each boot, or from activating bundle.",
+    )
+    gives_up_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="After so many crashes a device stays down until the end, or until `device.repair`.",
+    )
+    bundle: str | None = Field(
+        default=None,
+        description="Only while a device runs this id@version, those too that come to it later: who"
+        " goes back to another bundle is out of the loop.",
+        examples=["gauge@1.1.0"],
+    )
+
+
+class DeviceRepair(Action, span=Span.INSTANT):
+    """Send somebody to each device of the target: what makes it crash, fault or bundle, is taken out."""
+
+    do: Literal["device.repair"]
+    order: ReturnOrder = Field(
+        default=Order("together", 0),
+        description="together, or swizzle(240h): each device at a random moment within 240h.",
+    )
 
 
 class Unplug(Action):

@@ -41,7 +41,7 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
-from devicesim.world import deltas, wakelock
+from devicesim.world import crashes, deltas, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
@@ -181,6 +181,7 @@ def assemble(
     _register(world, bundles)
     if wakelock.wanted(world):
         world.watch.add(wakelock.WakeLocks(world))
+    crashes.attach(world)
     for host in hosts:
         at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
         kernel.at(at, host.power_on)

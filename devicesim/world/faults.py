@@ -188,6 +188,26 @@ def device_reboot(world: World, action: object, hosts: list[DeviceHost], now: in
         host.reboot(now, tear=False)
 
 
+def boot_loop(world: World, action: verbs.BootLoop, hosts: list[DeviceHost], now: int) -> Undo:
+    """Boot, crash, boot."""
+    digests = {bundle.name: digest for digest, bundle in world.bundles.items()}
+    manifest = None if action.bundle is None else digests[action.bundle]
+    return world.crashes.loop(action, manifest, hosts, now)
+
+
+def device_repair(
+    world: World, action: verbs.DeviceRepair, hosts: list[DeviceHost], now: int
+) -> None:
+    """Somebody comes to each, at once or at a moment of its own."""
+    luck = world.entropy.stream("repair.order", action.key)
+    last = now
+    for host in hosts:
+        at = now + (int(luck.uniform() * action.order.over_ns) if action.order.over_ns else 0)
+        last = max(last, at)
+        world.kernel.at(at, world.crashes.repair, host)
+    world.kernel.at(last, world.heal_is_over, action)
+
+
 def _body(modifier: Callable[[Any], crossing.Modifier]) -> Begin:
     def begin(world: World, action: Any, hosts: list[DeviceHost], now: int) -> Undo:
         del world
@@ -299,6 +319,8 @@ def kernel_fault(world: World, action: object, hosts: list[DeviceHost], now: int
     return _each(hosts, lambda host, _: add(host, -1))
 
 
+ENDS_ITSELF: Final = frozenset({"heal", "device.repair"})
+"""Verbs that are over at once and say themselves when the last device was reached."""
 BEGIN: Final[dict[str, Begin]] = {
     "partition": partition,
     "heal": heal,
@@ -312,6 +334,8 @@ BEGIN: Final[dict[str, Begin]] = {
     "keys.rotate": keys_rotate,
     "power.cut": power_cut,
     "device.reboot": device_reboot,
+    "boot.loop": boot_loop,
+    "device.repair": device_repair,
     "unplug": _body(lambda _: crossing.plugged(on=False)),
     "plug": _body(lambda _: crossing.plugged(on=True)),
     "battery.age": _body(lambda a: crossing.battery_age(a.health, a.resistance)),

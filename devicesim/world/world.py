@@ -20,6 +20,7 @@ from devicesim.entropy import Entropy
 from devicesim.models.profile import Profile
 from devicesim.scenario.schema import Scenario
 from devicesim.world.bundles import InstalledBundle
+from devicesim.world.crashes import CrashLoops
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import Heals
 from devicesim.world.inference import InferencePool
@@ -77,7 +78,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
+        "_minute", "_pulse", "broker", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts",
         "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
@@ -112,6 +113,7 @@ class World:
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
+        self.crashes = CrashLoops(self)
         self.numbers = {host.device: host.index for host in hosts}
         self._minute = kernel.alarm(self._minute_passes)
         self._pulse: Callable[[int], None] | None = None

@@ -31,6 +31,8 @@ ASKED_FOR = [
     "keys.rotate",
     "power.cut",
     "device.reboot",
+    "boot.loop",
+    "device.repair",
     "flash.full",
     "clock.lose_rtc",
     "clock.skew",
