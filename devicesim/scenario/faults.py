@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field
 
+from devicesdk.wire.timebase import MINUTE
 from devicesim.scenario.action import REGISTRY, Action, Hits, Span
 from devicesim.scenario.costs import UPTIME_NS
 from devicesim.scenario.fields import (
@@ -134,6 +135,17 @@ class DeviceReboot(Action, span=Span.INSTANT):
     do: Literal["device.reboot"]
 
 
+class BrownOut(Action):
+    """Let the supply dip: a device that works resets in the middle of it, one that idles rides through."""
+
+    do: Literal["brown_out"]
+    every_ns: PositiveDuration = Field(
+        default=MINUTE,
+        alias="every",
+        description="Mean time between the dips of a device; each comes at a random moment.",
+    )
+
+
 class BootLoop(Action):
     """Let devices crash a while after each boot, until it is undone or `device.repair` comes to them."""
 
@@ -195,6 +207,18 @@ class FlashFull(Action):
     do: Literal["flash.full"]
     free_share: Share = Field(
         default=0.0, alias="free", description="Share of the flash left free."
+    )
+
+
+class FlashWorn(Action):
+    """Wear the flash out: writes fail by chance, and some blocks take nothing any more."""
+
+    do: Literal["flash.worn"]
+    share: Share = Field(default=0.01, description="Share of the writes that fail.")
+    bad_share: Share = Field(
+        default=0.0,
+        alias="bad",
+        description="Share of the erase blocks (128 KiB) of images that are bad for good.",
     )
 
 

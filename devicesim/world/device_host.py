@@ -67,6 +67,7 @@ class DeviceHost:
         "parts",
         "path",
         "refused",
+        "revives",
         "shop",
         "slot",
         "topics",
@@ -90,6 +91,8 @@ class DeviceHost:
         self.frames_run = self.frames_lost = 0
         self.fuse = -1
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
+        self.revives = 0
+        """Faults under which the device boots again when the fuse has burnt."""
         self._burst: Burst | None = None
         self.elsewhere: Elsewhere | None = None
         self._queue: list[hear.AnyStimulus] = []
@@ -155,6 +158,13 @@ class DeviceHost:
         """Off, and on again after the time that a boot takes."""
         self.power_off(now, tear=tear)
         self.shop.kernel.at(now + BOOT_NS, self.power_on)
+
+    def _burns(self, now: int) -> None:
+        """The fuse: power goes, for good or for as long as a boot takes."""
+        if self.revives:
+            self.reboot(now, tear=True)
+        else:
+            self.power_off(now)
 
     def _body_crosses(self, now: int) -> None:
         body = self.parts.body
@@ -231,7 +241,7 @@ class DeviceHost:
                 self.fuse -= 1
                 if not self.fuse:
                     perform[type(effect)](self, effect, now)
-                    self.power_off(now)
+                    self._burns(now)
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
@@ -251,6 +261,8 @@ class DeviceHost:
         if connection is not None and connection.late_acks:
             for token in connection.settle(now):
                 self.stimulate(hear.PubAcked(token), now)
+            if not self.on:  # the fuse may burn at what an acknowledgement leads to
+                return
         due = self.agent.deadline(self.acked_by)
         if due is not None and due[0] <= now:
             self.stimulate(hear.DeadlineReached(), now)

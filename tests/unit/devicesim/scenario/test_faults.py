@@ -32,6 +32,8 @@ ASKED_FOR = [
     "power.cut",
     "device.reboot",
     "boot.loop",
+    "brown_out",
+    "flash.worn",
     "device.repair",
     "flash.full",
     "clock.lose_rtc",
