@@ -12,7 +12,7 @@ the world's truth.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
@@ -75,6 +75,9 @@ class DeviceHost:
         "wanted_on",
     )  # fmt: skip
 
+    table: ClassVar[dict[type[Any], Callable[[Any, Any, int], None]]] = {}
+    """What performs each kind of effect."""
+
     def __init__(self, shop: Workshop, parts: Parts) -> None:
         self.shop, self.parts, self.index = shop, parts, parts.index
         self.path = shop.make_path(shop, parts, self)
@@ -122,6 +125,7 @@ class DeviceHost:
             parts.config, parts.identity, parts.verifier, parts.seed,
             flash.read("state"), flash.read("map"), self.shop.digests,
             parts.anchor, flash.read("trust") if parts.anchor is not None else None,
+            parts.hardship,
         )  # fmt: skip
         for seen in self.shop.watch.booted:
             seen(self, now)
@@ -158,13 +162,6 @@ class DeviceHost:
         """Off, and on again after the time that a boot takes."""
         self.power_off(now, tear=tear)
         self.shop.kernel.at(now + BOOT_NS, self.power_on)
-
-    def _burns(self, now: int) -> None:
-        """The fuse: power goes, for good or for as long as a boot takes."""
-        if self.revives:
-            self.reboot(now, tear=True)
-        else:
-            self.power_off(now)
 
     def _body_crosses(self, now: int) -> None:
         body = self.parts.body
@@ -235,13 +232,16 @@ class DeviceHost:
         shop.trace.extend(
             (now, self.index, code, 0 if detail is None else detail(stimulus), len(effects))
         )
-        perform = _PERFORM
+        perform = self.table
         for effect in effects:
             if self.fuse > 0:
                 self.fuse -= 1
                 if not self.fuse:
                     perform[type(effect)](self, effect, now)
-                    self._burns(now)
+                    if self.revives:
+                        self.reboot(now, tear=True)
+                    else:
+                        self.power_off(now)
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
@@ -479,7 +479,7 @@ class DeviceHost:
             seen(self, effect, now)
 
 
-_PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
+DeviceHost.table = {
     ask.Connect: DeviceHost._connect,  # noqa: SLF001 - the table of this very class
     ask.Disconnect: DeviceHost._disconnect,  # noqa: SLF001
     ask.Subscribe: DeviceHost._subscribe,  # noqa: SLF001

@@ -19,6 +19,7 @@ from devicesdk.wire.timebase import MINUTE
 from devicesim.entropy import Entropy
 from devicesim.models.profile import Profile
 from devicesim.scenario.schema import Scenario
+from devicesim.world.buggify import Buggify
 from devicesim.world.bundles import InstalledBundle
 from devicesim.world.crashes import CrashLoops
 from devicesim.world.device_host import DeviceHost
@@ -78,7 +79,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts",
+        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts",
         "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
@@ -100,6 +101,7 @@ class World:
         stage: Stage,
         roles: WorldRoles | None = None,
         policies: Mapping[str, str] = MappingProxyType({}),
+        buggify: Buggify | None = None,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -110,6 +112,8 @@ class World:
         """Who signs for the fleet's owner; None: devices go by keys alone."""
         self.policies = policies
         """Run-time policies that the scenario names by path."""
+        self.buggify = buggify
+        """Hardship at named places of our own code; None: there is none."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
