@@ -44,6 +44,7 @@ from devicesdk.agent.probe import Probe
 from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
 from devicesdk.agent.shared import STATE_FILE, Shared
+from devicesdk.agent.sites import HAVE_AGAIN
 from devicesdk.agent.slots import Slots, factory_state
 from devicesdk.agent.snapshot import DebugMode, State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
@@ -53,6 +54,7 @@ from devicesdk.agent.work import Work
 from devicesdk.bundle.chunks import Digests, RealDigests
 from devicesdk.bundle.trust import Verifier
 from devicesdk.wire import codec, topics
+from devicesdk.wire.hardship import CALM, Hardship
 from devicesdk.wire.messages import Link
 from devicesdk.wire.timebase import NEVER
 
@@ -79,6 +81,7 @@ class Agent:
         digests: checks chunks; None: by hashing each.
         anchor: the TUF root that the device was enrolled with; None: it goes by `verifier` alone.
         saved_trust: the file ``trust``.
+        hardship: asked at the places of `devicesdk.agent.sites`.
     """
 
     __slots__ = (
@@ -114,9 +117,10 @@ class Agent:
         digests: Digests | None = None,
         anchor: Anchor | None = None,
         saved_trust: bytes | None = None,
+        hardship: Hardship = CALM,
     ) -> None:
         state = factory_state(identity) if state is None else state
-        shared = Shared(config, identity, verifier, digests or RealDigests(), seed)
+        shared = Shared(config, identity, verifier, digests or RealDigests(), seed, hardship)
         self._shared = shared
         self._booted = False
         self._state_lost = state.lost
@@ -160,19 +164,15 @@ class Agent:
         digests: Digests | None = None,
         anchor: Anchor | None = None,
         trust: bytes | None = None,
+        hardship: Hardship = CALM,
     ) -> Agent:
         """Make the agent of a boot from the files ``state``, ``map`` and ``trust`` (None: there is none).
 
         A state file that cannot be read leaves a device that runs nothing, because nobody knows
         which slot is whole, and that takes the next update.
         """
-        if state is None:
-            return cls(config, identity, verifier, seed, None, map, digests, anchor, trust)
-        try:
-            known = decode_state(state)
-        except StateUnreadable:
-            known = State(lost=True)
-        return cls(config, identity, verifier, seed, known, map, digests, anchor, trust)
+        known = None if state is None else _known(state)
+        return cls(config, identity, verifier, seed, known, map, digests, anchor, trust, hardship)
 
     # -- the machine --------------------------------------------------------------------------------
 
@@ -364,6 +364,8 @@ class Agent:
         self._report.online(session_present=session_present)
         if self._shared.report_due:
             self._report.publish(now)
+        if self._shared.hardship.fires(HAVE_AGAIN):
+            self._report.publish(now)
         self._outbox.flush(now)
         self._work.subscribed(now)
         self._download.online(now)
@@ -431,6 +433,14 @@ class Agent:
         elif failed.file == TRUST_FILE:
             self._trust.forget_saved()
         self._update.storage_failed(now)
+
+
+def _known(state: bytes) -> State:
+    """What a state file says; of one that cannot be read, that it was lost."""
+    try:
+        return decode_state(state)
+    except StateUnreadable:
+        return State(lost=True)
 
 
 _ROUTES: Final[dict[type[Any], Callable[[Agent, Any, int], None]]] = {

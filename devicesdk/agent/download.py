@@ -24,6 +24,7 @@ from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.pace import Pace
 from devicesdk.agent.rounds import Round, Rounds
 from devicesdk.agent.shared import Shared
+from devicesdk.agent.sites import CHECKPOINT_OFTEN, REQUESTS_REVERSED, WINDOW_OF_ONE
 from devicesdk.bundle.chunks import ChunkMap, HashList
 from devicesdk.wire import codec, limits, topics
 from devicesdk.wire.codec import Frame
@@ -66,6 +67,7 @@ class Download:
 
     __slots__ = (
         "_buffer",
+        "_checkpoint_bytes",
         "_chunk_failures",
         "_durable",
         "_empty",
@@ -109,6 +111,7 @@ class Download:
         self._durable = self._held = False
         self._patience_ns = self._pause_until = self._last_end = 0
         self._unsaved_bytes = self._empty = self._whole_failures = 0
+        self._checkpoint_bytes = shared.config.checkpoint_bytes
         self._chunk_failures: dict[int, int] = {}
         self._nacks: dict[Nack, int] = {}
         if saved_map is not None:
@@ -165,8 +168,12 @@ class Download:
         self._chunk_failures.clear()
         self._nacks.clear()
         self._rounds = Rounds()
-        self._pace.begin(source.chunk_bytes, self._shared.config.round_bytes_max)
-        large = source.size_bytes > self._shared.config.checkpoint_bytes
+        config, hardship = self._shared.config, self._shared.hardship
+        alone = hardship.fires(WINDOW_OF_ONE)
+        self._pace.begin(source.chunk_bytes, 1 if alone else config.round_bytes_max)
+        often = hardship.fires(CHECKPOINT_OFTEN)
+        self._checkpoint_bytes = source.chunk_bytes if often else config.checkpoint_bytes
+        large = source.size_bytes > config.checkpoint_bytes
         self._durable = not source.volatile and (large or source.hashes is not None)
         here = self._here = self._lay_out(source, stored)
         self._shared.note(NoteKind.FETCH_BEGUN, here.chunks, here.count)
@@ -316,7 +323,7 @@ class Download:
             return
         self._shared.out.append(Write(source.file, offset, chunk))
         self._unsaved_bytes += len(chunk)
-        if self._unsaved_bytes + source.chunk_bytes > self._shared.config.checkpoint_bytes:
+        if self._unsaved_bytes + source.chunk_bytes > self._checkpoint_bytes:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
@@ -397,14 +404,17 @@ class Download:
         span_max = min(
             max(1, limits.ROUND_BYTES_MAX // source.chunk_bytes), limits.ROUND_CHUNKS_MAX
         )
+        out, first = self._shared.out, len(self._shared.out)
         while len(self._rounds) < self._shared.config.rounds_outstanding_max:
             picked = self._rounds.pick(here, self._pace.chunks, span_max)
             if picked is None:
-                return
+                break
             one = self._rounds.open(*picked, now)
             self._measure_patience()
             self._rounds.alive(one.seq, now + self._patience_ns)
             self._request(source, one)
+        if len(out) > first + 1 and self._shared.hardship.fires(REQUESTS_REVERSED):
+            out[first:] = out[: first - 1 if first else None : -1]
 
     def _measure_patience(self) -> None:
         """Draw anew what a sign of life may take: when something was asked or learnt, not each frame."""

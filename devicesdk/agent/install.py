@@ -27,6 +27,7 @@ from devicesdk.agent.effects import Delete, HashFile, ReadFile, RunKit
 from devicesdk.agent.job import DELTA_FILE, HASHES_FILE, MANIFEST_FILE, SMALL_DELTA_FILE, Job
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
+from devicesdk.agent.sites import KIT_AGAIN
 from devicesdk.agent.slots import EMPTY, Slots
 from devicesdk.agent.snapshot import Slot
 from devicesdk.agent.stimuli import DeltaApplied, FileHashed, FileRead, KitRan
@@ -385,7 +386,7 @@ class Install:
         if not job.checked and here.image:
             self._books.enter(UpdateState.DOWNLOADED)
             return self._hash(here.size_bytes)
-        if here.proven or job.kit_passed:
+        if job.kit_passed or (here.proven and not self._shared.hardship.fires(KIT_AGAIN)):
             return READY
         self._books.enter(UpdateState.VERIFIED)
         self._awaiting = KitRan

@@ -22,6 +22,7 @@ from devicesdk.agent.backoff import Backoff
 from devicesdk.agent.effects import Connect, Disconnect, Subscribe
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
+from devicesdk.agent.sites import RETRY_AT_ONCE, SUBSCRIBE_ANEW
 from devicesdk.wire import topics
 from devicesdk.wire.messages import Link
 from devicesdk.wire.timebase import MS, NEVER
@@ -48,6 +49,7 @@ class Session:
         "_bearer_up",
         "_filters",
         "_online_since",
+        "_rushed",
         "_shared",
         "_subscribed",
         "at",
@@ -59,7 +61,7 @@ class Session:
         self._shared = shared
         self._backoff = Backoff(shared.config.backoff)
         self._bearer_up = False
-        self._subscribed = False
+        self._subscribed = self._rushed = False
         self._online_since = 0
         self._filters: tuple[str, ...] = ()
         self.phase = Phase.NO_BEARER
@@ -86,7 +88,8 @@ class Session:
         """CONNACK. True when that makes the device online."""
         if self.phase is not Phase.CONNECTING:
             return False
-        if session_present and self._subscribed:
+        anew = self._shared.hardship.fires(SUBSCRIBE_ANEW)
+        if session_present and self._subscribed and not anew:
             self._go_online(now)
             return True
         self._subscribed = False
@@ -169,7 +172,9 @@ class Session:
 
     def _retreat(self, now: int) -> None:
         if self._bearer_up:
-            self._wait(now, self._backoff.next(self._shared.dice))
+            delay_ns = self._backoff.next(self._shared.dice)
+            self._rushed = not self._rushed and self._shared.hardship.fires(RETRY_AT_ONCE)
+            self._wait(now, 0 if self._rushed else delay_ns)
         else:
             self._enter(Phase.NO_BEARER, NEVER)
 

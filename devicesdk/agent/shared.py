@@ -11,9 +11,11 @@ from devicesdk.agent.config import AgentConfig, Identity
 from devicesdk.agent.dice import Dice
 from devicesdk.agent.effects import AnyEffect, Note, Save
 from devicesdk.agent.notes import NoteKind
+from devicesdk.agent.sites import SAVE_TWICE
 from devicesdk.agent.stimuli import Conditions
 from devicesdk.bundle.chunks import Digests
 from devicesdk.bundle.trust import Verifier
+from devicesdk.wire.hardship import CALM, Hardship
 from devicesdk.wire.timebase import MS
 
 STATE_FILE = "state"
@@ -34,6 +36,7 @@ class Shared:
         "config",
         "dice",
         "digests",
+        "hardship",
         "identity",
         "look_due",
         "online",
@@ -52,12 +55,14 @@ class Shared:
         verifier: Verifier,
         digests: Digests,
         seed: int,
+        hardship: Hardship = CALM,
     ) -> None:
         self.config = config
         self.identity = identity
         self.verifier = verifier
         self.digests = digests
         self.seed = seed
+        self.hardship = hardship
         self.boot_id = 0
         self.dice = Dice(seed, 0)
         self.conditions = Conditions()
@@ -105,6 +110,8 @@ class Shared:
         if data != self._saved:
             self._saved = data
             self.out.append(Save(STATE_FILE, data))
+            if self.hardship.fires(SAVE_TWICE):
+                self.out.append(Save(STATE_FILE, data))
 
     def forget_saved(self) -> None:
         """The last save did not reach storage: the next one is not skipped."""

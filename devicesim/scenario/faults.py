@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field
 
+from devicesdk.wire.timebase import MINUTE
 from devicesim.scenario.action import REGISTRY, Action, Hits, Span
+from devicesim.scenario.costs import UPTIME_NS
 from devicesim.scenario.fields import (
     BitRate,
     DataShift,
@@ -133,6 +135,50 @@ class DeviceReboot(Action, span=Span.INSTANT):
     do: Literal["device.reboot"]
 
 
+class BrownOut(Action):
+    """Let the supply dip: a device that works resets in the middle of it, one that idles rides through."""
+
+    do: Literal["brown_out"]
+    every_ns: PositiveDuration = Field(
+        default=MINUTE,
+        alias="every",
+        description="Mean time between the dips of a device; each comes at a random moment.",
+    )
+
+
+class BootLoop(Action):
+    """Let devices crash a while after each boot, until it is undone or `device.repair` comes to them."""
+
+    do: Literal["boot.loop"]
+    uptime_ns: PositiveDuration = Field(
+        default=UPTIME_NS,
+        alias="uptime",
+        description="How long a device stays up from each boot, or from activating bundle.",
+    )
+    gives_up_after: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="After so many crashes a device stays down until the end, or until `device.repair`.",
+    )
+    bundle: str | None = Field(
+        default=None,
+        description="Only while a device runs this id@version, those too that come to it later: who"
+        " goes back to another bundle is out of the loop.",
+        examples=["gauge@1.1.0"],
+    )
+
+
+class DeviceRepair(Action, span=Span.INSTANT):
+    """Send somebody to each device of the target: what makes it crash, fault or bundle, is taken out."""
+
+    do: Literal["device.repair"]
+    order: ReturnOrder = Field(
+        default=Order("together", 0),
+        description="together, or swizzle(240h): each device at a random moment within 240h.",
+    )
+
+
 class Unplug(Action):
     """Take external power away; devices with a battery go on."""
 
@@ -161,6 +207,18 @@ class FlashFull(Action):
     do: Literal["flash.full"]
     free_share: Share = Field(
         default=0.0, alias="free", description="Share of the flash left free."
+    )
+
+
+class FlashWorn(Action):
+    """Wear the flash out: writes fail by chance, and some blocks take nothing any more."""
+
+    do: Literal["flash.worn"]
+    share: Share = Field(default=0.01, description="Share of the writes that fail.")
+    bad_share: Share = Field(
+        default=0.0,
+        alias="bad",
+        description="Share of the erase blocks (128 KiB) of images that are bad for good.",
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from devicesim.scenario.errors import Path, Refusal, choices, nearest_word, show
 from devicesim.scenario.experiments import misnamed
+from devicesim.scenario.faults import BootLoop
 from devicesim.scenario.selector import Selector, Where, walk
 
 if TYPE_CHECKING:
@@ -127,6 +128,15 @@ def _releases(scenario: Scenario) -> Iterator[Complaint]:
     for index, step in enumerate(scenario.flags):
         if step.kill is not None and step.kill not in flags:
             yield ("flags", index, "kill"), _unknown("a flag that is set", step.kill, flags)
+    for index, bundle in enumerate(scenario.bundles):
+        crashes = bundle.costs.crashes
+        if crashes is not None and crashes.flag is not None and crashes.flag not in flags:
+            refusal = _unknown("a flag that is set", crashes.flag, flags, "set it under flags")
+            yield ("bundles", index, "costs", "crashes", "flag"), refusal
+    for index, action in enumerate(scenario.timeline):
+        bundle_name = action.bundle if isinstance(action, BootLoop) else None
+        if bundle_name is not None and bundle_name not in references:
+            yield ("timeline", index, "bundle"), _unknown("a bundle", bundle_name, references)
 
 
 def _known_labels(scenario: Scenario) -> dict[str, list[str]]:

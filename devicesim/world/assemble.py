@@ -26,6 +26,7 @@ from devicesdk.bundle.trust import (
     Verifier,
 )
 from devicesdk.bundle.trusted_set import Anchor
+from devicesdk.wire.hardship import CALM, Hardship
 from devicesdk.wire.timebase import DAY, HOUR, MS
 from devicesdk.wire.topics import Topics
 from devicesim.entropy import Entropy
@@ -41,15 +42,18 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
-from devicesim.world import deltas, wakelock
+from devicesim.world import crashes, deltas, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
+from devicesim.world.buggify import Buggify
 from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.device_parts import ModelShelf, Parts, Workshop
 from devicesim.world.flash import Flash
 from devicesim.world.gateway_host import GatewayHost
+from devicesim.world.hard_device import HardDevice
+from devicesim.world.hard_gateway import HardGateway
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
@@ -140,9 +144,14 @@ def assemble(
     keys = make_keys(entropy.seed)
     kernel, trace, ledger, watch = Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
-    place: Stage = VirtualStage() if stage is None else stage
+    buggify = None
+    if scenario.buggify.activate and scenario.buggify.fire:
+        buggify = Buggify(entropy, scenario.buggify)
+    place: Stage = VirtualStage(buggify) if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or _gateway_maker(scenario, entropy)
+    build = make_gateway or _gateway_maker(
+        scenario, entropy, CALM if buggify is None else buggify.hand("core")
+    )
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -171,23 +180,33 @@ def assemble(
         shop.deltas.shipped(bundle)
     anchor = None if roles is None else Anchor(roles.roots[0])
     factory = _Factory(scenario, stock, entropy, shop, bundles, keys.verifier(), anchor)
-    hosts = [DeviceHost(shop, parts) for parts in factory.all_parts()]
+    hosts = _hosts(shop, factory.all_parts(), buggify)
     world = World(
         scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
-        roles=roles, policies=stock.policies,
+        roles=roles, policies=stock.policies, buggify=buggify,
     )  # fmt: skip
     _register(world, bundles)
     if wakelock.wanted(world):
         world.watch.add(wakelock.WakeLocks(world))
+    crashes.attach(world)
     for host in hosts:
         at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
         kernel.at(at, host.power_on)
     return world
 
 
-def _gateway_maker(scenario: Scenario, entropy: Entropy) -> MakeGateway:
+def _hosts(shop: Workshop, everybody: list[Parts], buggify: Buggify | None) -> list[DeviceHost]:
+    """The devices; under `buggify` they are awkward ones."""
+    if buggify is None:
+        return [DeviceHost(shop, parts) for parts in everybody]
+    for parts in everybody:
+        parts.hardship = buggify.hand(parts.identity.device)
+    return [HardDevice(shop, parts) for parts in everybody]
+
+
+def _gateway_maker(scenario: Scenario, entropy: Entropy, hardship: Hardship) -> MakeGateway:
     watch = scenario.drift
     config = GatewayConfig(
         collect=CollectLimits(
@@ -197,7 +216,7 @@ def _gateway_maker(scenario: Scenario, entropy: Entropy) -> MakeGateway:
         ),
         experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
     )
-    return lambda director, flags, roles: Gateway(config, director, flags, roles)
+    return lambda director, flags, roles: Gateway(config, director, flags, roles, hardship)
 
 
 class VirtualStage:
@@ -207,8 +226,9 @@ class VirtualStage:
     unseen: Mapping[str, str] = MappingProxyType({})
     tolerance_ns = 0
 
-    def __init__(self) -> None:
+    def __init__(self, buggify: Buggify | None = None) -> None:
         self._broker: BrokerHost | None = None
+        self._buggify = buggify
 
     def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> BrokerHost:
         """Make the in-memory broker."""
@@ -231,7 +251,10 @@ class VirtualStage:
     ) -> GatewayHost:
         """Make the virtual gateway host."""
         assert self._broker is not None
-        return GatewayHost(kernel, trace, ledger, self._broker, watch, topics, make, clock_start_ms)
+        parts = (kernel, trace, ledger, self._broker, watch, topics, make, clock_start_ms)
+        if self._buggify is not None:
+            return HardGateway(self._buggify.hand("gateway"), *parts)
+        return GatewayHost(*parts)
 
     def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> Path:
         """Make a virtual path."""

@@ -29,7 +29,7 @@ from devicesdk.bundle.delta_apply import InMemory, apply_delta
 from devicesdk.bundle.delta_plan import Step, pairs, steps
 from devicesdk.wire.limits import CHUNK_BYTES_DEFAULT
 from devicesdk.wire.timebase import SECOND
-from devicesim.world.flash import Flash, FlashFullError
+from devicesim.world.flash import Flash, FlashRefused
 from gateway.core.stimuli import RegisterDelta
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def apply(host: DeviceHost, asked: ask.ApplyDelta, now: int) -> None:
     reason, took = made.reason, base_bytes * SECOND // READ_BYTES_PER_S
     try:
         took += _write(host, asked.file, made.pieces, now)
-    except FlashFullError:
+    except FlashRefused:
         shop.trace.row(now, host.index, "flash full", asked.size_bytes)
         reason = "storage"
     answer = hear.DeltaApplied(asked.file, not reason, reason)

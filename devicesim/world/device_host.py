@@ -12,7 +12,7 @@ the world's truth.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
@@ -67,12 +67,16 @@ class DeviceHost:
         "parts",
         "path",
         "refused",
+        "revives",
         "shop",
         "slot",
         "topics",
         "variant",
         "wanted_on",
     )  # fmt: skip
+
+    table: ClassVar[dict[type[Any], Callable[[Any, Any, int], None]]] = {}
+    """What performs each kind of effect."""
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
         self.shop, self.parts, self.index = shop, parts, parts.index
@@ -90,6 +94,8 @@ class DeviceHost:
         self.frames_run = self.frames_lost = 0
         self.fuse = -1
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
+        self.revives = 0
+        """Faults under which the device boots again when the fuse has burnt."""
         self._burst: Burst | None = None
         self.elsewhere: Elsewhere | None = None
         self._queue: list[hear.AnyStimulus] = []
@@ -119,6 +125,7 @@ class DeviceHost:
             parts.config, parts.identity, parts.verifier, parts.seed,
             flash.read("state"), flash.read("map"), self.shop.digests,
             parts.anchor, flash.read("trust") if parts.anchor is not None else None,
+            parts.hardship,
         )  # fmt: skip
         for seen in self.shop.watch.booted:
             seen(self, now)
@@ -225,13 +232,16 @@ class DeviceHost:
         shop.trace.extend(
             (now, self.index, code, 0 if detail is None else detail(stimulus), len(effects))
         )
-        perform = _PERFORM
+        perform = self.table
         for effect in effects:
             if self.fuse > 0:
                 self.fuse -= 1
                 if not self.fuse:
                     perform[type(effect)](self, effect, now)
-                    self.power_off(now)
+                    if self.revives:
+                        self.reboot(now, tear=True)
+                    else:
+                        self.power_off(now)
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
@@ -251,6 +261,8 @@ class DeviceHost:
         if connection is not None and connection.late_acks:
             for token in connection.settle(now):
                 self.stimulate(hear.PubAcked(token), now)
+            if not self.on:  # the fuse may burn at what an acknowledgement leads to
+                return
         due = self.agent.deadline(self.acked_by)
         if due is not None and due[0] <= now:
             self.stimulate(hear.DeadlineReached(), now)
@@ -467,7 +479,7 @@ class DeviceHost:
             seen(self, effect, now)
 
 
-_PERFORM: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {
+DeviceHost.table = {
     ask.Connect: DeviceHost._connect,  # noqa: SLF001 - the table of this very class
     ask.Disconnect: DeviceHost._disconnect,  # noqa: SLF001
     ask.Subscribe: DeviceHost._subscribe,  # noqa: SLF001

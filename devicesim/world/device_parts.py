@@ -20,6 +20,7 @@ from devicesdk.bundle.chunks import RememberingDigests
 from devicesdk.bundle.trust import Verifier
 from devicesdk.bundle.trusted_set import Anchor
 from devicesdk.inference.kit import KERNEL_DEFAULT, KERNEL_SATURATING
+from devicesdk.wire.hardship import CALM, Hardship
 from devicesdk.wire.topics import DEVICE_KINDS, Topics
 from devicesim.entropy import Stream
 from devicesim.models.body import Body
@@ -204,7 +205,7 @@ class Parts:
     """What is one device's own."""
 
     __slots__ = (
-        "accelerator_permille", "anchor", "body", "clock", "config", "flash", "gauge", "group", "identity", "index", "kernel_faults", "labels",
+        "accelerator_permille", "anchor", "body", "clock", "config", "flash", "gauge", "group", "hardship", "identity", "index", "kernel_faults", "labels",
         "link", "luck", "metered", "profile", "registered", "seed", "stands_for", "topic_of", "verifier",
     )  # fmt: skip
 
@@ -239,6 +240,8 @@ class Parts:
         """Whether the link is paid by the byte."""
         self.registered = labels
         """Labels as the gateway's registry has them."""
+        self.hardship: Hardship = CALM
+        """Asked at the named places of host and agent."""
         self.stands_for = 1
         """Frames that the body pays for each one that is rehearsed."""
         self.topic_of = {kind: topics.device(identity.device, kind) for kind in DEVICE_KINDS}

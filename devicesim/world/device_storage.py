@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.wire.timebase import SECOND
-from devicesim.world.flash import FlashFullError
+from devicesim.world.flash import FlashRefused, FlashWornError
 
 if TYPE_CHECKING:
     from devicesim.world.device_host import DeviceHost
@@ -26,7 +26,7 @@ def write(host: DeviceHost, effect: ask.Write, now: int) -> None:
         seen(host, effect, now)
     try:
         host.parts.flash.write(effect.file, effect.offset, effect.data)
-    except FlashFullError as error:
+    except FlashRefused as error:
         _refuse(host, effect, error, now)
 
 
@@ -36,16 +36,15 @@ def save(host: DeviceHost, effect: ask.Save, now: int) -> None:
         seen(host, effect, now)
     try:
         host.parts.flash.save(effect.file, effect.data)
-    except FlashFullError as error:
+    except FlashRefused as error:
         _refuse(host, effect, error, now)
     else:
         host.parts.body.flash_write(now, len(effect.data))
 
 
-def _refuse(
-    host: DeviceHost, effect: ask.Write | ask.Save, error: FlashFullError, now: int
-) -> None:
-    host.shop.trace.row(now, host.index, "flash full", len(effect.data))
+def _refuse(host: DeviceHost, effect: ask.Write | ask.Save, error: FlashRefused, now: int) -> None:
+    why = "flash worn" if isinstance(error, FlashWornError) else "flash full"
+    host.shop.trace.row(now, host.index, why, len(effect.data))
     host.refused = True
     host.stimulate(hear.StorageFailed(effect.file, str(error)), now)
 

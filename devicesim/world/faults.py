@@ -18,15 +18,19 @@ from devicesim.models import crossing
 from devicesim.models.datastream import Condition
 from devicesim.scenario import faults as verbs
 from devicesim.world.device_host import DeviceHost
+from devicesim.world.flash import Worn
 from gateway.core.stimuli import RegisterRole
 
 if TYPE_CHECKING:
+    from devicesim.entropy import Stream
     from devicesim.world.world import World
 
 Undo = Callable[[int], None]
 Begin = Callable[["World", Any, list[DeviceHost], int], Undo | None]
 
 _RAMP_STEPS: Final = 8
+DIP_EFFECTS: Final = 8
+"""A dip of the supply is felt at one of so many effects, the next ones that the device performs."""
 
 
 def _each(hosts: list[DeviceHost], action: Callable[[DeviceHost, int], None]) -> Undo:
@@ -188,6 +192,55 @@ def device_reboot(world: World, action: object, hosts: list[DeviceHost], now: in
         host.reboot(now, tear=False)
 
 
+def brown_out(world: World, action: verbs.BrownOut, hosts: list[DeviceHost], now: int) -> Undo:
+    """Dips at random moments, each felt at one of the next things that the device does."""
+    lasts = [True]
+
+    def dip(at: int, argument: tuple[DeviceHost, Stream]) -> None:
+        host, luck = argument
+        if not lasts:
+            return
+        if host.on and host.fuse <= 0:
+            host.fuse = 1 + luck.integer(DIP_EFFECTS)
+        world.kernel.at(at + 1 + int(luck.exponential(action.every_ns)), dip, argument)
+
+    for host in hosts:
+        host.revives += 1
+        luck = world.entropy.stream("brown_out", f"{action.key}/{host.device}")
+        world.kernel.at(now + int(luck.exponential(action.every_ns)), dip, (host, luck))
+
+    def steady(host: DeviceHost, _: int) -> None:
+        host.revives -= 1
+        if not host.revives:
+            host.fuse = -1
+
+    def undo(at: int) -> None:
+        lasts.clear()
+        _each(hosts, steady)(at)
+
+    return undo
+
+
+def boot_loop(world: World, action: verbs.BootLoop, hosts: list[DeviceHost], now: int) -> Undo:
+    """Boot, crash, boot."""
+    digests = {bundle.name: digest for digest, bundle in world.bundles.items()}
+    manifest = None if action.bundle is None else digests[action.bundle]
+    return world.crashes.loop(action, manifest, hosts, now)
+
+
+def device_repair(
+    world: World, action: verbs.DeviceRepair, hosts: list[DeviceHost], now: int
+) -> None:
+    """Somebody comes to each, at once or at a moment of its own."""
+    luck = world.entropy.stream("repair.order", action.key)
+    last = now
+    for host in hosts:
+        at = now + (int(luck.uniform() * action.order.over_ns) if action.order.over_ns else 0)
+        last = max(last, at)
+        world.kernel.at(at, world.crashes.repair, host)
+    world.kernel.at(last, world.heal_is_over, action)
+
+
 def _body(modifier: Callable[[Any], crossing.Modifier]) -> Begin:
     def begin(world: World, action: Any, hosts: list[DeviceHost], now: int) -> Undo:
         del world
@@ -215,6 +268,22 @@ def flash_full(world: World, action: verbs.FlashFull, hosts: list[DeviceHost], n
     def undo(_: int) -> None:
         for host, capacity in before:
             host.parts.flash.capacity_bytes = capacity
+
+    return undo
+
+
+def flash_worn(world: World, action: verbs.FlashWorn, hosts: list[DeviceHost], now: int) -> Undo:
+    """A medium at its end."""
+    del now
+    laid = []
+    for host in hosts:
+        luck = world.entropy.stream("flash.worn", f"{action.key}/{host.device}")
+        laid.append((host.parts.flash, Worn(luck, action.share, action.bad_share)))
+        host.parts.flash.worn = (*host.parts.flash.worn, laid[-1][1])
+
+    def undo(_: int) -> None:
+        for flash, fault in laid:
+            flash.worn = tuple(other for other in flash.worn if other is not fault)
 
     return undo
 
@@ -299,6 +368,8 @@ def kernel_fault(world: World, action: object, hosts: list[DeviceHost], now: int
     return _each(hosts, lambda host, _: add(host, -1))
 
 
+ENDS_ITSELF: Final = frozenset({"heal", "device.repair"})
+"""Verbs that are over at once and say themselves when the last device was reached."""
 BEGIN: Final[dict[str, Begin]] = {
     "partition": partition,
     "heal": heal,
@@ -312,10 +383,14 @@ BEGIN: Final[dict[str, Begin]] = {
     "keys.rotate": keys_rotate,
     "power.cut": power_cut,
     "device.reboot": device_reboot,
+    "brown_out": brown_out,
+    "boot.loop": boot_loop,
+    "device.repair": device_repair,
     "unplug": _body(lambda _: crossing.plugged(on=False)),
     "plug": _body(lambda _: crossing.plugged(on=True)),
     "battery.age": _body(lambda a: crossing.battery_age(a.health, a.resistance)),
     "flash.full": flash_full,
+    "flash.worn": flash_worn,
     "tamper.chunks": tamper_chunks,
     "clock.lose_rtc": clock_lose_rtc,
     "clock.skew": clock_skew,

@@ -17,10 +17,61 @@ from typing import Final
 from devicesim.entropy import Stream
 
 POOL_CHUNKS_MAX: Final = 262_144
+BLOCK_BYTES: Final = 128 * 1024
+"""An erase block."""
 
 
-class FlashFullError(Exception):
-    """There is no room for the write; nothing of it was stored."""
+class FlashRefused(Exception):
+    """A write was refused; nothing of it was stored."""
+
+
+class FlashFullError(FlashRefused):
+    """There is no room for it."""
+
+
+class FlashWornError(FlashRefused):
+    """The medium could not take it."""
+
+
+class Worn:
+    """Flash that has been written too often: writes fail by chance, and some blocks take nothing any more.
+
+    Args:
+        luck: the device's own for this fault.
+        share: chance that a write or a save fails.
+        bad: share of the erase blocks of images that are bad; small files move to good ones.
+    """
+
+    __slots__ = ("_bad_below", "_luck", "_share")
+
+    def __init__(self, luck: Stream, share: float, bad: float) -> None:
+        self._luck, self._share = luck, share
+        self._bad_below = int(bad * 2**64)
+
+    def check(self, file: str) -> None:
+        """Let a save pass or fail.
+
+        Raises:
+            FlashWornError: it fails this time.
+        """
+        if self._share and self._luck.chance(self._share):
+            raise FlashWornError(f"expected {file} to be programmed, found a program failure")
+
+    def check_extent(self, file: str, offset: int, size_bytes: int) -> None:
+        """Let the write of an extent pass or fail; whether a block is bad does not depend on who asks when.
+
+        Raises:
+            FlashWornError: it fails this time, or a block of it is bad for good.
+        """
+        self.check(file)
+        if not self._bad_below:
+            return
+        place = int.from_bytes(sha256(file.encode()).digest()[:6], "big") << 16
+        for block in range(
+            offset // BLOCK_BYTES, (offset + max(1, size_bytes) - 1) // BLOCK_BYTES + 1
+        ):
+            if self._luck.at(place + block) < self._bad_below:
+                raise FlashWornError(f"expected block {block} of {file} to be good, found it bad")
 
 
 class ChunkPool:
@@ -89,6 +140,7 @@ class Flash:
         "_synced",
         "_unsynced",
         "capacity_bytes",
+        "worn",
         "written_bytes",
     )
 
@@ -97,6 +149,8 @@ class Flash:
         self._stream = stream
         self.capacity_bytes = capacity_bytes
         self.written_bytes = 0
+        self.worn: tuple[Worn, ...] = ()
+        """Faults of the medium that last now."""
         self._small: dict[str, bytes] = {}
         self._synced: dict[str, dict[int, tuple[int, bytes]]] = {}
         self._unsynced: list[tuple[str, int, tuple[int, bytes]]] = []
@@ -113,9 +167,13 @@ class Flash:
 
         Raises:
             FlashFullError: past the capacity.
+            FlashWornError: the medium is worn.
         """
         if offset + len(data) > self.capacity_bytes:
             raise FlashFullError(f"expected room for {offset + len(data)} bytes in {file}")
+        if self.worn:
+            for fault in self.worn:
+                fault.check_extent(file, offset, len(data))
         self.written_bytes += len(data)
         self._unsynced.append((file, offset, self._pool.intern_at(offset, bytes(data))))
 
@@ -143,9 +201,13 @@ class Flash:
 
         Raises:
             FlashFullError: past the capacity.
+            FlashWornError: the medium is worn.
         """
         if len(data) > self.capacity_bytes:
             raise FlashFullError(f"expected room for {len(data)} bytes in {file}")
+        if self.worn:
+            for fault in self.worn:
+                fault.check(file)
         self.written_bytes += len(data)
         self._small[file] = data
 

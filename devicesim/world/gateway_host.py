@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from devicesdk.wire import codec
 from devicesdk.wire.errors import BadTopic
@@ -53,9 +53,12 @@ class GatewayHost:
 
     __slots__ = (
         "_alarm", "_checkpoint", "_down", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
-        "_kernel", "_ledger", "_make", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "blobs", "broker",
+        "_kernel", "_ledger", "_make", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "batch_max", "blobs", "broker",
         "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "models", "store", "topics", "up",
     )  # fmt: skip
+
+    table: ClassVar[dict[type[Any], Callable[[Any, Any, int], None]]] = {}
+    """What performs each kind of effect; rows are none of them."""
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class GatewayHost:
         self.core: Gateway = make()
         self.up = self.connected = False
         self.commit_ns = 0
+        self.batch_max = BATCH_MESSAGES_MAX
         self.models: Callable[[ask.Infer], tuple[bytes, int]] | None = None
         """Runs the asks of devices: outputs, and how long it took."""
         self.fuse = -1
@@ -181,7 +185,7 @@ class GatewayHost:
             return
         inbox, delivered = self._inbox, self._down.delivered
         self.inbox_peak = max(self.inbox_peak, len(inbox))
-        for _ in range(min(len(inbox), BATCH_MESSAGES_MAX)):
+        for _ in range(min(len(inbox), self.batch_max)):
             packet_id, message = inbox.popleft()
             delivered[message.kind] += 1
             self.messages_in += 1
@@ -272,7 +276,7 @@ class GatewayHost:
                 return
             self.store.commit()
         for effect in effects:
-            perform = _PERFORM.get(type(effect))
+            perform = self.table.get(type(effect))
             if perform is None:
                 continue  # a row: already durable
             if self._burns(now):
@@ -353,7 +357,7 @@ class GatewayHost:
         self._tampering = change
 
 
-_PERFORM: Final[dict[type[Any], Callable[[GatewayHost, Any, int], None]]] = {
+GatewayHost.table = {
     ask.Publish: GatewayHost._publish,  # noqa: SLF001 - the table of this very class
     ask.SendRound: GatewayHost._send_round,  # noqa: SLF001
     ask.KeepBlob: GatewayHost._keep_blob,  # noqa: SLF001

@@ -23,7 +23,7 @@ from devicesim.scenario.selector import EVERYBODY, Selector
 from devicesim.scenario.trigger import Metric
 from devicesim.world import policies, trials
 from devicesim.world.device_host import DeviceHost
-from devicesim.world.faults import BEGIN
+from devicesim.world.faults import BEGIN, ENDS_ITSELF
 from devicesim.world.world import World
 from gateway.core import stimuli as hear
 
@@ -95,7 +95,7 @@ class Timeline:
         undo = BEGIN[action.verb](world, action, hosts, now)
         if action.for_ns is not None and undo is not None:
             world.kernel.at(now + action.for_ns, self._end, (action, undo))
-        elif undo is None and action.verb != "heal":
+        elif undo is None and action.verb not in ENDS_ITSELF:
             world.faulted(action.key, "end", len(hosts), now)
 
     def _end(self, now: int, argument: tuple[Action, Callable[[int], None]]) -> None:

@@ -19,7 +19,9 @@ from devicesdk.wire.timebase import MINUTE
 from devicesim.entropy import Entropy
 from devicesim.models.profile import Profile
 from devicesim.scenario.schema import Scenario
+from devicesim.world.buggify import Buggify
 from devicesim.world.bundles import InstalledBundle
+from devicesim.world.crashes import CrashLoops
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import Heals
 from devicesim.world.inference import InferencePool
@@ -77,7 +79,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
+        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts",
         "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
@@ -99,6 +101,7 @@ class World:
         stage: Stage,
         roles: WorldRoles | None = None,
         policies: Mapping[str, str] = MappingProxyType({}),
+        buggify: Buggify | None = None,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -109,9 +112,12 @@ class World:
         """Who signs for the fleet's owner; None: devices go by keys alone."""
         self.policies = policies
         """Run-time policies that the scenario names by path."""
+        self.buggify = buggify
+        """Hardship at named places of our own code; None: there is none."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
+        self.crashes = CrashLoops(self)
         self.numbers = {host.device: host.index for host in hosts}
         self._minute = kernel.alarm(self._minute_passes)
         self._pulse: Callable[[int], None] | None = None

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from devicesdk.bundle.trust import Signer
 from devicesdk.wire import topics
+from devicesdk.wire.hardship import CALM, Hardship
 from gateway.core import internal, rows
 from gateway.core.collect import rows as collect_rows
 from gateway.core.collect.collect import Collect
@@ -37,6 +38,7 @@ from gateway.core.experiments.limits import ExperimentLimits
 from gateway.core.limits import ControlLimits
 from gateway.core.offload.limits import OffloadLimits
 from gateway.core.offload.offload import Offload
+from gateway.core.sites import RESTORE_REVERSED
 from gateway.core.stimuli import (
     AnyStimulus,
     Arrived,
@@ -82,10 +84,11 @@ class Gateway:
         director: signs each device's want.
         flags_signer: signs flag snapshots and kill lists.
         roles: make the snapshot and timestamp roles; None: devices go by keys alone.
+        hardship: asked at the places of `gateway.core.sites`.
     """
 
     __slots__ = (
-        "_collect", "_control", "_due", "_due_known", "_experiments", "_offload", "_transfers",
+        "_collect", "_control", "_due", "_due_known", "_experiments", "_hardship", "_offload", "_transfers",
     )  # fmt: skip
 
     def __init__(
@@ -94,10 +97,12 @@ class Gateway:
         director: Signer,
         flags_signer: Signer,
         roles: RoleSigners | None = None,
+        hardship: Hardship = CALM,
     ) -> None:
         root = config.root
+        self._hardship = hardship
         self._control = Control(replace(config.control, root=root), director, flags_signer, roles)
-        self._transfers = Transfers(replace(config.transfers, root=root))
+        self._transfers = Transfers(replace(config.transfers, root=root), hardship)
         self._collect = Collect(replace(config.collect, root=root))
         self._offload = Offload(replace(config.offload, root=root))
         self._experiments = Experiments(replace(config.experiments, root=root))
@@ -159,6 +164,8 @@ class Gateway:
             "collect": [],
             "experiments": [],
         }
+        if self._hardship.fires(RESTORE_REVERSED):
+            stored = reversed(list(stored))
         for row in stored:
             machine = row[0].partition(".")[0]
             if machine in mine:

@@ -21,10 +21,12 @@ from zlib import crc32
 
 from devicesdk.wire import codec, limits, topics
 from devicesdk.wire.errors import BadMessage, Nack, Wait
+from devicesdk.wire.hardship import CALM, Hardship
 from devicesdk.wire.messages import Control, ControlVerb, Get
 from devicesdk.wire.timebase import MS, SECOND
 from gateway.core.effects import Effect, Note, Publish, SendRound
 from gateway.core.internal import BlobKnown, Granted, Internal, Paused, Revoked
+from gateway.core.sites import ROUND_OF_ONE, TOLD_TO_WAIT
 from gateway.core.stimuli import Arrived, DeadlineReached, Stimulus
 from gateway.core.transfers import notes
 from gateway.core.transfers.budget import Budget
@@ -55,10 +57,14 @@ class Transfers:
 
     Args:
         limits: bounds, and the topic root.
+        hardship: asked at the places of `gateway.core.sites`.
     """
 
-    def __init__(self, limits: TransferLimits) -> None:
+    def __init__(self, limits: TransferLimits, hardship: Hardship = CALM) -> None:
         self.limits = limits
+        self._hardship = hardship
+        self._put_off: dict[str, None] = {}
+        """Devices that were told to wait for no reason, and will not be told so twice in a row."""
         self._topics = topics.Topics(limits.root)
         self._blobs: dict[bytes, Blob] = {}
         self._grants: dict[str, Granted] = {}
@@ -178,11 +184,25 @@ class Transfers:
         indices, size = fitting(indices, blob, allowed)
         if not indices:
             return self._refuse(device, Nack.INVALID_REQUEST, get.transfer, get.seq)
+        if self._hardship is not CALM:
+            if self._hardship.fires(ROUND_OF_ONE):
+                indices, size = fitting(indices, blob, blob.chunk_bytes)
+            if self._puts_off(device):
+                return self._wait(get, device, Wait.BUSY, MS * 100)
         if grant.deployment in self._paused:
             return self._wait(get, device, Wait.PAUSED, self.limits.paused_retry_ns)
         if device not in self._leases and len(self._leases) >= self.limits.active_max:
             return self._wait(get, device, Wait.BUSY, self.limits.busy_retry_ns)
         return self._spend(get, grant, blob, indices, size, now)
+
+    def _puts_off(self, device: str) -> bool:
+        if device in self._put_off:
+            del self._put_off[device]
+            return False
+        if not self._hardship.fires(TOLD_TO_WAIT):
+            return False
+        self._put_off[device] = None
+        return True
 
     def _spend(
         self,

@@ -44,6 +44,18 @@ def test_the_sound_one_is_sound():
         ("group: phone", "group: kiosk", "fleet.1.group", ""),
         ("bundle: gauge@1.0.0", "bundle: gage@1.0.0", "rollouts.0.bundle", "gauge@1.0.0"),
         ("kill: dial", "kill: dail", "flags.1.kill", "dial"),
+        (
+            "path: one",
+            "path: one, costs: {crashes: {flag: dail}}",
+            "bundles.0.costs.crashes.flag",
+            "dial",
+        ),
+        (
+            "timeline:\n",
+            "timeline:\n  - {at: 1h, do: boot.loop, target: all, bundle: gage@1.0.0}\n",
+            "timeline.0.bundle",
+            "gauge@1.0.0",
+        ),
         ("target: group=kiosk}", "target: group=kisk}", "flags.0.set.dial.target", "kiosk"),
         ("target: link~lte", "target: link~lta", "timeline.0.target", "lte"),
         ("region=us-west", "region=us-wst", "timeline.0.target", "us-west"),

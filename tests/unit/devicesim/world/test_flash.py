@@ -3,7 +3,14 @@ from hashlib import sha256
 import pytest
 
 from devicesim.entropy import Entropy
-from devicesim.world.flash import ChunkPool, Flash, FlashFullError
+from devicesim.world.flash import (
+    BLOCK_BYTES,
+    ChunkPool,
+    Flash,
+    FlashFullError,
+    FlashWornError,
+    Worn,
+)
 
 
 def flash(name="a", capacity=1 << 20, pool=None):
@@ -29,6 +36,51 @@ def test_what_was_not_synced_is_torn_at_some_byte():
     whole = sha256(b"new" * 40).digest()
     assert len(tears) > 8
     assert whole not in tears or len(tears) > 1
+
+
+def test_a_cut_may_tear_at_every_byte_boundary():
+    f, kept = flash("boundaries"), set()
+    for _ in range(400):
+        f.restore({}, {})
+        f.write("slot-a", 0, bytes(16))
+        f.cut()
+        kept.add(f.contents_of("slot-a").count(0))
+    assert kept == set(range(17)), "a boundary at which no write was ever torn"
+
+
+def test_worn_flash_refuses_some_writes_and_stores_nothing_of_them():
+    f = flash("worn")
+    fault = Worn(Entropy(1).stream("flash.worn", "worn"), 0.25, 0.0)
+    f.worn = (fault,)
+    refused = 0
+    for index in range(200):
+        try:
+            f.write("slot-a", index * 16, bytes(16))
+        except FlashWornError:
+            refused += 1
+            assert not f.holds("slot-a", index * 16)
+    assert 25 < refused < 75, f"{refused} of 200 at a quarter"
+    f.worn = ()
+    for index in range(200):
+        f.write("slot-a", index * 16, bytes(16))
+
+
+def test_a_bad_block_is_bad_whenever_it_is_written_and_small_files_move():
+    def bad(order):
+        f = flash("worn", capacity=1 << 30)
+        f.worn = (Worn(Entropy(1).stream("flash.worn", "blocks"), 0.0, 0.2),)
+        found = []
+        for block in order:
+            try:
+                f.write("slot-a", block * BLOCK_BYTES, bytes(16))
+            except FlashWornError:
+                found.append(block)
+        f.save("state", bytes(16))
+        return sorted(found)
+
+    once = bad(range(100))
+    assert 8 < len(once) < 35, f"{len(once)} of 100 at a fifth"
+    assert bad(reversed(range(100))) == once, "which blocks are bad depends on who asks first"
 
 
 def test_an_overwrite_that_was_torn_is_new_up_to_a_byte_and_old_after_it():
