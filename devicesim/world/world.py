@@ -21,6 +21,7 @@ from devicesim.models.profile import Profile
 from devicesim.scenario.schema import Scenario
 from devicesim.world.bundles import InstalledBundle
 from devicesim.world.device_host import DeviceHost
+from devicesim.world.fault_kit import Layers
 from devicesim.world.faults import Heals
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
@@ -78,7 +79,7 @@ class World:
 
     __slots__ = (
         "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
-        "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
+        "kernel", "layers", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +113,8 @@ class World:
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
+        self.layers = Layers()
+        """What faults of one kind have laid over broker and gateway at the same time."""
         self.numbers = {host.device: host.index for host in hosts}
         self._minute = kernel.alarm(self._minute_passes)
         self._pulse: Callable[[int], None] | None = None
