@@ -128,6 +128,7 @@ class LivePath(Path):
         pacer: real time.
         speed: scenario seconds per real one.
         tampering: what a fault does to chunks, if one is on.
+        silent: whether the source of downloads leaves this device without an answer.
     """
 
     __slots__ = (
@@ -135,6 +136,7 @@ class LivePath(Path):
         "_down",
         "_pacer",
         "_port",
+        "_silent",
         "_speed",
         "_tampering",
         "_topics",
@@ -153,13 +155,14 @@ class LivePath(Path):
         pacer: Pacer,
         speed: float,
         tampering: Callable[[], Tamper | None],
+        silent: Callable[[str], bool] = lambda _: False,
     ) -> None:
         no_broker = cast("BrokerHost", None)  # only a virtual connection asks for it
         super().__init__(shop.kernel, shop.ledger, no_broker, parts.link, parts.luck, host)
         self.kernel, self.ledger, self._topics = shop.kernel, shop.ledger, shop.topics
         self._down = shop.ledger.leg(DOWN)
         self._device, self._pacer, self._speed = parts.identity.device, pacer, speed
-        self._tampering = tampering
+        self._tampering, self._silent = tampering, silent
         self._port: MqttPort = cast("MqttPort", None)
         self._wire: Wire | None = None
         self.live: LiveConnection | None = None
@@ -177,12 +180,15 @@ class LivePath(Path):
         old = self.live
         if old is not None and old.device_open:
             self.close(now, DropCause.CONNECTION_LOST)
+        self._map_anew(now)
         self._link.reset()
         self.live = self.connection = LiveConnection(self, request, self._port)
         if not self.carrier:
             self.kernel.at(now + NO_CARRIER_NOTICE_NS, self.live.failed, "no carrier")
         elif self.overlay.reset:
             self.kernel.at(now + self.rtt_ns(now), self.live.failed, "reset")
+        elif self.gates is not None and (stopped := self.gates.stops(self, now)) is not None:
+            self.kernel.at(now + stopped[0], self.live.failed, stopped[1])
         else:
             self._port.connect(self._dial(request))
 
@@ -319,6 +325,10 @@ class LivePath(Path):
             self.strange += 1
             return None
         payload = inbound.payload
+        if kind == DAT and self._silent(self._device):  # as if it had never been sent
+            self._down.opened[kind] += 1
+            self._down.dropped[kind, DropCause.SOURCE_GONE] += 1
+            return None
         tamper = self._tampering() if kind == DAT else None
         if tamper is not None:
             head = payload[:FRAME_HEADER_BYTES]

@@ -57,11 +57,16 @@ UNSEEN: Final = {"conservation": OUTSIDE, "one_session": OUTSIDE}
 CANNOT: Final = {
     "broker.slow_accept": "a real broker accepts as fast as it can",
     "gateway.slow_store": "a real disk takes as long as it takes",
+    "hold": "the proxy carries bytes, and cannot tell a message from a keep-alive",
 }
 CANNOT_FOREIGN: Final = {"broker.restart": "somebody else's broker is not ours to kill"}
 CANNOT_DIRECT: Final = dict.fromkeys(
-    ("latency", "bandwidth", "loss"), "no proxy stands in the path of a direct run"
-)
+    (
+        "latency", "bandwidth", "loss", "captive_portal", "nat.timeout", "broker.refuse",
+        "broker.flow_control",
+    ),
+    "no proxy stands in the path of a direct run",
+)  # fmt: skip
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,8 +178,9 @@ class LiveStage:
         """Make a path with a real port."""
         gateway = self.live_gateway
         path = LivePath(
-            shop, parts, host, self.pacer, self.setting.speed, lambda: gateway.tampering
-        )
+            shop, parts, host, self.pacer, self.setting.speed, lambda: gateway.tampering,
+            gateway.is_silent,
+        )  # fmt: skip
         wire = None
         if self.proxy is not None:
             endpoint, wire = self.proxy.endpoint(parts.index, self.pacer, shop.kernel, path)

@@ -22,6 +22,7 @@ from typing import Final, Protocol, cast
 from devicesdk.aio.port import Endpoint
 from devicesdk.wire.timebase import MS
 from devicesim.live.pacer import Pacer
+from devicesim.world.gates import Gates
 from devicesim.world.kernel import Kernel
 
 HELD_BYTES_MAX: Final = 1024 * 1024
@@ -32,12 +33,16 @@ POSTPONED_MAX: Final = 16
 """Dials and closes that wait for a black path to clear; those of connections long given up go first."""
 STRANDED_MAX: Final = 4
 """Broker ends of one device that are left open in silence; past it the oldest is closed."""
+NOT_AUTHORIZED: Final = b"\x20\x03\x00\x87\x00"
+SERVER_BUSY: Final = b"\x20\x03\x00\x89\x00"
+"""CONNACKs (MQTT 5, 3.2) that the proxy gives in the broker's place, for faults of its door."""
 
 
 class Road(Protocol):
     """What the proxy asks of a path: how long bytes take, and whether any get through."""
 
     black: bool
+    gates: Gates | None
 
     def delay_ns(self, nbytes: int, now: int, downlink: bool) -> int:  # noqa: FBT001, D102
         ...
@@ -123,6 +128,9 @@ class Wire:
         self._pacer.tell(self._knock, end)
 
     def _knock(self, now: int, end: _End) -> None:
+        gates = self.road.gates
+        if gates is not None and gates.portals:
+            return  # it is the portal's connection, and stays so
         self._kernel.at(now + self.road.handshake_ns(now), self._reach, end)
 
     def _reach(self, now: int, end: _End) -> None:
@@ -133,6 +141,13 @@ class Wire:
         if self.road.black:  # SYNs are sent again
             self._postpone(self._reach, end)
             return
+        gates = self.road.gates
+        if gates is not None and (gates.refusals or gates.flows):
+            no = SERVER_BUSY if gates.busy() else NOT_AUTHORIZED if gates.refusals else b""
+            if no:
+                end.transport.write(no)
+                end.transport.close()
+                return
         end.peer = _End(self)
         end.peer.peer = end
         self._dial(end.peer)

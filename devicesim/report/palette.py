@@ -22,8 +22,9 @@ CURVES: Final = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 _FAMILY_OF: Final = {
     "network": "network", "partition": "network", "heal": "network", "latency": "network",
     "bandwidth": "network", "loss": "network", "link": "network", "dns": "network",
+    "hold": "network", "captive": "network", "nat": "network",
     "broker": "broker", "session": "broker",
-    "gateway": "gateway", "store": "gateway", "keys": "gateway",
+    "gateway": "gateway", "store": "gateway", "keys": "gateway", "source": "gateway",
     "device": "device", "power": "device", "unplug": "device", "plug": "device",
     "battery": "device", "flash": "device", "clock": "device", "heat": "device", "sun": "device",
     "content": "content", "tamper": "content", "bundle": "content", "poison": "content",

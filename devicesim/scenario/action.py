@@ -135,7 +135,8 @@ class Action(Model):
         schema = handler.resolve_ref_schema(handler(core_schema))
         required = schema.setdefault("required", [])
         if cls.hits is Hits.DEVICES:
-            required.append("target")
+            if cls.model_fields["target"].default is None:
+                required.append("target")
         else:
             schema["properties"].pop("target", None)
         if cls.span is Span.REQUIRED:

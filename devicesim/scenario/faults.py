@@ -10,11 +10,12 @@ its text. Link faults end by their `for`, or by `heal`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Union
 
 from pydantic import Field
 
 from devicesdk.wire.timebase import MINUTE
+from devicesim.scenario import network_faults, service_faults
 from devicesim.scenario.action import REGISTRY, Action, Hits, Span
 from devicesim.scenario.costs import UPTIME_NS
 from devicesim.scenario.fields import (
@@ -28,6 +29,9 @@ from devicesim.scenario.fields import (
     Share,
 )
 from devicesim.scenario.values import Order
+
+MORE: Final = (network_faults, service_faults)
+"""Where the other verbs are written down."""
 
 # --- links ---------------------------------------------------------------------------------------
 
@@ -44,7 +48,8 @@ class Partition(Action):
 
 
 class Heal(Action, span=Span.INSTANT):
-    """End every link fault (partition, latency, bandwidth, loss) of the target."""
+    """End every link fault of the target: partition, latency, bandwidth, loss, hold, captive_portal,
+    nat.timeout, dns.gone."""
 
     do: Literal["heal"]
     order: ReturnOrder = Field(

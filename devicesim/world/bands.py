@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from devicesim.scenario.faults import Bandwidth, Heal, Latency, Loss, Partition
+from devicesim.scenario.network_faults import CaptivePortal, DnsGone, Hold, NatTimeout
 from devicesim.scenario.selector import All
 
 if TYPE_CHECKING:
     from devicesim.scenario.schema import Scenario
 
-_LINK_FAULTS: Final = (Partition, Latency, Bandwidth, Loss)
+_LINK_FAULTS: Final = (
+    Partition, Latency, Bandwidth, Loss, Hold, CaptivePortal, NatTimeout, DnsGone,
+)  # fmt: skip
 
 
 class Lasting:

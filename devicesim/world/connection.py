@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from devicesdk.wire.timebase import MS, NEVER, SECOND
 from devicesim.world.broker.packets import Connack, Message, ReasonCode, packet_bytes
+from devicesim.world.gates import BUSY, REFUSED
 from devicesim.world.ledger import DOWN, UP, DropCause, Ledger
 
 if TYPE_CHECKING:
@@ -66,8 +67,16 @@ class Connection:
 
     def silence_ends_at(self, now: int) -> int:
         """When an end that hears nothing from `now` on gives up: 1.5 keep-alives after the last ping."""
-        keepalive = self._request.keepalive_ns
-        return now - (now - self._opened_at) % keepalive + keepalive * 3 // 2
+        return self.pinged_at(now) + self._request.keepalive_ns * 3 // 2
+
+    def pinged_at(self, now: int) -> int:
+        """The instant of the last ping (the opening, before the first)."""
+        return now - (now - self._opened_at) % self._request.keepalive_ns
+
+    @property
+    def keepalive_ns(self) -> int:
+        """The longest silence of the device."""
+        return self._request.keepalive_ns
 
     # -- opening --------------------------------------------------------------------------------
 
@@ -85,15 +94,23 @@ class Connection:
         if not broker.up:
             self._kernel.at(now + self._path.rtt_ns(now), self.failed, "refused")
             return
+        gates = self._path.gates
+        if gates is not None and gates.busy():
+            self._kernel.at(now + self._path.rtt_ns(now), self.failed, BUSY)
+            return
         served = broker.core.admit(now)
         if served is not None:
             self._kernel.at(served, self._served, broker.core.epoch)
         elif broker.refuses_when_busy:
-            self._kernel.at(now + self._path.rtt_ns(now), self.failed, "server busy")
+            self._kernel.at(now + self._path.rtt_ns(now), self.failed, BUSY)
 
     def _served(self, now: int, epoch: int) -> None:
         broker = self._path.broker
         if not self.device_open or not broker.up or self._path.black or epoch != broker.core.epoch:
+            return
+        gates = self._path.gates
+        if gates is not None and gates.refusals:
+            self._kernel.at(now + self._path.rtt_ns(now), self.failed, REFUSED)
             return
         self.broker_open = True
         connack = broker.connect(now, self._request.connect, self)
@@ -119,7 +136,7 @@ class Connection:
         self._up.opened[message.kind] += 1
         if token:
             self.unacked += 1
-        if self._path.black or self._held_up or not self.broker_open:
+        if self._path.stuffed or self._held_up or not self.broker_open:
             self._held_up.append((message, token))
         else:
             self._fly_up(now, message, token)
@@ -200,7 +217,7 @@ class Connection:
     def deliver(self, now: int, packet_id: int, message: Message, dup: bool) -> None:  # noqa: ARG002, FBT001
         """Outlet: the broker sends a copy down."""
         self._down.opened[message.kind] += 1
-        if self._path.black or self._held_down or not self.device_open:
+        if self._path.stuffed or self._held_down or not self.device_open:
             self._held_down.append((packet_id, message))
         else:
             self._fly_down(now, packet_id, message)
@@ -275,8 +292,15 @@ class Connection:
             return
         for packet_id in self._held_pubacks:
             self._path.broker.core.puback(now, self.client_id, packet_id)
+        self._held_pubacks = []
+        self.release(now)
+
+    def release(self, now: int) -> None:
+        """Send what was held, in its order, unless the path holds it still."""
+        if self._path.stuffed or not (self.broker_open and self.device_open):
+            return
         up, down = self._held_up, self._held_down
-        self._held_pubacks, self._held_up, self._held_down = [], [], []
+        self._held_up, self._held_down = [], []
         for message, token in up:
             self._fly_up(now, message, token)
         for packet_id, message in down:

@@ -17,28 +17,20 @@ from devicesdk.wire.timebase import SECOND
 from devicesim.models import crossing
 from devicesim.models.datastream import Condition
 from devicesim.scenario import faults as verbs
+from devicesim.world import network_faults, service_faults
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.flash import Worn
+from devicesim.world.fault_kit import Begin, Undo
+from devicesim.world.fault_kit import each as _each
 from gateway.core.stimuli import RegisterRole
 
 if TYPE_CHECKING:
     from devicesim.entropy import Stream
     from devicesim.world.world import World
 
-Undo = Callable[[int], None]
-Begin = Callable[["World", Any, list[DeviceHost], int], Undo | None]
-
 _RAMP_STEPS: Final = 8
 DIP_EFFECTS: Final = 8
 """A dip of the supply is felt at one of so many effects, the next ones that the device performs."""
-
-
-def _each(hosts: list[DeviceHost], action: Callable[[DeviceHost, int], None]) -> Undo:
-    def undo(now: int) -> None:
-        for host in hosts:
-            action(host, now)
-
-    return undo
 
 
 # -- links ----------------------------------------------------------------------------------------
@@ -116,12 +108,12 @@ def broker_slow_accept(
 ) -> Undo:
     """Accept more slowly."""
     del hosts, now
-    before = world.broker.core.set_accept_rate(action.rate_per_s)
-    return lambda _: _ignore(world.broker.core.set_accept_rate(before))
+    core, usual = world.broker.core, world.broker.core.limits.accept_rate_per_s
 
+    def slowest(laid: list[float]) -> None:
+        core.set_accept_rate(min(laid) if laid else usual)
 
-def _ignore(value: object) -> None:
-    del value
+    return world.layers.lay("accept rate", action.rate_per_s, slowest)
 
 
 def gateway_crash(world: World, action: object, hosts: list[DeviceHost], now: int) -> Undo:
@@ -137,12 +129,11 @@ def gateway_slow_store(
     """Slow commits."""
     del hosts, now
     gateway = world.gateway
-    before, gateway.commit_ns = gateway.commit_ns, action.commit_ns
 
-    def undo(_: int) -> None:
-        gateway.commit_ns = before
+    def slowest(laid: list[int]) -> None:
+        gateway.commit_ns = max(laid, default=0)
 
-    return undo
+    return world.layers.lay("commit", action.commit_ns, slowest)
 
 
 def keys_rotate(world: World, action: verbs.KeysRotate, hosts: list[DeviceHost], now: int) -> None:
@@ -399,6 +390,8 @@ BEGIN: Final[dict[str, Begin]] = {
     "data.drift": data_drift,
     "sensor.stuck": sensor_stuck,
     "kernel.fault": kernel_fault,
+    **network_faults.BEGIN,
+    **service_faults.BEGIN,
 }
 """Verb to what begins it; a test holds this against the scenario language's registry."""
 

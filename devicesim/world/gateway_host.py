@@ -53,7 +53,7 @@ class GatewayHost:
 
     __slots__ = (
         "_alarm", "_checkpoint", "_down", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
-        "_kernel", "_ledger", "_make", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "batch_max", "blobs", "broker",
+        "_kernel", "_ledger", "_make", "_silent", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "batch_max", "blobs", "broker",
         "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "models", "store", "topics", "up",
     )  # fmt: skip
 
@@ -84,6 +84,7 @@ class GatewayHost:
         self.fuse = -1
         self.crashes = self.messages_in = self.inbox_peak = 0
         self._tampering: Callable[[str, bytes], bytes] | None = None
+        self._silent: Callable[[str], bool] | None = None
         self._inbox: deque[tuple[int, Message]] = deque()
         self._in_flight: list[int] = []
         self._inbox_alarm = kernel.alarm(self._take)
@@ -313,6 +314,10 @@ class GatewayHost:
     def _send_round(self, effect: ask.SendRound, now: int) -> None:
         if not self.connected:
             return
+        if self._silent is not None and self._silent(effect.device):
+            self._ledger.opened(UP, "dat", len(effect.indices))
+            self._ledger.dropped(UP, "dat", DropCause.SOURCE_GONE, len(effect.indices))
+            return
         topic = self.topics.device(effect.device, "dat")
         last = len(effect.indices) - 1
         for place, index in enumerate(effect.indices):
@@ -355,6 +360,10 @@ class GatewayHost:
     def tamper(self, change: Callable[[str, bytes], bytes] | None) -> None:
         """Let a fault change chunks on their way: called with (device, chunk); None ends it."""
         self._tampering = change
+
+    def silence(self, is_silent: Callable[[str], bool] | None) -> None:
+        """Let a fault leave requests for chunks without an answer; None ends it."""
+        self._silent = is_silent
 
 
 GatewayHost.table = {

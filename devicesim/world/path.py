@@ -26,6 +26,7 @@ from devicesim.models.link import Link
 from devicesim.world.broker.packets import Message, ReasonCode
 from devicesim.world.broker_host import BrokerHost, ConnectRequest
 from devicesim.world.connection import OPEN, RETRANSMIT_NS_MIN, Connection
+from devicesim.world.gates import Gates
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import DropCause, Ledger
 
@@ -52,7 +53,10 @@ class Station(Protocol):
 class Overlay:
     """What faults lay over one path; each is a stack of active faults, undone by token."""
 
-    __slots__ = ("black", "detached", "extra_rtt_ns", "jitter_ns", "loss", "rate_bit_s", "reset")
+    __slots__ = (
+        "black", "detached", "extra_rtt_ns", "hold", "jitter_ns", "loss", "nat_ns", "nats", "rate_bit_s",
+        "reset",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.black = 0
@@ -62,6 +66,10 @@ class Overlay:
         self.jitter_ns = 0
         self.rate_bit_s = 0.0
         self.loss = 0.0
+        self.hold = 0
+        self.nat_ns = 0
+        """Silence after which a mapping is forgotten, the shortest of `nats`; 0: never."""
+        self.nats: tuple[int, ...] = ()
 
 
 class Path:
@@ -80,6 +88,7 @@ class Path:
         "_alarm_broker",
         "_alarm_carrier",
         "_alarm_device",
+        "_alarm_nat",
         "_cap_free",
         "_ghost",
         "_kernel",
@@ -92,8 +101,12 @@ class Path:
         "carrier",
         "cleared_at",
         "connection",
+        "gates",
         "overlay",
+        "said_at",
         "station",
+        "stuffed",
+        "unmapped",
     )  # fmt: skip
 
     def __init__(
@@ -114,11 +127,20 @@ class Path:
         self.black = False
         self.black_since = self.cleared_at = 0
         """When the path last went black, and when it was last clear again."""
+        self.stuffed = False
+        """Whether what is published stays on the path: it is black, or a fault holds it."""
+        self.unmapped = False
+        """Whether a NAT has forgotten the present connection."""
+        self.said_at = 0
+        """When something was last under way; kept only while a NAT forgets."""
+        self.gates: Gates | None = None
+        """What stands before new connections; None: nothing."""
         self.carrier = link.is_up(0)
         self._alarm_carrier = kernel.alarm(self._carrier_changes)
         self._alarm_carrier.arm(link.next_change(0)[0])
         self._alarm_device = kernel.alarm(self._device_notices)
         self._alarm_broker = kernel.alarm(self._broker_notices)
+        self._alarm_nat = kernel.alarm(self._nat_looks)
 
     # -- what faults do -------------------------------------------------------------------------
 
@@ -126,7 +148,8 @@ class Path:
         """Apply the overlay and the link's availability after either has changed."""
         overlay = self.overlay
         carrier = not overlay.detached and self._link.is_up(now)
-        black = bool(overlay.black) or not carrier
+        black = bool(overlay.black) or not carrier or self.unmapped
+        was, self.stuffed = self.stuffed, black or bool(overlay.hold)
         if black != self.black:
             self.black = black
             if black:
@@ -135,6 +158,9 @@ class Path:
             else:
                 self.cleared_at = now
                 self._clears(now)
+        elif was and not self.stuffed:
+            self.cleared_at = now
+            self._lets_go(now)
         if overlay.reset:
             self._is_reset(now)
         if carrier != self.carrier:
@@ -171,6 +197,39 @@ class Path:
         elif connection.state == OPEN:
             self._kernel.at(now + self.rtt_ns(now), connection.reset_seen, "reset")
 
+    def _lets_go(self, now: int) -> None:
+        """What was held on a path that is clear goes on."""
+        if self.connection is not None:
+            self.connection.release(now)
+
+    # -- what a NAT forgets ---------------------------------------------------------------------
+
+    def nat(self, now: int, timeouts: tuple[int, ...]) -> None:
+        """Forget the connection after the shortest of these silences, counted anew from now."""
+        self.overlay.nats = timeouts
+        idle_ns = self.overlay.nat_ns = min(timeouts, default=0)
+        self.said_at = now
+        self._alarm_nat.arm(now + idle_ns if idle_ns else NEVER)
+
+    def _map_anew(self, now: int) -> None:
+        """A new connection has a new mapping."""
+        if self.unmapped:
+            self.unmapped = False
+            self.refresh(now)
+
+    def _nat_looks(self, now: int) -> None:
+        connection, idle_ns = self.connection, self.overlay.nat_ns
+        if connection is None or connection.state != OPEN or self.black or not idle_ns:
+            return  # the next message looks again
+        if connection.keepalive_ns <= idle_ns:
+            return  # pings come in time
+        gone = max(self.said_at, connection.pinged_at(now)) + idle_ns
+        if now < gone:
+            self._alarm_nat.arm(gone)
+        else:
+            self.unmapped = True
+            self.refresh(now)
+
     def _is_reset(self, now: int) -> None:
         connection = self.connection
         if connection is not None and (connection.device_open or connection.broker_open):
@@ -196,6 +255,7 @@ class Path:
         old = self.connection
         if old is not None and old.device_open:
             self.close(now, DropCause.CONNECTION_LOST)
+        self._map_anew(now)
         self._link.reset()
         connection = self.connection = Connection(self, request, self._kernel, self._ledger)
         overlay = self.overlay
@@ -204,6 +264,16 @@ class Path:
         elif overlay.reset:
             self._kernel.at(now + self.rtt_ns(now), connection.failed, "reset")
         elif not self.black:
+            if self.gates is not None:
+                self._try(now, self.gates, connection)
+            else:
+                self._kernel.at(now + self.handshake_ns(now), connection.knock)
+
+    def _try(self, now: int, gates: Gates, connection: Connection) -> None:
+        stopped = gates.stops(self, now)
+        if stopped is not None:
+            self._kernel.at(now + stopped[0], connection.failed, stopped[1])
+        elif not gates.portals:
             self._kernel.at(now + self.handshake_ns(now), connection.knock)
 
     def close(self, now: int, cause: DropCause, *, polite: bool = False) -> None:
@@ -219,6 +289,12 @@ class Path:
                 connection.drop_broker_end(now, ReasonCode.UNSPECIFIED_ERROR, polite=polite)
             else:
                 self._haunt(connection, connection.silence_ends_at(now))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the device has a connection that it believes in."""
+        connection = self.connection
+        return connection is not None and connection.device_open and connection.state == OPEN
 
     @property
     def ghost(self) -> Connection | None:
@@ -249,12 +325,16 @@ class Path:
         """One way for a message of `nbytes`; books it on the link."""
         delay = self._link.arrival_delay_ns(nbytes, now, downlink)
         overlay = self.overlay
-        if overlay.extra_rtt_ns or overlay.rate_bit_s or overlay.loss:
+        if overlay.extra_rtt_ns or overlay.rate_bit_s or overlay.loss or overlay.nat_ns:
             delay += self._hardship_ns(nbytes, now, downlink)
         return delay
 
     def _hardship_ns(self, nbytes: int, now: int, downlink: bool) -> int:  # noqa: FBT001 - a hot path
         overlay = self.overlay
+        if overlay.nat_ns:
+            self.said_at = now
+            if self._alarm_nat.at == NEVER:
+                self._alarm_nat.arm(now + overlay.nat_ns)
         extra = overlay.extra_rtt_ns // 2
         if overlay.jitter_ns:
             extra += int(self._luck.uniform() * overlay.jitter_ns)

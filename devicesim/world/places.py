@@ -143,6 +143,10 @@ class GatewayPlace(Protocol):
         """Change chunks on their way: called with (device, chunk); None ends it."""
         ...
 
+    def silence(self, is_silent: Callable[[str], bool] | None) -> None:
+        """Leave requests for chunks without an answer: asked with the device; None ends it."""
+        ...
+
 
 class Stage(Protocol):
     """Makes the broker, the gateway and each device's path."""

@@ -108,7 +108,8 @@ class Stuck(Listener):
         index, path = host.index, host.path
         if not host.online:
             since = max(self._linked_at[index], path.cleared_at)
-            return not path.black and self._world.broker.up and now - since > OFFLINE_NS
+            free = not path.black and path.gates is None and self._world.broker.up
+            return free and now - since > OFFLINE_NS
         if self._state[index] in _MOVING and now - self._moved_at[index] > STILL_NS:
             return True
         sent, heard, since = self._sent[index], self._heard[index], self._linked_at[index]

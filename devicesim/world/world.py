@@ -23,6 +23,7 @@ from devicesim.world.buggify import Buggify
 from devicesim.world.bundles import InstalledBundle
 from devicesim.world.crashes import CrashLoops
 from devicesim.world.device_host import DeviceHost
+from devicesim.world.fault_kit import Layers
 from devicesim.world.faults import Heals
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
@@ -79,8 +80,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts",
-        "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
+        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts", "kernel", "layers", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,8 @@ class World:
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
         self.crashes = CrashLoops(self)
+        self.layers = Layers()
+        """What faults of one kind have laid over broker and gateway at the same time."""
         self.numbers = {host.device: host.index for host in hosts}
         self._minute = kernel.alarm(self._minute_passes)
         self._pulse: Callable[[int], None] | None = None

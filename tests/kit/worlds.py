@@ -51,12 +51,12 @@ def scenario_text(rest="", *, count=5, duration="2h", link="fcc-dsl", fleet=None
     )
 
 
-def make_world(text, *, links=None, seed=None, make_gateway=None):
+def make_world(text, *, links=None, seed=None, make_gateway=None, stage=None, overrides=()):
     """A world from scenario text, not watched by anybody yet."""
     profiles, book = _files()
-    scenario = load(text, (), None)
+    scenario = load(text, overrides, None)
     stock = Stock(profiles, links or book, _sources(text))
-    return assemble(scenario, stock, seed=seed, make_gateway=make_gateway)
+    return assemble(scenario, stock, seed=seed, make_gateway=make_gateway, stage=stage)
 
 
 def make_drill(text, **more):

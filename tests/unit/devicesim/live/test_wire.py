@@ -23,6 +23,7 @@ class Road:
 
     def __init__(self) -> None:
         self.black = False
+        self.gates = None
         self.delay = MS
 
     def delay_ns(self, nbytes: int, now: int, downlink: bool) -> int:

@@ -17,6 +17,9 @@ PARAMETERS = {
     "heat.wave": {"by_c": 8},
     "sun": {"by_w": 4},
     "data.drift": {"what": "haze(.4)", "ramp": "1h"},
+    "nat.timeout": {"idle": "90s"},
+    "dns.gone": {"ttl": "5m"},
+    "broker.flow_control": {"share": "50%"},
 }
 ASKED_FOR = [
     "partition",
@@ -47,6 +50,14 @@ ASKED_FOR = [
     "tamper.chunks",
     "plug",
     "unplug",
+    "hold",
+    "captive_portal",
+    "nat.timeout",
+    "dns.gone",
+    "source.gone",
+    "broker.certificate_expires",
+    "broker.refuse",
+    "broker.flow_control",
 ]
 ADAPTER = TypeAdapter(AnyAction)
 
@@ -90,6 +101,14 @@ def test_every_verb_loads_and_explains_itself(verb):
         ("tamper.chunks", {"share": 0}),
         ("kernel.fault", {"kind": "gremlins"}),
         ("sensor.stuck", {"colour": 1}),
+        ("captive_portal", {"existing": "dead"}),
+        ("nat.timeout", {"idle": "0s"}),
+        ("dns.gone", {"ttl": "-1s"}),
+        ("source.gone", {"share": "0%"}),
+        ("source.gone", {"target": "all"}),
+        ("broker.certificate_expires", {"clocks": "wrong"}),
+        ("broker.refuse", {"share": "200%"}),
+        ("broker.flow_control", {"share": "half"}),
     ],
 )
 def test_wrong_parameters(verb, change):
