@@ -18,14 +18,39 @@ TELEMETRY_OUTBOX_WINDOWS_MAX: Final = 192
 
 
 class BackoffConfig(msgspec.Struct, frozen=True, gc=False):
-    """Decorrelated jitter (Brooker 2015, "Exponential Backoff And Jitter"): next sleep is uniform in
-    [base, min(cap, 3 x last)]; reset only after `stable_ns` of stable session."""
+    """How long to wait before each next connect; the defaults are decorrelated jitter (Brooker 2015,
+    "Exponential Backoff And Jitter"), forgotten only after `stable_ns` of stable session.
+
+    The n-th wait (from 0) is jittered around a curve, see backoff.py for the formulas; what real
+    client libraries do, by name, is in backoff_policies.py."""
 
     base_ns: int = SECOND
     cap_ns: int = 120 * SECOND
     stable_ns: int = 60 * SECOND
+    """A session that lasted this long resets the growth; with `reset` of `stable`."""
     jitter: str = "decorrelated"
-    """`decorrelated`, `full`, `equal` or `none` (for rehearsing what happens without)."""
+    """`decorrelated`, `full`, `equal`, `share` (see `below_permille`) or `none` (for rehearsing what
+    happens without)."""
+    growth: str = "doubling"
+    """`doubling`: base x 2^n; `constant`: base; `linear`: base + n x step; `delta`: base + (2^(n+1) - 1)
+    x step, of which only the second part is jittered. Decorrelated jitter grows by itself."""
+    step_ns: int = 0
+    below_permille: int = 0
+    above_permille: int = 0
+    """With `share`, a wait is drawn from so much below the curve to so much above it."""
+    cap_after: bool = False
+    """The cap cuts what was drawn, and not the curve before the draw: late waits gather on it."""
+    first_ns: int = -1
+    """The wait after the first loss, where it is not on the curve; below 0: it is."""
+    reset: str = "stable"
+    """When growth is forgotten: `stable`, or at once by `connack`."""
+    attempts_max: int = 0
+    """Retries in a row until the device stops trying; 0: it never does."""
+    rest_ns: int = 0
+    """How long it stops before it begins anew; 0: until its carrier comes again, or the next boot."""
+    policy: str = ""
+    """Name in backoff_policies.py. What has a name draws from luck of its own, one draw a wait, and
+    connects at once at boot; what has none shares the agent's luck."""
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ report.py) and the connection itself (the host's).
 
     NO_BEARER > BACKING_OFF > CONNECTING > SUBSCRIBING > ONLINE
                    ^______________|____________|___________|     any failure or loss: back off
+                   |  or, where the back-off says so: GAVE_UP until the carrier comes again
 
 Rules: each wait has a timer of its own; every SUBACK code is checked, one refusal ends the attempt
 (a device that cannot hear its kill list is not online); the kill list's filter comes first; the
@@ -39,6 +40,7 @@ class Phase(Enum):
     CONNECTING = "connecting"
     SUBSCRIBING = "subscribing"
     ONLINE = "online"
+    GAVE_UP = "gave up"
 
 
 class Session:
@@ -59,7 +61,7 @@ class Session:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._backoff = Backoff(shared.config.backoff)
+        self._backoff = Backoff(shared.config.backoff, shared.seed)
         self._bearer_up = False
         self._subscribed = self._rushed = False
         self._online_since = 0
@@ -73,21 +75,23 @@ class Session:
     def booted(self, now: int, *, bearer_up: bool) -> None:
         """Begin."""
         self._bearer_up = bearer_up
+        self._backoff.booted(self._shared.boot_id)
         if bearer_up:
             self._wait(now, self._backoff.first(self._shared.dice))
 
     def bearer_changed(self, now: int, *, up: bool) -> None:
         """The carrier came or went. A connection that is up stays so until the host says otherwise."""
         self._bearer_up = up
-        if up and self.phase is Phase.NO_BEARER:
+        if up and self.phase in (Phase.NO_BEARER, Phase.GAVE_UP):
             self._wait(now, self._backoff.next(self._shared.dice))
-        elif not up and self.phase is Phase.BACKING_OFF:
+        elif not up and self.phase in (Phase.BACKING_OFF, Phase.GAVE_UP):
             self._enter(Phase.NO_BEARER, NEVER)
 
     def connected(self, now: int, *, session_present: bool) -> bool:
         """CONNACK. True when that makes the device online."""
         if self.phase is not Phase.CONNECTING:
             return False
+        self._backoff.accepted()
         anew = self._shared.hardship.fires(SUBSCRIBE_ANEW)
         if session_present and self._subscribed and not anew:
             self._go_online(now)
@@ -179,6 +183,10 @@ class Session:
             self._enter(Phase.NO_BEARER, NEVER)
 
     def _wait(self, now: int, delay_ns: int) -> None:
+        if delay_ns == NEVER:
+            self._enter(Phase.GAVE_UP, NEVER)
+            self._shared.note(NoteKind.BACK_OFF, -1, self._backoff.losses)
+            return
         self._enter(Phase.BACKING_OFF, now + delay_ns)
         self._shared.note(NoteKind.BACK_OFF, delay_ns // MS, self._backoff.losses)
 
@@ -200,7 +208,7 @@ class Session:
         Raises:
             AssertionError: a wait has no timer, or a rest has one.
         """
-        waits = self.phase not in (Phase.NO_BEARER, Phase.ONLINE)
+        waits = self.phase not in (Phase.NO_BEARER, Phase.ONLINE, Phase.GAVE_UP)
         assert waits == (self.at != NEVER), f"{self.phase.value} with a timer at {self.at}"
         assert self._shared.online == (self.phase is Phase.ONLINE), "online and phase disagree"
         assert self._bearer_up or self.phase is not Phase.BACKING_OFF, "backing off with no bearer"

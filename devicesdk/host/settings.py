@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from devicesdk.agent.backoff_policies import POLICIES
 from devicesdk.agent.config import AgentConfig
 from devicesdk.aio.port import Endpoint
 from devicesdk.bundle.trust import (
@@ -143,7 +144,8 @@ def read_enrolment(path: str) -> tuple[Verifier, Anchor | None]:
 
 
 def read_config(path: str | None) -> AgentConfig:
-    """Read an agent's configuration: JSON with the names and units of `AgentConfig`.
+    """Read an agent's configuration: JSON with the names and units of `AgentConfig`; its back-off may
+    be the name of a policy (`devicesdk.agent.backoff_policies`).
 
     Raises:
         SettingsError: not JSON, an unknown name, or a value of another type.
@@ -152,12 +154,26 @@ def read_config(path: str | None) -> AgentConfig:
         return AgentConfig()
     data = _read(path)
     try:
-        _known(msgspec.json.decode(data, type=dict[str, Any]), AgentConfig, "")
-        return msgspec.json.decode(data, type=AgentConfig)
+        said = msgspec.json.decode(data, type=dict[str, Any])
+        if "backoff" in said:
+            said["backoff"] = _backoff(said["backoff"])
+        _known(said, AgentConfig, "")
+        return msgspec.convert(said, AgentConfig)
     except msgspec.MsgspecError as error:
         raise SettingsError(f"expected an agent configuration in {path}, found: {error}") from error
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def _backoff(said: object) -> object:
+    """A back-off by the name of its policy, or what is said with the policy filled in below it."""
+    name = said.get("policy") if isinstance(said, dict) else said
+    if not isinstance(name, str):
+        return said
+    if name not in POLICIES:
+        raise SettingsError(f"expected a back-off policy: {', '.join(POLICIES)}; found {name}")
+    beside = said if isinstance(said, dict) else {}
+    return {**msgspec.to_builtins(POLICIES[name].config), **beside}
 
 
 def _known(found: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from devicesdk.wire.timebase import DAY, MINUTE
+from devicesim.scenario.backoffs import WORDS, ABackoff
 from devicesim.scenario.choosing import Choosing
 from devicesim.scenario.errors import Refusal, choices, nearest_word, show
 from devicesim.scenario.fields import (
@@ -199,6 +200,11 @@ class Group(Model):
         default=None,
         description="Hardware class in the gateway's registry, where that is not what the devices are.",
         examples=["arm64-cuda"],
+    )
+    backoff: ABackoff | None = Field(
+        default=None,
+        description="Replaces agent.backoff for this group: a policy by name, or figures.",
+        json_schema_extra=WORDS,
     )
 
 

@@ -113,7 +113,9 @@ def _spell_default(out: dict[str, Any], quantity: str) -> None:
 
 def _add_vocabulary(out: dict[str, Any], node: dict[str, Any]) -> None:
     """Turn the vocabularies that fields carry into enumerations."""
-    if "x-words" in node:
+    if "x-words" in node and "anyOf" in out:
+        out["anyOf"] = [{"enum": node["x-words"]}, *out["anyOf"]]
+    elif "x-words" in node:
         reference = out.pop("$ref", None) or out.pop("allOf")[0]["$ref"]
         out["anyOf"] = [{"enum": node["x-words"]}, {"$ref": reference}]
     if "x-items" in node:

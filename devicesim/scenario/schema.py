@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from devicesdk.agent.config import BackoffConfig
 from devicesim.scenario.checks import Buggify, Checks, Soak
 from devicesim.scenario.choosing import Choosing
 from devicesim.scenario.experiments import Experiment
@@ -128,6 +129,10 @@ class Scenario(Model):
     def choosing_of(self, group: Group) -> Choosing:
         """How a group chooses: its own, else the scenario's."""
         return group.choosing or self.choosing
+
+    def backoff_of(self, group: Group) -> BackoffConfig:
+        """How a group comes back: its own way, else the agent's."""
+        return (group.backoff or self.agent.backoff).config(self.agent.stable_ns)
 
     def factory_bundle(self, group: Group) -> Bundle | None:
         """What a group's devices run at the start: its own bundle, else the first one."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from devicesdk.wire.timebase import DAY, MINUTE, SECOND
-from devicesim.scenario.errors import Refusal
+from devicesdk.wire.timebase import DAY, SECOND
+from devicesim.scenario.backoffs import WORDS, ABackoff, Backoff
 from devicesim.scenario.fields import Duration, Model, PositiveDuration, Rate
 
 UNLIMITED_PER_S: Final = 1e9
@@ -54,24 +54,6 @@ class Broker(Model):
     )
 
 
-class Backoff(Model):
-    """The wait before connecting again, growing with each failure."""
-
-    base_ns: PositiveDuration = Field(default=SECOND, alias="base", description="First wait.")
-    cap_ns: PositiveDuration = Field(default=2 * MINUTE, alias="cap", description="Longest wait.")
-    jitter: Literal["decorrelated", "full", "none"] = Field(
-        default="decorrelated",
-        description="decorrelated: from base to three times the last wait; full: from nothing to"
-        " the doubled wait; none: the doubled wait itself, a thundering herd.",
-    )
-
-    @model_validator(mode="after")
-    def _cap_above_base(self) -> Backoff:
-        if self.cap_ns < self.base_ns:
-            raise Refusal("a cap of at least base", found="a smaller one", at=("cap",))
-        return self
-
-
 class Agent(Model):
     """The device agent's connection settings."""
 
@@ -86,6 +68,9 @@ class Agent(Model):
         alias="stable_after",
         description="A session this old resets the back-off.",
     )
-    backoff: Backoff = Field(
-        default_factory=Backoff, description="Waits between attempts to connect."
+    backoff: ABackoff = Field(
+        default_factory=Backoff,
+        description="Waits between attempts to connect: a policy by name, or figures; a group may"
+        " replace it.",
+        json_schema_extra=WORDS,
     )

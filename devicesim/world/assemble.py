@@ -14,7 +14,7 @@ from types import MappingProxyType
 import msgspec
 
 from devicesdk.agent.agent import Identity
-from devicesdk.agent.config import AgentConfig, BackoffConfig
+from devicesdk.agent.config import AgentConfig
 from devicesdk.bundle.trust import (
     ROLE_DIRECTOR,
     ROLE_FLAGS,
@@ -461,9 +461,7 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         segment=group.group,
         keepalive_ns=said.keepalive_ns,
         session_expiry_ns=said.session_expiry_ns,
-        backoff=BackoffConfig(
-            said.backoff.base_ns, said.backoff.cap_ns, said.stable_ns, said.backoff.jitter
-        ),
+        backoff=scenario.backoff_of(group),
         window_ns=cadence.window_ns,
         window_frames=cadence.frames,
         probe_period_ns=cadence.probes_ns,

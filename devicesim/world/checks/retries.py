@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from devicesdk.agent.backoff import bounds
 from devicesdk.wire.timebase import MINUTE, SECOND
 from devicesim.world.checks.check import Check
 
@@ -34,24 +35,27 @@ TOGETHER_MIN: Final = 8
 
 def attempts_max(backoff: BackoffConfig) -> int:
     """How many connects in `WINDOW_NS` this back-off can explain."""
-    spent, last, attempts = 0, backoff.base_ns, 0
+    spent, last, attempts, row = 0, backoff.base_ns, 0, 0
     while spent < WINDOW_NS:
-        last = _unlucky_wait(backoff, last, attempts)
-        spent += max(last, SECOND // 10)
+        if backoff.attempts_max and row >= backoff.attempts_max:
+            wait, row = backoff.rest_ns or WINDOW_NS, 0
+        else:
+            wait = last = _unlucky_wait(backoff, last, row)
+            row += 1
+        spent += max(wait, SECOND // 10)
         attempts += 1
     return attempts + MARGIN_ATTEMPTS
 
 
 def _unlucky_wait(backoff: BackoffConfig, last: int, losses: int) -> int:
-    base, ceiling = backoff.base_ns, min(backoff.cap_ns, backoff.base_ns << min(losses, 32))
     if backoff.jitter == "decorrelated":
-        top = min(backoff.cap_ns, 3 * last)
-        return base + int(UNLUCKY_SHARE * max(0, top - base))
-    if backoff.jitter == "full":
-        return int(UNLUCKY_SHARE * ceiling)
-    if backoff.jitter == "equal":
-        return ceiling // 2 + int(UNLUCKY_SHARE * ceiling) // 2
-    return ceiling
+        low, high = backoff.base_ns, max(backoff.base_ns, min(backoff.cap_ns, 3 * last))
+    elif backoff.first_ns >= 0 and not losses:
+        low = high = backoff.first_ns
+    else:
+        low, high = bounds(backoff, losses - (backoff.first_ns >= 0))
+    wait = low + int(UNLUCKY_SHARE * (high - low))
+    return min(wait, backoff.cap_ns) if backoff.cap_after else wait
 
 
 class BoundedRetry(Check):
