@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from devicesim.scenario.promises import Promise
 from devicesim.world.checks import (
     choices,
+    convergence,
     exposure,
     halts,
     images,
@@ -28,6 +29,7 @@ from devicesim.world.checks import (
 )
 from devicesim.world.checks.check import Check, Story, Unseen
 from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
+from devicesim.world.liveness import NAME
 from devicesim.world.readings import Readings, promises_of
 
 if TYPE_CHECKING:
@@ -115,6 +117,13 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
         else ServiceLevel(world, meter, must)
         for must in wanted.slo
     ]
+    if wanted.liveness is not None:
+        blind = unseen.get(NAME)
+        checks.append(
+            convergence.Converges(world, meter, wanted.liveness)
+            if blind is None
+            else Unseen(world, NAME, blind)
+        )
     for check in checks:
         meter.hearing.add(check)
     return checks
