@@ -275,6 +275,11 @@ class Agent:
         """Whether the device is connected and subscribed."""
         return self._shared.online
 
+    @property
+    def standing(self) -> str:
+        """Where it stands, for people: session, update, slot."""
+        return self._where()
+
     def validate(self) -> None:
         """Check every invariant of every part; for tests and for the world's checks.
 

@@ -39,6 +39,11 @@ class LiveBrokerView:
         """Nothing: nobody outside can count a broker's queues."""
         return dict.fromkeys(LEGS, 0)
 
+    def waiting_for(self, client_id: str) -> int:
+        """Nothing, for the same reason."""
+        del client_id
+        return 0
+
     def set_accept_rate(self, rate_per_s: float | None) -> float | None:
         """Not here: the stage lists the verb among those that cannot be done."""
         raise RuntimeError(f"a real broker accepts as fast as it can, not {rate_per_s}/s")

@@ -53,7 +53,11 @@ LATE_S: Final = 0.5
 duration is given so much more, times the speed."""
 OUTSIDE: Final = "a real broker's queues cannot be counted from outside"
 MakePort = Callable[[Endpoint, Listener, asyncio.AbstractEventLoop], MqttPort]
-UNSEEN: Final = {"conservation": OUTSIDE, "one_session": OUTSIDE}
+UNSEEN: Final = {
+    "conservation": OUTSIDE,
+    "one_session": OUTSIDE,
+    "liveness": "only virtual time can take every hardship away at an instant",
+}
 CANNOT: Final = {
     "broker.slow_accept": "a real broker accepts as fast as it can",
     "gateway.slow_store": "a real disk takes as long as it takes",

@@ -21,10 +21,21 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from devicesdk.wire.timebase import MINUTE, format_duration
-from devicesim.scenario.errors import Refusal, show
+from devicesdk.wire.timebase import MINUTE
+from devicesim.scenario.errors import Refusal, choices, nearest_word, show
+from devicesim.scenario.expression import MORE, Known
 from devicesim.scenario.fields import Model, PositiveDuration, Share, must_be_one_of
-from devicesim.scenario.quantities import read_duration
+from devicesim.scenario.promises import (
+    WAITING,
+    Liveness,
+    Promise,
+    Wait,
+    is_promise,
+    properties,
+    read_promise,
+    read_wait,
+)
+from devicesim.scenario.trigger import METRICS
 from devicesim.scenario.values import Comparison, Kind, read_comparison
 from devicesim.scenario.verdicts import Told
 
@@ -104,6 +115,9 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "halt_delay": (Kind.DURATION, "failure that tips the gate at the gateway to the halt"),
 }
 
+KNOWN: Final[Known] = {**METRICS, **MORE, **MEASURES}
+"""All that an expression may read, by pattern."""
+
 
 class Measured(msgspec.Struct, frozen=True):
     """A measure from `MEASURES` and what it must satisfy."""
@@ -116,7 +130,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Eventually(msgspec.Struct, frozen=True):
-    """A measure that must hold no later than `within_ns` after each end of the action `after`.
+    """A measure that must hold in time, and the wait for it.
 
     An action ends with its `for`; one without it as soon as it is done, a heal with an order when
     the last device is back. Without `after`, time counts from the start.
@@ -124,21 +138,29 @@ class Eventually(msgspec.Struct, frozen=True):
 
     measure: str
     must: Comparison
-    within_ns: int
-    after: str | None
+    wait: Wait
+
+    @property
+    def after(self) -> str | None:
+        """The action that it waits for, if any."""
+        return self.wait.after
 
     def __str__(self) -> str:
-        since = f"after {self.after}" if self.after else "of the start"
-        return f"{self.measure} {self.must} within {format_duration(self.within_ns)} {since}"
+        return f"{self.measure} {self.must} {self.wait}"
 
 
 def _measured(value: object, extra: tuple[str, ...] = ()) -> Measured:
-    form = "one measure with a comparison, such as {stuck: '== 0'}"
+    form = "one measure with a comparison, such as {stuck: '== 0'}, or {expect: ...}"
     if not isinstance(value, dict):
         raise Refusal(form, found=show(value))
     names = [name for name in value if name not in extra]
     for name in names:
-        must_be_one_of(name, MEASURES, "a measure", (name,), key=True)
+        if name not in MEASURES:
+            raise Refusal(
+                f"a measure: {choices(MEASURES)}", found=show(name),
+                nearest=nearest_word(name, (*MEASURES, "expect", "no_residue", *extra)),
+                at=(name,), key=True,
+            )  # fmt: skip
     if len(names) != 1:
         raise Refusal(form, found=f"{len(names)} measures", advice="write one item for each")
     try:
@@ -153,51 +175,54 @@ def read_measured(value: object) -> Measured:
     return _measured(value)
 
 
-def read_eventually(value: object) -> Eventually:
-    """Read ``{online_ratio: '>= .99', within: 30m, after: heal}``."""
-    measured = _measured(value, ("within", "after"))
+def read_at_end(value: object) -> Measured | Promise:
+    """Read ``{stuck: '== 0'}`` or ``{expect: 'stuck == 0 and bricked == 0'}``."""
+    return read_promise(value, "finally", KNOWN) if is_promise(value) else _measured(value)
+
+
+def read_eventually(value: object) -> Eventually | Promise:
+    """Read ``{online_ratio: '>= .99', within: 30m, after: heal}``, or the same with ``expect``."""
+    if is_promise(value):
+        return read_promise(value, "eventually", KNOWN)
+    measured = _measured(value, WAITING)
     assert isinstance(value, dict)
-    if "within" not in value:
-        raise Refusal("within: how long it may take", found="no such key", advice="`within: 30m`")
-    try:
-        within_ns = read_duration(value["within"])
-    except Refusal as refusal:
-        refusal.at = ("within",)
-        raise
-    after = value.get("after")
-    if after is not None and not isinstance(after, str):
-        raise Refusal("the verb or id of an action", found=show(after), at=("after",))
-    return Eventually(measured.measure, measured.must, within_ns, after)
+    return Eventually(measured.measure, measured.must, read_wait(value))
 
 
-def _words(known: dict[str, str], what: str) -> AfterValidator:
-    def check(names: tuple[str, ...]) -> tuple[str, ...]:
-        for index, name in enumerate(names):
-            must_be_one_of(name, known, what, (index,))
-        return names
+def _read_word(value: object, part: str, words: dict[str, str], what: str) -> str | Promise:
+    """Read a word of the vocabulary, or a promise of one's own."""
+    if isinstance(value, dict):
+        if is_promise(value):
+            return read_promise(value, part, KNOWN)
+        raise Refusal(f"{what}, or {{expect: an expression}}", found=show(value))
+    if not isinstance(value, str):
+        raise Refusal(f"{what}: {choices(words)}", found=show(value))
+    must_be_one_of(value, words, what, ())
+    return value
 
-    return AfterValidator(check)
+
+def _item(part: str, words: dict[str, str]) -> WithJsonSchema:
+    mine = {"type": "object", "properties": properties(part), "required": ["expect"]}
+    return WithJsonSchema(
+        {"anyOf": [{"enum": list(words)}, {**mine, "additionalProperties": False}]}
+    )
 
 
-def _comparisons(*more: str) -> WithJsonSchema:
+def _comparisons(part: str = "") -> WithJsonSchema:
     comparison = {"type": "string", "pattern": r"^(<=|>=|==|!=|<|>) *\S+$"}
-    properties: dict[str, Any] = {
+    known: dict[str, Any] = {
         name: {**comparison, "description": f"{text} ({kind.value})"}
         for name, (kind, text) in MEASURES.items()
     }
-    if "within" in more:
-        properties["within"] = {"type": "string", "description": "How long it may take."}
-        properties["after"] = {
-            "type": "string",
-            "description": "Verb or id of an action: counted from each end of it.",
-        }
+    if part:
+        known |= properties(part)
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": properties,
+        "properties": known,
         "additionalProperties": False,
-        "minProperties": 1 + ("within" in more),
+        "minProperties": 1 + (part == "eventually"),
     }
-    if "within" in more:
+    if part == "eventually":
         schema["required"] = ["within"]
     return WithJsonSchema(schema)
 
@@ -209,39 +234,68 @@ def read_abort(value: object) -> tuple[Measured, ...]:
     return tuple(_measured({name: comparison}) for name, comparison in value.items())
 
 
-AMeasured = Annotated[Measured, PlainValidator(read_measured), PlainSerializer(str), _comparisons()]
-AnEventually = Annotated[
-    Eventually, PlainValidator(read_eventually), PlainSerializer(str), _comparisons("within")
+AnAtEnd = Annotated[
+    Measured | Promise, PlainValidator(read_at_end), PlainSerializer(str), _comparisons("finally")
 ]
-Words = Annotated[tuple[str, ...], Field(max_length=100)]
+AnEventually = Annotated[
+    Eventually | Promise,
+    PlainValidator(read_eventually),
+    PlainSerializer(str),
+    _comparisons("eventually"),
+]
+AnAlways = Annotated[
+    str | Promise,
+    PlainValidator(lambda value: _read_word(value, "always", ALWAYS, "a check")),
+    PlainSerializer(str),
+    _item("always", ALWAYS),
+]
+ASometimes = Annotated[
+    str | Promise,
+    PlainValidator(
+        lambda value: _read_word(value, "sometimes", SOMETIMES, "something to have happened")
+    ),
+    PlainSerializer(str),
+    _item("sometimes", SOMETIMES),
+]
 
 
 def _all_of_them(value: object) -> object:
     return tuple(ALWAYS) if value == "all" else value
 
 
+def _all_beside(items: tuple[str | Promise, ...]) -> tuple[str | Promise, ...]:
+    """A list of one's own promises adds to ours; one that names some of ours is what it says."""
+    mine = bool(items) and all(isinstance(item, Promise) for item in items)
+    return (*ALWAYS, *items) if mine else items
+
+
 class Checks(Model):
     """The checks of a run; their verdict is the run's."""
 
-    always: Annotated[Words, _words(ALWAYS, "a check"), BeforeValidator(_all_of_them)] = Field(
-        default=tuple(ALWAYS),
-        description="What holds at every step; all of them by default.",
-        json_schema_extra={"x-items": list(ALWAYS)},
+    always: Annotated[
+        tuple[AnAlways, ...],
+        Field(max_length=100),
+        BeforeValidator(_all_of_them),
+        AfterValidator(_all_beside),
+    ] = Field(
+        default_factory=lambda: tuple(ALWAYS),
+        description="What holds at every step; all of them by default, and beside `expect` alone.",
     )
     eventually: tuple[AnEventually, ...] = Field(
         default=(), description="What must come to pass within a time, after an action."
     )
-    sometimes: Annotated[Words, _words(SOMETIMES, "something to have happened")] = Field(
-        default=(),
-        description="What the run must have exercised.",
-        json_schema_extra={"x-items": list(SOMETIMES)},
+    sometimes: Annotated[tuple[ASometimes, ...], Field(max_length=100)] = Field(
+        default=(), description="What the run must have exercised."
     )
-    at_end: tuple[AMeasured, ...] = Field(
+    at_end: tuple[AnAtEnd, ...] = Field(
         default=(), alias="finally", description="What must hold at the end."
     )
-    slo: tuple[AMeasured, ...] = Field(default=(), description="Service levels over the whole run.")
+    slo: tuple[AnAtEnd, ...] = Field(default=(), description="Service levels over the whole run.")
     verdicts: tuple[Told, ...] = Field(
         default=(), description="What the gateway must say of drift, to whom, by when."
+    )
+    liveness: Liveness | None = Field(
+        default=None, description="Heal a core, freeze the rest: the core must converge."
     )
 
 

@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from devicesdk.wire.timebase import format_duration
+from devicesim.scenario.checks import ALWAYS
 from devicesim.scenario.errors import Path, Refusal, choices, nearest_word, show
 from devicesim.scenario.experiments import misnamed
 from devicesim.scenario.faults import BootLoop
+from devicesim.scenario.promises import Promise
 from devicesim.scenario.selector import Selector, Where, walk
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from devicesim.scenario.action import Action
     from devicesim.scenario.schema import Scenario
+    from devicesim.scenario.trigger import Metric
 
 Complaint = tuple[Path, Refusal]
 
@@ -46,6 +50,7 @@ def find_complaints(
         *_triggers(scenario),
         *_circles(scenario),
         *_afters(scenario),
+        *_liveness(scenario),
     ]
 
 
@@ -174,6 +179,8 @@ def _selectors(scenario: Scenario) -> Iterator[Complaint]:
         (("checks", "verdicts", index, "who"), told.who)
         for index, told in enumerate(scenario.checks.verdicts)
     ]
+    if scenario.checks.liveness is not None:
+        found.append((("checks", "liveness", "core"), scenario.checks.liveness.core))
     for path, selector in found:
         for node in walk(selector.node):
             if isinstance(node, Where) and (refusal := _wrong_label(node, known)):
@@ -212,16 +219,35 @@ def _triggers(scenario: Scenario) -> Iterator[Complaint]:
         "rollout": [rollout.id for rollout in scenario.rollouts],
         "action": [action.id for action in scenario.timeline if action.id is not None],
     }
+    for path, metric in _metrics(scenario):
+        if metric.subject is None:
+            continue
+        kind, name = metric.subject
+        if name not in known[kind]:
+            advice = "give the action an `id`" if kind == "action" else ""
+            refusal = _unknown(f"a {kind}", name, known[kind], advice)
+            refusal.offset = metric.offset
+            yield path, refusal
+
+
+def _metrics(scenario: Scenario) -> Iterator[tuple[Path, Metric]]:
+    """Every metric of a trigger or an expression, with its place."""
     for index, action in enumerate(scenario.timeline):
         for metric in action.when.metrics() if action.when else ():
-            if metric.subject is None:
-                continue
-            kind, name = metric.subject
-            if name not in known[kind]:
-                advice = "give the action an `id`" if kind == "action" else ""
-                refusal = _unknown(f"a {kind}", name, known[kind], advice)
-                refusal.offset = metric.offset
-                yield ("timeline", index, "when"), refusal
+            yield ("timeline", index, "when"), metric
+    checks = scenario.checks
+    parts: dict[str, Collection[object]] = {
+        "always": checks.always, "sometimes": checks.sometimes, "eventually": checks.eventually,
+        "finally": checks.at_end, "slo": checks.slo,
+    }  # fmt: skip
+    for part, items in parts.items():
+        mine = sum(isinstance(item, Promise) for item in items)
+        # `always` may stand beside the whole vocabulary, which is not in the file
+        unwritten = len(ALWAYS) if part == "always" and len(items) == mine + len(ALWAYS) else 0
+        for index, item in enumerate(items):
+            if isinstance(item, Promise):
+                for metric in item.expect.metrics():
+                    yield ("checks", part, index - unwritten, "expect"), metric
 
 
 def _waits_for(action: Action) -> list[str]:
@@ -275,3 +301,16 @@ def _afters(scenario: Scenario) -> Iterator[Complaint]:
         if after is not None and after not in keys:
             refusal = _unknown("a verb or id on the timeline", after, set(keys))
             yield ("checks", part, index, "after"), refusal
+
+
+def _liveness(scenario: Scenario) -> Iterator[Complaint]:
+    """The core must have its time before the run is over."""
+    liveness, lasts = scenario.checks.liveness, scenario.clock.duration_ns
+    if liveness is not None and liveness.at_ns + liveness.within_ns > lasts:
+        refusal = Refusal(
+            f"an instant that leaves {format_duration(liveness.within_ns)} (within) of the "
+            f"{format_duration(lasts)} that the run lasts",
+            found=format_duration(liveness.at_ns),
+            advice="begin earlier, or make clock.duration longer",
+        )
+        yield ("checks", "liveness", "at"), refusal

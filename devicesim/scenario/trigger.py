@@ -21,7 +21,7 @@ from devicesim.scenario.lexing import Cursor
 from devicesim.scenario.values import SIGNS, Kind, read_amount
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 METRICS: Final[dict[str, tuple[Kind, str]]] = {
     "clock.elapsed": (Kind.DURATION, "time since the start"),
@@ -122,28 +122,35 @@ def parse_trigger(text: object) -> Trigger:
     return Trigger(cursor.text, condition)
 
 
-def find_metric(name: str, offset: int = 0) -> Metric:
+def find_metric(
+    name: str, offset: int = 0, known: Mapping[str, tuple[Kind, str]] = METRICS
+) -> Metric:
     """Look a metric up by its full name.
+
+    Args:
+        name: as it was written.
+        offset: where in its text it stands.
+        known: every metric by its pattern.
 
     Raises:
         Refusal: there is none of that name.
     """
     parts = name.split(".")
-    for pattern in METRICS:
+    for pattern in known:
         shape = pattern.split(".")
         if len(shape) != len(parts) or shape[0] != parts[0] or shape[-1] != parts[-1]:
             continue
         subject = (shape[1][1:-1], parts[1]) if len(parts) == 3 else None
         return Metric(name, pattern, subject, offset)
     spelled = name
-    if len(parts) == 3 and (near := nearest_word(parts[0], [p.split(".")[0] for p in METRICS])):
+    if len(parts) == 3 and (near := nearest_word(parts[0], [p.split(".")[0] for p in known])):
         spelled = f"{near}.{{{near}}}.{parts[2]}"
-    nearest = nearest_word(spelled, METRICS)
+    nearest = nearest_word(spelled, known)
     if len(parts) == 3 and nearest.count(".") == 2:
         head, _, tail = nearest.split(".")
         nearest = f"{head}.{parts[1]}.{tail}"
     raise Refusal(
-        f"one of the metrics {choices(METRICS)}", found=name, nearest=nearest, offset=offset
+        f"one of the metrics {choices(known)}", found=name, nearest=nearest, offset=offset
     )
 
 

@@ -50,6 +50,11 @@ class Lasting:
         """Whether a fault lasts now."""
         return bool(self._since.get(key))
 
+    @property
+    def active(self) -> int:
+        """How many last now."""
+        return sum(len(ones) for ones in self._since.values())
+
     def begins(self, key: str, devices: int, now: int) -> None:
         """A fault begins on so many devices."""
         self._since.setdefault(key, []).append((now, devices))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from devicesim.world.checks import make_checks
 from devicesim.world.checks.check import Check
+from devicesim.world.liveness import NAME, Healing
 from devicesim.world.measures import Meter
 from devicesim.world.recorder import Recorder
 from devicesim.world.timeline import Timeline
@@ -34,3 +35,6 @@ class Drill:
         world.watch.add(self.recorder)
         self.timeline = Timeline(world, self.meter.read_metric)
         self.timeline.arm()
+        liveness = world.scenario.checks.liveness
+        if liveness is not None and NAME not in world.stage.unseen:
+            Healing(world, self.timeline, liveness).arm()

@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from devicesdk.wire.timebase import MS, NEVER, SECOND
 from devicesim.entropy import Stream
+from devicesim.models.availability import Availability
 from devicesim.models.link import Link
 from devicesim.world.broker.packets import Message, ReasonCode
 from devicesim.world.broker_host import BrokerHost, ConnectRequest
@@ -166,6 +167,12 @@ class Path:
         if carrier != self.carrier:
             self.carrier = carrier
             self.station.on_bearer(now, carrier)
+
+    def steady(self, now: int, availability: Availability) -> None:
+        """Let the link come and go as this says from now on, whatever it would have done by itself."""
+        self._link.availability = availability
+        self.refresh(now)
+        self._alarm_carrier.arm(self._link.next_change(now)[0])
 
     def _carrier_changes(self, now: int) -> None:
         self.refresh(now)

@@ -46,6 +46,10 @@ class BrokerView(Protocol):
         """The live connection of a client, as far as it is known; None when there is none."""
         ...
 
+    def waiting_for(self, client_id: str) -> int:
+        """Copies in flight to a client, or queued for it."""
+        ...
+
     def held_copies(self) -> dict[Leg, int]:
         """Copies in its queues and its retained store, by leg."""
         ...

@@ -100,6 +100,10 @@ class Stuck(Listener):
         del now
         self._told[host.index] = max(self._told[host.index], have.generation)
 
+    def is_moving(self, host: DeviceHost) -> bool:
+        """Whether a device has an update in hand that nothing holds back."""
+        return self._state[host.index] in _MOVING
+
     def find(self, now: int) -> list[DeviceHost]:
         """The devices that are stuck."""
         return [host for host in self._world.hosts if host.on and self._is_stuck(host, now)]

@@ -11,7 +11,7 @@ selected when the fault begins, from streams named by the occasion.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from devicesdk.wire.messages import UpdatePolicy
@@ -44,6 +44,9 @@ class Timeline:
         self._labels = [host.parts.labels for host in world.hosts]
         self._was: dict[int, bool] = {}
         self._watched: list[int] = []
+        self._lasting: dict[int, tuple[Action, Callable[[int], None], list[DeviceHost]]] = {}
+        self._begun = 0
+        self._ceased = False
 
     def arm(self) -> None:
         """Put everything that has an instant on the clock, and start looking at triggers."""
@@ -79,7 +82,29 @@ class Timeline:
         if still:
             self._world.kernel.at(now + LOOK_EVERY_NS, self._look)
 
+    def cease(self, now: int, inside: Container[int], *, keep: bool) -> None:
+        """End all faults for the devices of these indices, broker and gateway, and begin no other.
+
+        Args:
+            now: the instant.
+            inside: indices of devices.
+            keep: whether faults of the others end in their time; else never.
+        """
+        self._ceased = True
+        self._watched = []
+        for token, (action, undo, hosts) in list(self._lasting.items()):
+            outside = [host for host in hosts if host.index not in inside]
+            hosts[:] = [host for host in hosts if host.index in inside]
+            undo(now)
+            hosts[:] = outside  # what undoes it looks at this very list
+            if not (outside and keep):
+                hosts.clear()
+                del self._lasting[token]
+                self._world.faulted(action.key, "end", 0, now)
+
     def _begin(self, now: int, index: int) -> None:
+        if self._ceased:
+            return
         world = self._world
         action: Action = world.scenario.timeline[index]
         if action.verb in world.stage.cannot:
@@ -93,15 +118,20 @@ class Timeline:
             hosts = [world.hosts[i] for i in chosen]
         world.faulted(action.key, "begin", len(hosts), now)
         undo = BEGIN[action.verb](world, action, hosts, now)
+        token = self._begun = self._begun + 1
+        if undo is not None:
+            self._lasting[token] = (action, undo, hosts)
         if action.for_ns is not None and undo is not None:
-            world.kernel.at(now + action.for_ns, self._end, (action, undo))
+            world.kernel.at(now + action.for_ns, self._end, token)
         elif undo is None and action.verb not in ENDS_ITSELF:
             world.faulted(action.key, "end", len(hosts), now)
 
-    def _end(self, now: int, argument: tuple[Action, Callable[[int], None]]) -> None:
-        action, undo = argument
-        undo(now)
-        self._world.faulted(action.key, "end", 0, now)
+    def _end(self, now: int, token: int) -> None:
+        lasting = self._lasting.pop(token, None)
+        if lasting is not None:
+            action, undo, _ = lasting
+            undo(now)
+            self._world.faulted(action.key, "end", 0, now)
 
     # -- releases -------------------------------------------------------------------------------
 

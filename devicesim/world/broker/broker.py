@@ -264,6 +264,11 @@ class Broker:
         """Look at the retained message of a topic."""
         return self._delivery.retained.get(now, topic)
 
+    def waiting_for(self, client_id: str) -> int:
+        """Count the QoS 1 copies in flight to a client, or queued for it."""
+        session = self._sessions.get(client_id)
+        return 0 if session is None else session.held_copies()
+
     def held_copies(self) -> dict[Leg, int]:
         """Count the copies in the real queues, for `Ledger.conserved`."""
         held = sum(session.held_copies() for session in self._sessions.values())

@@ -6,15 +6,19 @@ against each other. Leaves out the promises' meaning, which each class states.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from devicesim.scenario.promises import Promise
 from devicesim.world.checks import (
     choices,
+    convergence,
     exposure,
     halts,
     images,
     messages,
     physics,
+    promises,
     releases,
     retries,
     sometimes,
@@ -25,6 +29,8 @@ from devicesim.world.checks import (
 )
 from devicesim.world.checks.check import Check, Story, Unseen
 from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
+from devicesim.world.liveness import NAME
+from devicesim.world.readings import Readings, promises_of
 
 if TYPE_CHECKING:
     from devicesim.world.measures import Meter
@@ -84,15 +90,57 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
     unseen = world.stage.unseen
     if not world.scenario.experiments:
         unseen = {**unseen, exposure.NAME: "no experiment in this scenario"}
-    checks: list[Check] = [
-        Unseen(world, name, unseen[name]) if name in unseen else ALWAYS_CHECKS[name](world)
-        for name in wanted.always
+    readings = _readings(world, meter)
+    checks: list[Check] = [_always(world, readings, item, unseen) for item in wanted.always]
+    checks += [
+        SOMETIMES_CHECKS[item](world)
+        if isinstance(item, str)
+        else promises.SometimesPromise(world, readings, item)
+        for item in wanted.sometimes
     ]
-    checks += [SOMETIMES_CHECKS[name](world) for name in wanted.sometimes]
-    checks += [EventuallyCheck(world, meter, must) for must in wanted.eventually]
+    checks += [
+        promises.EventuallyPromise(world, readings, must)
+        if isinstance(must, Promise)
+        else EventuallyCheck(world, meter, must)
+        for must in wanted.eventually
+    ]
     checks += [verdicts.VerdictCheck(world, meter, must) for must in wanted.verdicts]
-    checks += [Finally(world, meter, must) for must in wanted.at_end]
-    checks += [ServiceLevel(world, meter, must) for must in wanted.slo]
+    checks += [
+        promises.EndPromise(world, readings, must)
+        if isinstance(must, Promise)
+        else Finally(world, meter, must)
+        for must in wanted.at_end
+    ]
+    checks += [
+        promises.LevelPromise(world, readings, must)
+        if isinstance(must, Promise)
+        else ServiceLevel(world, meter, must)
+        for must in wanted.slo
+    ]
+    if wanted.liveness is not None:
+        blind = unseen.get(NAME)
+        checks.append(
+            convergence.Converges(world, meter, wanted.liveness)
+            if blind is None
+            else Unseen(world, NAME, blind)
+        )
     for check in checks:
         meter.hearing.add(check)
     return checks
+
+
+def _readings(world: World, meter: Meter) -> Readings:
+    """What expressions read; it watches only where there is an expression."""
+    mine = [promise.expect for promise in promises_of(world.scenario.checks)]
+    readings = Readings(world, meter, mine)
+    if mine:
+        world.watch.add(readings)
+    return readings
+
+
+def _always(
+    world: World, readings: Readings, item: str | Promise, unseen: Mapping[str, str]
+) -> Check:
+    if isinstance(item, Promise):
+        return promises.AlwaysPromise(world, readings, item)
+    return Unseen(world, item, unseen[item]) if item in unseen else ALWAYS_CHECKS[item](world)

@@ -6,31 +6,25 @@ Leaves out the measures themselves (`devicesim.world.measures`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
-from devicesdk.wire.timebase import MINUTE, format_duration, to_seconds
+from devicesdk.wire.timebase import format_duration
 from devicesim.report.record import CheckKind
+from devicesim.scenario import expression
 from devicesim.scenario.checks import MEASURES, Eventually, Measured
 from devicesim.scenario.values import Kind
 from devicesim.world.checks.check import Check
+from devicesim.world.checks.waiting import Waiting
+from devicesim.world.readings import COSTLY
 
 if TYPE_CHECKING:
     from devicesim.world.measures import Meter
     from devicesim.world.world import World
 
-COSTLY: Final = frozenset({"stuck", "versions", "bricked", "loss", "throttled_ratio"})
-"""Measures for which the whole fleet is looked at; membership only."""
-LOOK_COSTLY_NS: Final = 5 * MINUTE
-
 
 def spell(measure: str, value: float) -> str:
     """A value of a measure for people, in the unit of its kind."""
-    kind = MEASURES[measure][0]
-    if kind is Kind.DURATION:
-        return format_duration(round(value))
-    if kind is Kind.SHARE:
-        return f"{100 * value:.2f} %"
-    return f"{value:g}"
+    return expression.spell(MEASURES[measure][0], value)
 
 
 class MeasuredCheck(Check):
@@ -86,65 +80,24 @@ class ServiceLevel(MeasuredCheck):
     kind: ClassVar[CheckKind] = "slo"
 
 
-class EventuallyCheck(Check):
-    """A measure that must hold within a time after each end of an action, or after the start.
-
-    Looked at every minute (costly measures: every five) and at the deadline. A wait that the end of
-    the run cuts short is not judged.
-    """
-
-    name: ClassVar[str] = "eventually"
-    kind: ClassVar[CheckKind] = "eventually"
+class EventuallyCheck(Waiting):
+    """A measure that must hold within a time after each end of an action, or after the start."""
 
     def __init__(self, world: World, meter: Meter, must: Eventually) -> None:
-        super().__init__(world)
+        super().__init__(world, must.wait, costly=must.measure in COSTLY)
         self._meter, self._must = meter, must
-        after = must.after
-        self._keys = [a.key for a in world.scenario.timeline if after in (a.key, a.verb, a.id)]
-        self._waiting: list[int] = [0] if after is None else []
-        self._slowest_ns = -1
 
     @property
     def title(self) -> str:
         """The measure, its comparison, and since when."""
         return str(self._must)
 
-    def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
-        """Time counts from here."""
-        del devices
-        if phase == "end" and verb in self._keys:
-            self._waiting.append(now)
-
-    def checkpoint(self, now: int) -> None:
-        """Has it come to pass?"""
-        if not self._waiting:
-            return
-        due = self._waiting[0] + self._must.within_ns <= now
-        if due or self._must.measure not in COSTLY or now % LOOK_COSTLY_NS == 0:
-            self._look(now)
-
-    def ended(self, now: int) -> None:
-        """The last look."""
-        if self._waiting:
-            self._look(now)
-
-    def _look(self, now: int) -> None:
+    def holds(self) -> bool | None:
+        """Compare; of nothing to measure nobody knows."""
         value = self._meter.read(self._must.measure)
-        if value is not None and self._must.must.holds(value):
-            self.judged += len(self._waiting)
-            self._slowest_ns = max(self._slowest_ns, now - self._waiting[0])
-            self._waiting.clear()
-            return
-        while self._waiting and self._waiting[0] + self._must.within_ns <= now:
-            since = self._waiting.pop(0)
-            self.judged += 1
-            found = "nothing to measure" if value is None else spell(self._must.measure, value)
-            self.fail(
-                now, f"expected {self._must}, found {found} after {to_seconds(now - since):.0f} s"
-            )
+        return None if value is None else self._must.must.holds(value)
 
-    def story(self) -> str:
-        """How long it took, when it held."""
-        if self.failures or self._slowest_ns < 0:
-            return super().story()
-        return f"held after {format_duration(self._slowest_ns)} at the latest"
+    def found(self) -> str:
+        """The value."""
+        value = self._meter.read(self._must.measure)
+        return "nothing to measure" if value is None else spell(self._must.measure, value)

@@ -24,7 +24,7 @@ def test_checks_in_final_units():
         }
     )
     (item,) = checks.eventually
-    assert (item.measure, item.within_ns, item.after) == ("online_ratio", 30 * MINUTE, "heal")
+    assert (item.measure, item.wait.within_ns, item.after) == ("online_ratio", 30 * MINUTE, "heal")
     assert item.must.holds(0.99)
     assert str(item) == "online_ratio >= .99 within 30m after heal"
     assert [str(item) for item in checks.at_end] == ["stuck == 0", "versions <= 1"]
@@ -34,8 +34,10 @@ def test_checks_in_final_units():
 @pytest.mark.parametrize(
     ("data", "at"),
     [
-        ({"always": ("conservatoin",)}, (0,)),
-        ({"sometimes": ("rained",)}, (0,)),
+        ({"always": ("conservatoin",)}, ()),
+        ({"always": ({"exptect": "stuck == 0"},)}, ()),
+        ({"always": ({"expect": "stuck == 0", "nam": "x"},)}, ("nam",)),
+        ({"sometimes": ("rained",)}, ()),
         ({"finally": ({"stuk": "== 0"},)}, ("stuk",)),
         ({"finally": ({"stuck": "= 0"},)}, ("stuck",)),
         ({"finally": ({"stuck": "== 0", "versions": "<= 1"},)}, ()),
@@ -62,3 +64,21 @@ def test_soak_and_buggify():
     assert Buggify.model_validate({"activate": 0.25, "fire": "5%"}).fire == 0.05
     with pytest.raises(ValidationError):
         Soak.model_validate({"abort": "never"})
+
+
+def test_promises_of_ones_own_come_beside_all_of_ours():
+    mine = {"name": "half-stay", "expect": "fleet.online_ratio >= .5"}
+    assert Checks.model_validate({"always": (mine,)}).always[:-1] == tuple(ALWAYS)
+    named = Checks.model_validate({"always": ("energy", mine)}).always
+    assert (named[0], str(named[1]), len(named)) == ("energy", "half-stay", 2)
+    assert Checks.model_validate({"always": ()}).always == ()
+
+
+def test_every_part_takes_expressions():
+    one = {"expect": "stuck == 0 and bricked == 0"}
+    checks = Checks.model_validate(
+        {"always": (one,), "sometimes": (one,), "finally": (one,), "slo": (one,),
+         "eventually": ({**one, "within": "1h"},)}
+    )  # fmt: skip
+    assert str(checks.at_end[0]) == str(checks.slo[0]) == one["expect"]
+    assert str(checks.eventually[0]) == f"{one['expect']} within 1h of the start"
