@@ -1,0 +1,184 @@
+"""One worker's bench: runs tasks one after the other, a world at a time.
+
+Decides what is kept between tasks (profiles, links and bundle sources, which no world changes) and how a run
+that blows up is told. Leaves out who is the worker (engines.py) and where results go.
+
+Rules: a world is gone, cycles and all, before the next one is built; an exception is a result like any other,
+named by its type and the function that raised it, so that it can be shrunk, too.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from devicesim.scenario import load
+from devicesim.scenario.checks import SOMETIMES
+from devicesim.stock import load_policies, load_profiles, load_sources
+from devicesim.sweep.outcomes import outcomes_of
+from devicesim.sweep.task import (
+    BROKEN,
+    BROKEN_KIND,
+    FAILED,
+    PASSED,
+    STORY_CHARS_MAX,
+    Failing,
+    Result,
+    Setup,
+    Task,
+)
+from devicesim.world.assemble import Stock, assemble
+from devicesim.world.drill import Drill
+from devicesim.world.world import patient_collector
+
+if TYPE_CHECKING:
+    from devicesim.scenario import Scenario
+    from devicesim.world.checks.check import Check
+
+SOURCES_MAX: Final = 32
+"""Bundle sources kept between tasks; past it all are read again."""
+_OURS: Final = ("devicesim", "devicesdk", "gateway")
+
+
+class PluginError(ValueError):
+    """A plugin that cannot be imported, or has no such function."""
+
+
+class Bench:
+    """Runs tasks.
+
+    Args:
+        setup: what all of them share; its plugins are imported here.
+
+    Raises:
+        PluginError: a plugin is not there.
+        FileNotFoundError: there is no folder of profiles.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._file = Path(setup.file)
+        for plugin in setup.plugins:
+            plug_in(plugin)
+        self._profiles, self._links = load_profiles(self._file)
+        self._sources: dict[Any, Any] = {}
+
+    def open(self, task: Task) -> Scenario:
+        """The scenario of a task.
+
+        Raises:
+            ScenarioError: it is invalid.
+        """
+        text = self.setup.text if task.text is None else task.text
+        return load(
+            str(self._file), task.overrides, lambda _: text,
+            profiles=self._profiles, links=self._links.links,
+        )  # fmt: skip
+
+    def do(self, task: Task) -> Result:
+        """Run one task; whatever is raised becomes its result."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            found = self._rehearse(task)
+        except Exception as error:  # noqa: BLE001 - a sweep goes on; the result says what happened
+            found = Result(key=task.key, seed=task.seed, verdict=BROKEN, failing=(blamed(error),))
+        gc.collect()
+        spent = time.process_time() - cpu
+        return _timed(found, spent, time.perf_counter() - wall)
+
+    def _rehearse(self, task: Task) -> Result:
+        scenario = self.open(task)
+        if self.setup.watch_all:
+            every = scenario.checks.model_copy(update={"sometimes": tuple(SOMETIMES)})
+            scenario = scenario.model_copy(update={"checks": every})
+        with patient_collector():
+            world = assemble(scenario, self.stock(scenario), seed=task.seed)
+            drill = Drill(world)
+        digest = world.run()
+        failing = tuple(
+            _failing(check) for check in drill.checks
+            if check.verdict is False and check.kind != "sometimes"
+        )  # fmt: skip
+        seen = {c.name: c.judged for c in drill.checks if c.kind == "sometimes" and c.judged}
+        return Result(
+            key=task.key, seed=task.seed, verdict=FAILED if failing else PASSED, digest=digest,
+            failing=failing, outcomes=outcomes_of(drill), seen=seen,
+        )  # fmt: skip
+
+    def stock(self, scenario: Scenario) -> Stock:
+        """Everything from files that a scenario needs.
+
+        Raises:
+            SourceError: a bundle is missing or altered.
+        """
+        names = scenario.model_dump_json(include={"bundles"})
+        if names not in self._sources:
+            if len(self._sources) >= SOURCES_MAX:
+                self._sources.clear()
+            self._sources[names] = load_sources(scenario, self._file)
+        policies = load_policies(scenario, self._file)
+        return Stock(self._profiles, self._links, self._sources[names], policies)
+
+
+def plug_in(plugin: str) -> None:
+    """Import ``module``, or import it and call its function for ``module:function``.
+
+    Raises:
+        PluginError: it is not there.
+    """
+    name, _, function = plugin.partition(":")
+    here = os.getcwd()  # noqa: PTH109 - a path as sys.path has them
+    if here not in sys.path:
+        sys.path.append(here)
+    try:
+        found: Any = importlib.import_module(name)
+        for part in function.split(".") if function else ():
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginError(
+            f"expected a plugin module or module:function that can be imported from {here} or PYTHONPATH, "
+            f"found {plugin!r}: {error}"
+        ) from error
+    if function:
+        found()
+
+
+def blamed(error: Exception) -> Failing:
+    """An exception as a failure: named by its type and the innermost function of ours."""
+    where = _innermost(error.__traceback__)
+    story = "".join(traceback.format_exception_only(error)).strip()
+    return Failing(
+        f"{type(error).__name__} in {where}", BROKEN_KIND, None, story[:STORY_CHARS_MAX]
+    )
+
+
+def _innermost(trace: TracebackType | None) -> str:
+    where = "?"
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "?")
+        if module.partition(".")[0] in _OURS:
+            where = f"{module}.{trace.tb_frame.f_code.co_name}"
+        trace = trace.tb_next
+    return where
+
+
+def _failing(check: Check) -> Failing:
+    row, first = check.row(), check.first
+    device = first.device if first is not None else ""
+    return Failing(row.name, row.kind, row.at_s, row.story[:STORY_CHARS_MAX], device)
+
+
+def _timed(result: Result, cpu_s: float, wall_s: float) -> Result:
+    import msgspec
+
+    return msgspec.structs.replace(result, cpu_s=round(cpu_s, 4), wall_s=round(wall_s, 4))
+
+
+__all__ = ["Bench", "PluginError", "blamed", "plug_in"]
