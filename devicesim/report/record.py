@@ -18,6 +18,8 @@ import msgspec
 
 CheckKind = Literal["always", "eventually", "sometimes", "finally", "slo"]
 Verdict = Literal["passed", "failed"]
+CULPRITS_MAX: Final = 20
+EXPLANATION_LINES_MAX: Final = 10
 CHECK_KINDS: Final[tuple[CheckKind, ...]] = ("always", "eventually", "sometimes", "finally", "slo")
 
 
@@ -36,6 +38,10 @@ class CheckRow(msgspec.Struct, frozen=True):
     `held` is None when it could not be judged, or was never exercised. `at_s` is the instant at
     which it first failed, for ``sometimes`` the one at which it was first seen. `count` says how
     often it was judged, for ``sometimes`` how often it was seen.
+
+    Of a check that failed, `first_bad_ns` is the first instant (ns since the start) at which the failure
+    could be known, `culprits` are device ids (or ``gateway``, ``broker``), those that matter most first,
+    at most `CULPRITS_MAX`, and `explanation` tells in at most `EXPLANATION_LINES_MAX` lines what led to it.
     """
 
     name: str
@@ -44,6 +50,9 @@ class CheckRow(msgspec.Struct, frozen=True):
     story: str = ""
     at_s: float | None = None
     count: int = 0
+    first_bad_ns: int | None = None
+    culprits: list[str] = msgspec.field(default_factory=list)
+    explanation: list[str] = msgspec.field(default_factory=list)
 
 
 class LedgerRow(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import msgspec
 
 from devicesdk.wire.timebase import MINUTE, to_seconds
-from devicesim.report.record import CheckKind, CheckRow
+from devicesim.report.record import CULPRITS_MAX, CheckKind, CheckRow
 from devicesim.world.hearing import Listener
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Check(Listener):
         self.failures = 0
         self.failed: list[Story] = []
         """The first `STORIES_MAX` failures."""
+        self.culprits: dict[str, None] = {}
+        """The first devices that broke the promise, at most `CULPRITS_MAX`, in the order of their failures."""
 
     @property
     def title(self) -> str:
@@ -66,6 +68,8 @@ class Check(Listener):
         self.failures += 1
         if len(self.failed) < STORIES_MAX:
             self.failed.append(Story(now, host.device if host is not None else "", story))
+        if host is not None and len(self.culprits) < CULPRITS_MAX:
+            self.culprits[host.device] = None
 
     @property
     def held(self) -> bool:
@@ -102,6 +106,8 @@ class Check(Listener):
             story=self.story(),
             at_s=None if first is None else to_seconds(first.at_ns),
             count=self.judged,
+            first_bad_ns=None if first is None else first.at_ns,
+            culprits=list(self.culprits),
         )
 
 
