@@ -6,12 +6,14 @@ against each other. Leaves out the promises' meaning, which each class states.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from devicesim.world.checks import (
     choices,
     exposure,
     halts,
+    holdouts,
     images,
     messages,
     physics,
@@ -24,7 +26,7 @@ from devicesim.world.checks import (
     waves,
 )
 from devicesim.world.checks.check import Check, Story, Unseen
-from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
+from devicesim.world.checks.outcomes import EventuallyCheck, Finally, MeasuredCheck, ServiceLevel
 
 if TYPE_CHECKING:
     from devicesim.world.measures import Meter
@@ -95,4 +97,6 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
     checks += [ServiceLevel(world, meter, must) for must in wanted.slo]
     for check in checks:
         meter.hearing.add(check)
+        if isinstance(check, EventuallyCheck | MeasuredCheck):
+            check.holdouts = partial(holdouts.find, world, meter)
     return checks

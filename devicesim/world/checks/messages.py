@@ -125,6 +125,9 @@ class DeadLinkNoticed(SweepingCheck):
                     )
         self._half_open = half_open
 
+    def look(self, now: int, hosts: list[DeviceHost]) -> None:
+        """Not between two steps: a notice is given the time from one sweep to the next."""
+
     def _judge(self, host: DeviceHost, now: int) -> None:
         self.judged += 1
         config = host.parts.config

@@ -6,12 +6,14 @@ Leaves out the measures themselves (`devicesim.world.measures`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from devicesdk.wire.timebase import MINUTE, format_duration, to_seconds
 from devicesim.report.record import CheckKind
 from devicesim.scenario.checks import MEASURES, Eventually, Measured
 from devicesim.scenario.values import Kind
+from devicesim.world.checks import holdouts
 from devicesim.world.checks.check import Check
 
 if TYPE_CHECKING:
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 COSTLY: Final = frozenset({"stuck", "versions", "bricked", "loss", "throttled_ratio"})
 """Measures for which the whole fleet is looked at; membership only."""
 LOOK_COSTLY_NS: Final = 5 * MINUTE
+
+
+Finder = Callable[[Measured], list[holdouts.Holdout]]
+"""Finds who keeps a measure from what it should be."""
+
+
+def _nobody(must: Measured) -> list[holdouts.Holdout]:
+    """Nobody in particular."""
+    del must
+    return []
 
 
 def spell(measure: str, value: float) -> str:
@@ -45,6 +57,7 @@ class MeasuredCheck(Check):
     def __init__(self, world: World, meter: Meter, must: Measured) -> None:
         super().__init__(world)
         self._meter, self._must = meter, must
+        self.holdouts: Finder = _nobody
         self._read = ""
 
     @property
@@ -66,6 +79,9 @@ class MeasuredCheck(Check):
             self._read += f", of which {format_duration(late)} may be the machine's own"
         if not self._must.must.holds(value):
             self.fail(now, f"expected {self._must}, found {self._read}")
+            found = self.holdouts(self._must)
+            self.blame([one.who for one in found])
+            self.since_ns = holdouts.since(self._must, found, len(self.world.hosts))
 
     def story(self) -> str:
         """What was found, whatever the verdict."""
@@ -99,6 +115,7 @@ class EventuallyCheck(Check):
     def __init__(self, world: World, meter: Meter, must: Eventually) -> None:
         super().__init__(world)
         self._meter, self._must = meter, must
+        self.holdouts: Finder = _nobody
         after = must.after
         self._keys = [a.key for a in world.scenario.timeline if after in (a.key, a.verb, a.id)]
         self._waiting: list[int] = [0] if after is None else []
@@ -142,6 +159,9 @@ class EventuallyCheck(Check):
             self.fail(
                 now, f"expected {self._must}, found {found} after {to_seconds(now - since):.0f} s"
             )
+            if self.failures == 1:
+                must = Measured(self._must.measure, self._must.must)
+                self.blame([one.who for one in self.holdouts(must)])
 
     def story(self) -> str:
         """How long it took, when it held."""
