@@ -32,6 +32,21 @@ class GroupRow(msgspec.Struct, frozen=True):
     link: str = ""
 
 
+class LaneMark(msgspec.Struct, frozen=True):
+    """One moment of one actor: when, of which kind, and in words."""
+
+    at_s: float
+    kind: str
+    text: str
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """The moments of one device, or of the gateway or the broker, in order."""
+
+    who: str
+    marks: list[LaneMark]
+
+
 class CheckRow(msgspec.Struct, frozen=True):
     """What became of one check.
 
@@ -53,6 +68,10 @@ class CheckRow(msgspec.Struct, frozen=True):
     first_bad_ns: int | None = None
     culprits: list[str] = msgspec.field(default_factory=list)
     explanation: list[str] = msgspec.field(default_factory=list)
+    blamed: int = 0
+    """How many culprits there are in all, where that is more than are named."""
+    lanes: list[Lane] = msgspec.field(default_factory=list)
+    """What happened to those concerned before it failed, for a picture."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True):

@@ -47,6 +47,8 @@ class Check(Listener):
 
     name: ClassVar[str] = ""
     kind: ClassVar[CheckKind] = "always"
+    suspect: ClassVar[str] = ""
+    """Who is to blame when no device is: ``gateway`` or ``broker``."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -66,6 +68,11 @@ class Check(Listener):
     def title(self) -> str:
         """What reports call it."""
         return self.name
+
+    @property
+    def looked_every_ns(self) -> int:
+        """How long before a failure it may have been there: the time between two looks; 0: no time."""
+        return 0
 
     def look(self, now: int, hosts: list[DeviceHost]) -> None:
         """Judge between two steps, where that can be done: only when a failure is being narrowed down.
@@ -127,6 +134,7 @@ class Check(Listener):
             count=self.judged,
             first_bad_ns=first_bad_ns,
             culprits=list(self.culprits),
+            blamed=self.blamed,
         )
 
 
@@ -157,6 +165,11 @@ class SweepingCheck(Check, ABC):
     @abstractmethod
     def sweep(self, now: int) -> None:
         """Look at everybody."""
+
+    @property
+    def looked_every_ns(self) -> int:
+        """From sweep to sweep."""
+        return self._every_ns
 
     def look(self, now: int, hosts: list[DeviceHost]) -> None:
         """A sweep may come at any time."""
