@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from devicesim.explain import Again, explain, worth_it
 from devicesim.large_pages import LargePages
 from devicesim.report import document, html, junit
 from devicesim.report.record import RunRecord, Venue
@@ -39,6 +40,7 @@ class Rehearsal:
         out: folder for the run's files; None keeps nothing but what is returned.
         overrides: what ``--set`` changed, for the reproduction line.
         stage: where it is rehearsed; in virtual time by default.
+        explain: run again, where that is worth it, to explain the checks that failed.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Rehearsal:
         out: Path | None = None,
         overrides: tuple[str, ...] = (),
         stage: Stage | None = None,
+        explain: bool = False,
     ) -> None:
+        self.explain = explain
         self.scenario, self.file, self.overrides = scenario, file, overrides
         self.seed = scenario.seed if seed is None else seed
         self.folder = new_folder(out, f"{scenario.name}-{self.seed}") if out is not None else None
@@ -58,7 +62,7 @@ class Rehearsal:
         self._pages = LargePages.of_this_process()
         self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
         with patient_collector():
-            stock = stock_for(scenario, file)
+            stock = self._stock = stock_for(scenario, file)
             self.world = assemble(
                 scenario, stock, seed=self.seed, sink=self._trace_file, stage=stage
             )
@@ -85,15 +89,22 @@ class Rehearsal:
             if pulse is not None:
                 pulse(now)
 
-        return self.conclude(self.world.run(until, breathe), until)
+        return self.conclude(self.world.run(until, breathe), until, pulse=pulse)
 
-    def conclude(self, digest: str, until: int | None, venue: Venue | None = None) -> RunRecord:
+    def conclude(
+        self,
+        digest: str,
+        until: int | None,
+        venue: Venue | None = None,
+        pulse: Callable[[int], None] | None = None,
+    ) -> RunRecord:
         """Make the record of the world, which has ended; writes the run's files.
 
         Args:
             digest: of the trace.
             until: instant that the run was asked to stop at, ns.
             venue: where it ran, if not in virtual time.
+            pulse: called with the virtual instant now and then while it runs again.
         """
         self._trace_file.close()
         around = Circumstances(
@@ -116,9 +127,17 @@ class Rehearsal:
             trace_digest=digest,
             around=around,
         )
+        if self.explain and worth_it(record):
+            with patient_collector():
+                record = explain(record, self.again, pulse)
         if self.folder is not None:
             self._write(self.folder, record, digest)
         return record
+
+    @property
+    def again(self) -> Again:
+        """What it takes to run this again."""
+        return Again(self.scenario, self.file, self._stock, self.seed)
 
     def reproduce(self, until: int | None) -> str:
         """The command that repeats this run bit for bit."""

@@ -219,6 +219,19 @@ class Agent:
             at, why = other, "debug"
         return None if at >= NEVER else (at, why)
 
+    def dues(self) -> list[tuple[int, str]]:
+        """Everything that it waits for, as (instant, why), soonest first; `deadline` names the first."""
+        parts = {
+            "session": self._session.at,
+            "outbox": self._outbox.at,
+            "work": self._work.at,
+            "download": self._download.at if self._download.source is not None else NEVER,
+            "update": self._update.at,
+            "trust": self._trust.at,
+            "debug": self._debug.at,
+        }
+        return sorted((at, why) for why, at in parts.items() if at < NEVER)
+
     def snapshot(self) -> bytes:
         """What belongs into the file ``state`` now."""
         slots, flags, books = self._slots, self._flags, self._books

@@ -18,6 +18,8 @@ import msgspec
 
 CheckKind = Literal["always", "eventually", "sometimes", "finally", "slo"]
 Verdict = Literal["passed", "failed"]
+CULPRITS_MAX: Final = 20
+EXPLANATION_LINES_MAX: Final = 10
 CHECK_KINDS: Final[tuple[CheckKind, ...]] = ("always", "eventually", "sometimes", "finally", "slo")
 
 
@@ -30,12 +32,31 @@ class GroupRow(msgspec.Struct, frozen=True):
     link: str = ""
 
 
+class LaneMark(msgspec.Struct, frozen=True):
+    """One moment of one actor: when, of which kind, and in words."""
+
+    at_s: float
+    kind: str
+    text: str
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """The moments of one device, or of the gateway or the broker, in order."""
+
+    who: str
+    marks: list[LaneMark]
+
+
 class CheckRow(msgspec.Struct, frozen=True):
     """What became of one check.
 
     `held` is None when it could not be judged, or was never exercised. `at_s` is the instant at
     which it first failed, for ``sometimes`` the one at which it was first seen. `count` says how
     often it was judged, for ``sometimes`` how often it was seen.
+
+    Of a check that failed, `first_bad_ns` is the first instant (ns since the start) at which the failure
+    could be known, `culprits` are device ids (or ``gateway``, ``broker``), those that matter most first,
+    at most `CULPRITS_MAX`, and `explanation` tells in at most `EXPLANATION_LINES_MAX` lines what led to it.
     """
 
     name: str
@@ -44,6 +65,13 @@ class CheckRow(msgspec.Struct, frozen=True):
     story: str = ""
     at_s: float | None = None
     count: int = 0
+    first_bad_ns: int | None = None
+    culprits: list[str] = msgspec.field(default_factory=list)
+    explanation: list[str] = msgspec.field(default_factory=list)
+    blamed: int = 0
+    """How many culprits there are in all, where that is more than are named."""
+    lanes: list[Lane] = msgspec.field(default_factory=list)
+    """What happened to those concerned before it failed, for a picture."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True):

@@ -1,3 +1,5 @@
 """stub"""
+
+
 def render(plan, record, results):
     return ""

@@ -129,6 +129,7 @@ def assemble(
     sink: Callable[[bytes], None] | None = None,
     make_gateway: MakeGateway | None = None,
     stage: Stage | None = None,
+    kernel: Kernel | None = None,
 ) -> World:
     """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
 
@@ -139,10 +140,12 @@ def assemble(
         sink: takes the blocks of the trace.
         make_gateway: builds the core from the director's, the flags' and the roles' signers.
         stage: makes broker, gateway and paths; virtual ones by default.
+        kernel: another one that has not begun, such as one that remembers causes.
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
     keys = make_keys(entropy.seed)
-    kernel, trace, ledger, watch = Kernel(), Trace(sink), Ledger(), Watch()
+    kernel = Kernel() if kernel is None else kernel
+    trace, ledger, watch = Trace(sink), Ledger(), Watch()
     topics = Topics()
     buggify = None
     if scenario.buggify.activate and scenario.buggify.fire:

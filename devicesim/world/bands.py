@@ -55,6 +55,10 @@ class Lasting:
         """How many last now."""
         return sum(len(ones) for ones in self._since.values())
 
+    def now(self) -> list[tuple[str, int, int]]:
+        """All that last, as (key, began, devices), in the order in which their keys first began."""
+        return [(key, *one) for key, ones in self._since.items() for one in ones]
+
     def begins(self, key: str, devices: int, now: int) -> None:
         """A fault begins on so many devices."""
         self._since.setdefault(key, []).append((now, devices))

@@ -19,9 +19,9 @@ from devicesim.models.datastream import Condition
 from devicesim.scenario import faults as verbs
 from devicesim.world import network_faults, service_faults
 from devicesim.world.device_host import DeviceHost
-from devicesim.world.flash import Worn
 from devicesim.world.fault_kit import Begin, Undo
 from devicesim.world.fault_kit import each as _each
+from devicesim.world.flash import Worn
 from gateway.core.stimuli import RegisterRole
 
 if TYPE_CHECKING:

@@ -29,6 +29,11 @@ class Latencies:
         self._ends.append(end)
         self._took.append(took)
 
+    @property
+    def newest(self) -> int:
+        """The sample that was added last; there must be one."""
+        return self._took[-1]
+
     def between(self, start: int = 0, end: int = NEVER) -> list[int]:
         """The samples that were over in [start, end), ascending by how long they took."""
         pairs = zip(self._ends, self._took, strict=True)

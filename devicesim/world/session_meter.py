@@ -87,6 +87,13 @@ class SessionMeter(Listener):
         """Share of all devices."""
         return self.online_count / max(1, len(self.online))
 
+    def offline(self) -> list[tuple[int, int | None]]:
+        """Devices without a session, and since when; None of one that has no power, or never had one."""
+        lost = self._lost_at
+        return [
+            (i, lost[i] if lost[i] >= 0 else None) for i, on in enumerate(self.online) if not on
+        ]
+
     def reached(self, host: DeviceHost, since: int) -> bool:
         """Whether a device has been online on a clear path since an instant."""
         index, path = host.index, host.path

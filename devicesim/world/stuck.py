@@ -108,6 +108,11 @@ class Stuck(Listener):
         """The devices that are stuck."""
         return [host for host in self._world.hosts if host.on and self._is_stuck(host, now)]
 
+    def since(self, host: DeviceHost) -> int:
+        """When a device last made progress."""
+        index = host.index
+        return max(self._linked_at[index], self._moved_at[index] if host.online else 0)
+
     def _is_stuck(self, host: DeviceHost, now: int) -> bool:
         index, path = host.index, host.path
         if not host.online:

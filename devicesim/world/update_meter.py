@@ -48,6 +48,11 @@ class Release:
         self._exposed = bytearray(devices)
         self.committed = self.exposed = 0
 
+    def those(self, what: str, *, who: bool) -> list[int]:
+        """Targets that have ``committed`` or ``exposed`` themselves (`who`), or that have not."""
+        marked = self._committed if what == "committed" else self._exposed
+        return [i for i, target in enumerate(self.targets) if target and bool(marked[i]) is who]
+
     def commit(self, index: int) -> None:
         """A device runs it for good."""
         if self.targets[index] and not self._committed[index]:
@@ -101,6 +106,10 @@ class UpdateMeter(Listener):
     def rolled_back(self) -> int:
         """Devices that ever rolled back."""
         return sum(self._rolled_back)
+
+    def who_rolled_back(self) -> list[int]:
+        """Their indices."""
+        return [index for index, back in enumerate(self._rolled_back) if back]
 
     # -- devices --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ against each other. Leaves out the promises' meaning, which each class states.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from devicesim.scenario.promises import Promise
@@ -15,6 +16,7 @@ from devicesim.world.checks import (
     convergence,
     exposure,
     halts,
+    holdouts,
     images,
     messages,
     physics,
@@ -28,7 +30,7 @@ from devicesim.world.checks import (
     waves,
 )
 from devicesim.world.checks.check import Check, Story, Unseen
-from devicesim.world.checks.outcomes import EventuallyCheck, Finally, ServiceLevel
+from devicesim.world.checks.outcomes import EventuallyCheck, Finally, MeasuredCheck, ServiceLevel
 from devicesim.world.liveness import NAME
 from devicesim.world.readings import Readings, promises_of
 
@@ -126,6 +128,8 @@ def make_checks(world: World, meter: Meter) -> list[Check]:
         )
     for check in checks:
         meter.hearing.add(check)
+        if isinstance(check, EventuallyCheck | MeasuredCheck):
+            check.holdouts = partial(holdouts.find, world, meter)
     return checks
 
 

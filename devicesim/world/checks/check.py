@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import msgspec
 
 from devicesdk.wire.timebase import MINUTE, to_seconds
-from devicesim.report.record import CheckKind, CheckRow
+from devicesim.report.record import CULPRITS_MAX, CheckKind, CheckRow
 from devicesim.world.hearing import Listener
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Check(Listener):
 
     name: ClassVar[str] = ""
     kind: ClassVar[CheckKind] = "always"
+    suspect: ClassVar[str] = ""
+    """Who is to blame when no device is: ``gateway`` or ``broker``."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -55,17 +57,43 @@ class Check(Listener):
         self.failures = 0
         self.failed: list[Story] = []
         """The first `STORIES_MAX` failures."""
+        self.culprits: dict[str, None] = {}
+        """The first devices that broke the promise, at most `CULPRITS_MAX`, in the order of their failures."""
+        self.blamed = 0
+        """How many there are in all, where a check knows better than by `culprits`."""
+        self.since_ns: int | None = None
+        """Since when it was broken, where that is earlier than when it was judged."""
 
     @property
     def title(self) -> str:
         """What reports call it."""
         return self.name
 
+    @property
+    def looked_every_ns(self) -> int:
+        """How long before a failure it may have been there: the time between two looks; 0: no time."""
+        return 0
+
+    def look(self, now: int, hosts: list[DeviceHost]) -> None:
+        """Judge between two steps, where that can be done: only when a failure is being narrowed down.
+
+        Args:
+            now: the instant.
+            hosts: the devices in question, for a promise that is about each one.
+        """
+
     def fail(self, now: int, story: str, host: DeviceHost | None = None) -> None:
         """Note that the promise was broken: what was expected, what was found."""
         self.failures += 1
         if len(self.failed) < STORIES_MAX:
             self.failed.append(Story(now, host.device if host is not None else "", story))
+        if host is not None and len(self.culprits) < CULPRITS_MAX:
+            self.culprits[host.device] = None
+
+    def blame(self, names: list[str]) -> None:
+        """Say who keeps the promise from being kept: devices, ``gateway`` or ``broker``."""
+        self.culprits = dict.fromkeys(names[:CULPRITS_MAX])
+        self.blamed = len(names)
 
     @property
     def held(self) -> bool:
@@ -94,7 +122,9 @@ class Check(Listener):
 
     def row(self) -> CheckRow:
         """This check as a line of the report."""
-        first = self.first
+        first, first_bad_ns = self.first, self.since_ns
+        if first is not None and first_bad_ns is None:
+            first_bad_ns = first.at_ns
         return CheckRow(
             name=self.title,
             kind=self.kind,
@@ -102,6 +132,9 @@ class Check(Listener):
             story=self.story(),
             at_s=None if first is None else to_seconds(first.at_ns),
             count=self.judged,
+            first_bad_ns=first_bad_ns,
+            culprits=list(self.culprits),
+            blamed=self.blamed,
         )
 
 
@@ -132,6 +165,16 @@ class SweepingCheck(Check, ABC):
     @abstractmethod
     def sweep(self, now: int) -> None:
         """Look at everybody."""
+
+    @property
+    def looked_every_ns(self) -> int:
+        """From sweep to sweep."""
+        return self._every_ns
+
+    def look(self, now: int, hosts: list[DeviceHost]) -> None:
+        """A sweep may come at any time."""
+        del hosts
+        self.sweep(now)
 
     def checkpoint(self, now: int) -> None:
         """Sweep when it is time."""

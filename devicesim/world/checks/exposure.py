@@ -43,6 +43,7 @@ class ExposureCap(Check):
     """
 
     name: ClassVar[str] = NAME
+    suspect: ClassVar[str] = "gateway"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

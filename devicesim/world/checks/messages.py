@@ -48,6 +48,7 @@ class Conservation(SweepingCheck):
     """Every copy is delivered, waiting, or dropped with a cause."""
 
     name: ClassVar[str] = "conservation"
+    suspect: ClassVar[str] = "broker"
 
     def sweep(self, now: int) -> None:
         """Hold the books against the queues."""
@@ -125,6 +126,11 @@ class DeadLinkNoticed(SweepingCheck):
                     )
         self._half_open = half_open
 
+    @property
+    def looked_every_ns(self) -> int:
+        """Nothing to find between two sweeps: a notice is given that time."""
+        return 0
+
     def _judge(self, host: DeviceHost, now: int) -> None:
         self.judged += 1
         config = host.parts.config
@@ -176,6 +182,7 @@ class BoundedQueues(SweepingCheck):
     """Queues of broker and gateway, and outboxes of devices, stay within their limits."""
 
     name: ClassVar[str] = "bounded_queues"
+    suspect: ClassVar[str] = "broker"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -6,6 +6,7 @@ Leaves out the measures themselves (`devicesim.world.measures`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from devicesdk.wire.timebase import format_duration
@@ -13,6 +14,7 @@ from devicesim.report.record import CheckKind
 from devicesim.scenario import expression
 from devicesim.scenario.checks import MEASURES, Eventually, Measured
 from devicesim.scenario.values import Kind
+from devicesim.world.checks import holdouts
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.waiting import Waiting
 from devicesim.world.readings import COSTLY
@@ -20,6 +22,16 @@ from devicesim.world.readings import COSTLY
 if TYPE_CHECKING:
     from devicesim.world.measures import Meter
     from devicesim.world.world import World
+
+
+Finder = Callable[[Measured], list[holdouts.Holdout]]
+"""Finds who keeps a measure from what it should be."""
+
+
+def _nobody(must: Measured) -> list[holdouts.Holdout]:
+    """Nobody in particular."""
+    del must
+    return []
 
 
 def spell(measure: str, value: float) -> str:
@@ -39,6 +51,7 @@ class MeasuredCheck(Check):
     def __init__(self, world: World, meter: Meter, must: Measured) -> None:
         super().__init__(world)
         self._meter, self._must = meter, must
+        self.holdouts: Finder = _nobody
         self._read = ""
 
     @property
@@ -60,6 +73,9 @@ class MeasuredCheck(Check):
             self._read += f", of which {format_duration(late)} may be the machine's own"
         if not self._must.must.holds(value):
             self.fail(now, f"expected {self._must}, found {self._read}")
+            found = self.holdouts(self._must)
+            self.blame([one.who for one in found])
+            self.since_ns = holdouts.since(self._must, found, len(self.world.hosts))
 
     def story(self) -> str:
         """What was found, whatever the verdict."""
@@ -86,6 +102,7 @@ class EventuallyCheck(Waiting):
     def __init__(self, world: World, meter: Meter, must: Eventually) -> None:
         super().__init__(world, must.wait, costly=must.measure in COSTLY)
         self._meter, self._must = meter, must
+        self.holdouts: Finder = _nobody
 
     @property
     def title(self) -> str:
@@ -96,6 +113,12 @@ class EventuallyCheck(Waiting):
         """Compare; of nothing to measure nobody knows."""
         value = self._meter.read(self._must.measure)
         return None if value is None else self._must.must.holds(value)
+
+    def accuse(self) -> None:
+        """Those who keep the measure from what it should be."""
+        self.blame(
+            [one.who for one in self.holdouts(Measured(self._must.measure, self._must.must))]
+        )
 
     def found(self) -> str:
         """The value."""

@@ -51,6 +51,16 @@ class Energy(Check):
         for host in self.world.hosts:
             self._judge(host, now)
 
+    @property
+    def looked_every_ns(self) -> int:
+        """From look to look."""
+        return HOUR
+
+    def look(self, now: int, hosts: list[DeviceHost]) -> None:
+        """Look at those in question."""
+        for host in hosts:
+            self._judge(host, now)
+
     def _judge(self, host: DeviceHost, now: int) -> None:
         self.judged += 1
         body = host.parts.body

@@ -39,6 +39,7 @@ class VersionsRise(Check):
     """
 
     name: ClassVar[str] = "versions_rise"
+    suspect: ClassVar[str] = "gateway"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -59,6 +59,9 @@ class Waiting(Check, ABC):
     def found(self) -> str:
         """What is there instead, for the story of a failure."""
 
+    def accuse(self) -> None:
+        """Say who is to blame, at the first failure; whoever knows no names says nothing."""
+
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
         """Time counts from the end of the action, or of the last one."""
         if self._calm_ns is not None:
@@ -115,6 +118,8 @@ class Waiting(Check, ABC):
             self.judged += 1
             after_s = to_seconds(now - since)
             self.fail(now, f"expected {self.title}, found {self.found()} after {after_s:.0f} s")
+            if self.failures == 1:
+                self.accuse()
             return False
         return True
 

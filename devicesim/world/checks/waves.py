@@ -63,6 +63,7 @@ class WaveCap(Check):
     and no wave opens before the one before has soaked."""
 
     name: ClassVar[str] = "wave_cap"
+    suspect: ClassVar[str] = "gateway"
 
     def __init__(self, world: World) -> None:
         super().__init__(world)

@@ -1,0 +1,305 @@
+"""A chain of causes in plain words: one line a moment, what repeats told once.
+
+Decides the sentence of each kind of moment, which moments are one (an attempt, its failure and the wait
+after it), how repetition is folded, and what goes when the story would be too long. Leaves out where the
+chain comes from (`devicesim.world.causes`) and who reads it.
+
+Rules: the first line (what began it) and the last (what failed) always stay; what is left out is counted;
+the same chain gives the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from devicesdk.agent.notes import NoteKind
+from devicesdk.wire.messages import UpdateState
+from devicesdk.wire.timebase import MS, SECOND, to_seconds
+from devicesim.report.figures import count, duration, elapsed
+from devicesim.world.causes.book import Moment
+from devicesim.world.causes.eyes import ATTEMPT, CLEAR, DARK, HEARD, RUNS, TAKEN_DOWN
+from devicesim.world.trace import BROKER, GATEWAY, WORLD
+from gateway.core import notes
+from gateway.core.experiments import notes as trials
+
+FOLD_MIN: Final = 3
+"""What comes so often in a row is told once."""
+_PERIOD_MAX: Final = 3
+_SENTENCES: Final = notes.SENTENCES | trials.SENTENCES
+_NOTES: Final = {note.value: note.sentence for note in NoteKind}
+_NUMBERED: Final = re.compile(r"\b([ab]) = ([^,;.()]+)")
+_FAN_OUT: Final = frozenset({notes.OFFER, notes.RETRY, notes.REVERT, notes.HOLD, notes.REISSUE})
+"""What the gateway tells one device after the other: of no interest in the story of another one."""
+_STATES: Final = {
+    UpdateState.OFFERED: "was offered",
+    UpdateState.WAITING: "waits for its conditions (window, power, coolness)",
+    UpdateState.DOWNLOADING: "is being fetched",
+    UpdateState.DOWNLOADED: "is here, and is checked",
+    UpdateState.VERIFIED: "passed its kit",
+    UpdateState.STAGED: "stands by",
+    UpdateState.TRIAL: "runs on trial",
+    UpdateState.COMMITTED: "is committed",
+    UpdateState.ROLLED_BACK: "was rolled back",
+    UpdateState.FAILED: "has failed",
+    UpdateState.REJECTED: "was rejected",
+    UpdateState.CANCELED: "was cancelled",
+    UpdateState.TIMED_OUT: "has timed out",
+    UpdateState.SUPERSEDED: "was superseded by another",
+}
+_HEARD: Final = {
+    "want": "heard what is wanted of it",
+    "ctl": "was told something by the gateway",
+    "order to everybody": "heard a kill list or flags",
+}
+_DEVICE: Final = {
+    "boot": "booted, for the {a}. time",
+    "power off": "lost its power",
+    "gateway start": "started",
+    CLEAR: "could be reached again",
+    TAKEN_DOWN: "had its connection reset",
+    DARK: "could not be reached any more: {words}",
+    "disconnected": "noticed that its connection was gone: {words}",
+    "connect failed": "could not connect: {words}",
+    NoteKind.CONNECT_TIMEOUT: "got no answer to its connect",
+    ATTEMPT: "tries to connect",
+    RUNS: "runs {words}",
+    "flash full": "had no room for {a} bytes",
+    "storage failed": "was refused a write",
+    "kit ran": "ran the kit of the new bundle",
+    "delta applied": "applied a delta",
+    "body shutdown": "grew too hot and shut down, at {a} \N{DEGREE SIGN}C",
+    "body cooled": "has cooled down",
+    "body brown_out": "browned out",
+    "body empty": "ran out of charge",
+    "body charged": "is charged",
+    "body revived": "has charge again",
+    "body throttle_down": "was slowed down by heat, at {a} \N{DEGREE SIGN}C",
+    "body throttle_up": "is faster again",
+}
+
+
+class Told(msgspec.Struct):
+    """One line of a story before it is laid out."""
+
+    at_ns: int
+    who: str
+    text: str
+    key: str
+    """Two moments with the same key are the same thing again."""
+    kind: str = ""
+
+
+class Names(msgspec.Struct):
+    """What the words need to know of a run."""
+
+    actor: Callable[[int], str]
+    """Spells an actor: a device's id, or one of ours."""
+    action: Callable[[str, int], str]
+    """Says of an action of the timeline, by its key and the instant of its beginning, what and where it is."""
+    plan: Callable[[str], str]
+    """Says where in the scenario's file a rollout or an experiment is, in brackets; empty: unknown."""
+
+
+def told(chain: list[Moment], names: Names) -> list[Told]:
+    """Put a chain into words: everyday company left out, attempts joined to what came of them."""
+    about = {moment.actor for moment in chain}
+    spoken = {names.actor(actor) for actor in about if actor >= 0}
+    kept = [m for m in chain if not (m.kind in _FAN_OUT and spoken and m.words not in spoken)]
+    found: list[Told] = []
+    at = 0
+    while at < len(kept):
+        joined = _attempt(kept, at, names) or _loss(kept, at, names)
+        if joined is None:
+            found.append(_plain(kept[at], names))
+            at += 1
+        else:
+            found.append(joined[0])
+            at += joined[1]
+    return found
+
+
+def lines(story: list[Told], lines_max: int) -> list[str]:
+    """Lay a story out in at most so many lines, repetitions folded, the middle left out first."""
+    folded = _fold(story)
+    width = max((len(one[0].who) for one in folded), default=0)
+    made = [_line(one, again, until, width) for one, again, until in folded]
+    if len(made) <= lines_max:
+        return made
+    head = max(1, (lines_max - 1) // 3)
+    tail = lines_max - 1 - head
+    gap = f"{'':10} \N{HORIZONTAL ELLIPSIS} {count(len(made) - head - tail)} steps between"
+    return [*made[:head], gap, *made[len(made) - tail :]]
+
+
+def instant(at_ns: int) -> str:
+    """An instant as time since the start."""
+    return elapsed(at_ns // SECOND)
+
+
+# -- sentences ------------------------------------------------------------------------------------
+
+
+def _plain(moment: Moment, names: Names) -> Told:
+    text = sentence(moment, names)
+    key = f"{moment.actor} {moment.kind} {moment.words}"
+    if moment.kind == NoteKind.UPDATE_STATE:
+        key += f" {moment.a}"
+    return Told(moment.at_ns, _who(moment, names), text, key, moment.kind)
+
+
+def _who(moment: Moment, names: Names) -> str:
+    return names.actor(moment.actor)
+
+
+def sentence(moment: Moment, names: Names) -> str:
+    """What happened, without who and when."""
+    kind, a, b, words = moment.kind, moment.a, moment.b, moment.words
+    if moment.actor == WORLD:
+        return _of_the_plan(moment, names)
+    if moment.actor == GATEWAY and kind in _SENTENCES:
+        said = _SENTENCES[kind].format(subject=words or "?", a=count(a), b=count(b)).rstrip(".")
+        begun = kind in (notes.ROLLOUT_CREATED, trials.CREATED)
+        return said + (names.plan(words) if begun else "")
+    if kind == NoteKind.UPDATE_STATE:
+        return f"update {_STATES.get(UpdateState(a), UpdateState(a).name.lower())} (generation {b})"
+    if kind == NoteKind.BACK_OFF:
+        return f"waits {_wait(a)} before it tries to connect, after {b} losses in a row"
+    if kind == "bearer":
+        return "has a carrier again" if a else "has no carrier"
+    if kind == "connected":
+        return "is connected" + ("" if a else ", in a new session")
+    if kind == HEARD:
+        return _HEARD.get(words, f"heard a {words}")
+    if kind == "gateway crash":
+        return "crashed"
+    if kind in _DEVICE:
+        return _DEVICE[kind].format(a=count(a), b=count(b), words=words or "why is not known")
+    return _note(kind, a, b)
+
+
+def _note(kind: str, a: int, b: int) -> str:
+    """A note by the sentence of its own vocabulary: ``the wrong hash (its number 3)``."""
+    text = _NOTES.get(kind)
+    if text is None:
+        return f"{kind.replace('_', ' ')} ({a}, {b})" if a or b else kind.replace("_", " ")
+    numbers = [
+        f"{what.strip()}: {a if name == 'a' else b}" for name, what in _NUMBERED.findall(text)
+    ]
+    head = text.partition(";")[0].rstrip(".") if numbers else text.rstrip(".")
+    tail = f" ({', '.join(numbers)})" if numbers else ""
+    return head[0].lower() + head[1:] + tail
+
+
+def _of_the_plan(moment: Moment, names: Names) -> str:
+    what, _, key = moment.kind.partition(" ")
+    if what != "fault":
+        return moment.kind
+    phase, _, key = key.partition(" ")
+    if phase == "end":
+        return f"{key} is over"
+    hit = f" on {count(moment.a)} device{'s' if moment.a != 1 else ''}" if moment.a else ""
+    return f"{names.action(key, moment.at_ns)} begins{hit}"
+
+
+def _wait(millis: int) -> str:
+    return duration(to_seconds(millis * MS))
+
+
+# -- joining and folding --------------------------------------------------------------------------
+
+
+def _attempt(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | None:
+    """An attempt to connect, what came of it, and the wait after it, as one."""
+    first = kept[at]
+    if first.kind != ATTEMPT or at + 1 == len(kept):
+        return None
+    second = kept[at + 1]
+    if second.actor != first.actor:
+        return None
+    who = _who(first, names)
+    if second.kind == "connected":
+        took = duration(to_seconds(second.at_ns - first.at_ns))
+        text = f"{sentence(second, names)}, {took} after its attempt"
+        return Told(second.at_ns, who, text, f"{first.actor} connected", "connected"), 2
+    if second.kind not in ("connect failed", NoteKind.CONNECT_TIMEOUT, "disconnected"):
+        return None
+    why = "no answer" if second.kind == NoteKind.CONNECT_TIMEOUT else second.words or "lost"
+    text, used = f"tried to connect in vain: {why}", 2
+    third = kept[at + 2] if at + 2 < len(kept) else None
+    if third is not None and third.kind == NoteKind.BACK_OFF and third.actor == first.actor:
+        text, used = f"{text}; waits {_wait(third.a)}", 3
+    return Told(first.at_ns, who, text, f"{first.actor} in vain {why}", ATTEMPT), used
+
+
+def _loss(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | None:
+    """The notice that a connection is gone, and the wait after it, as one."""
+    first = kept[at]
+    if first.kind != "disconnected" or at + 1 == len(kept):
+        return None
+    second = kept[at + 1]
+    if second.kind != NoteKind.BACK_OFF or second.actor != first.actor:
+        return None
+    text = f"{sentence(first, names)}; waits {_wait(second.a)}"
+    key = f"{first.actor} disconnected {first.words}"
+    return Told(first.at_ns, _who(first, names), text, key, first.kind), 2
+
+
+_Folded = tuple[Told, int, int]
+"""A line, how often it comes again, and when for the last time."""
+
+
+def _fold(story: list[Told]) -> list[_Folded]:
+    """Fold what repeats, also a few lines that repeat together."""
+    folded: list[_Folded] = []
+    at = 0
+    while at < len(story):
+        period, times = _repeats(story, at)
+        folded += [(one, 0, 0) for one in story[at : at + period]]
+        if times > 1:
+            last = story[at + period * times - 1]
+            again = Told(story[at + period].at_ns, last.who, _again(story[at : at + period]), "")
+            folded.append((again, times - 1, last.at_ns))
+        at += period * times
+    return folded
+
+
+def _repeats(story: list[Told], at: int) -> tuple[int, int]:
+    """The shortest period that repeats `FOLD_MIN` times from here, and how often; (1, 1): none."""
+    keys = [one.key for one in story[at:]]
+    for period in range(1, _PERIOD_MAX + 1):
+        times = 1
+        while keys[times * period : (times + 1) * period] == keys[:period]:
+            times += 1
+        if times >= FOLD_MIN:
+            return period, times
+    return 1, 1
+
+
+def _again(cycle: list[Told]) -> str:
+    if len(cycle) == 1 and cycle[0].kind == ATTEMPT:
+        why = cycle[0].text.partition(": ")[2].partition(";")[0]
+        return f"more attempts, each in vain: {why}"
+    return "more times the same" if len(cycle) == 1 else f"more times these {len(cycle)} steps"
+
+
+def _line(one: Told, again: int, until: int, width: int) -> str:
+    if again:
+        head = f"\N{HORIZONTAL ELLIPSIS} {count(again)} {one.text}, the last at {instant(until)}"
+        return f"{'':10}{'':{width + 2}}{head}"
+    return f"{instant(one.at_ns):>10}  {one.who:{width}}{one.text}" if not width else (
+        f"{instant(one.at_ns):>8}  {one.who:{width}}  {one.text}"
+    )  # fmt: skip
+
+
+def actor_names(devices: list[str]) -> Callable[[int], str]:
+    """Spell actors, with the ids of the devices by index."""
+    ours = {GATEWAY: "gateway", BROKER: "broker", WORLD: "timeline"}
+
+    def spell(actor: int) -> str:
+        return devices[actor] if actor >= 0 else ours.get(actor, "world")
+
+    return spell
