@@ -25,7 +25,7 @@ _FAMILY_OF: Final = {
     "hold": "network", "captive": "network", "nat": "network",
     "broker": "broker", "session": "broker",
     "gateway": "gateway", "store": "gateway", "keys": "gateway", "source": "gateway",
-    "device": "device", "power": "device", "unplug": "device", "plug": "device",
+    "device": "device", "boot": "device", "brown": "device", "power": "device", "unplug": "device", "plug": "device",
     "battery": "device", "flash": "device", "clock": "device", "heat": "device", "sun": "device",
     "content": "content", "tamper": "content", "bundle": "content", "poison": "content",
     "data": "data", "sensor": "data", "kernel": "data",
