@@ -97,9 +97,11 @@ class LiveConnection(Connection):
     def settled(self, token: int, code: int) -> bool:
         """A PUBACK came; returns whether it was waited for."""
         kinds = self._waiting.get(token)
-        if not kinds:
+        if kinds is None:
             return False
         kind = kinds.pop()
+        if not kinds:
+            del self._waiting[token]
         self.unacked -= 1
         if code >= REFUSED_FROM:
             self._ledger.dropped(UP, kind, DropCause.NOT_AUTHORIZED)

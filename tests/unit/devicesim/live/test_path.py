@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -168,6 +169,25 @@ async def test_a_publish_that_is_said_again_is_two_copies(rig):
     rig.path.on_disconnected("gone")
     assert rig.path.on_the_wire() == (0, 0)
     assert rig.ledger.held(UP) == 0
+
+
+async def test_a_connection_that_lives_long_remembers_only_what_is_in_flight(rig):
+    """Found by a soak: 85 bytes stayed behind for each message that was ever acknowledged."""
+    connect(rig)
+    tracemalloc.start()
+    try:
+        before = 0
+        for token in range(1, 4_001):
+            if token == 2_000:
+                before = tracemalloc.get_traced_memory()[0]
+            rig.path.live.publish(0, Message("t", b"x", 1, False, None, "ev"), token)
+            rig.path.on_puback(token, 0)
+            rig.station.heard.clear()
+            rig.port.asked.clear()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 16 * 2_000, f"{grown} bytes for 2,000 messages that are done"
 
 
 async def test_a_message_for_nobody_is_counted_and_dropped(rig):
