@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from devicesim.pytest_runs import Ahead, Wish
     from devicesim.report.record import RunRecord
@@ -31,6 +31,7 @@ MARK: Final = "__fleetdrill__"
 SEED: Final = "_fleetdrill_seed"
 ROW: Final = "fleetdrill.sometimes"
 SEEDS_SHOWN_MAX: Final = 10
+STORIES_MAX: Final = 5
 _AHEAD: Final = pytest.StashKey["Ahead"]()
 _RUN: Final = pytest.StashKey["RunRecord"]()
 _TALLY: Final = pytest.StashKey["Tally"]()
@@ -40,7 +41,7 @@ _PROPERTIES: Final = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The three options."""
+    """The options."""
     group = parser.getgroup("fleetdrill", "rehearsed outages")
     group.addoption(
         "--fleetdrill-seeds", type=_at_least_one, metavar="N",
@@ -52,6 +53,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--fleetdrill-out", default="fleetdrill-reports", metavar="DIR",
         help="where failing seeds leave their reports (default: %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--fleetdrill-summary", metavar="FILE",
+        help="append a summary in Markdown, such as $GITHUB_STEP_SUMMARY",
     )  # fmt: skip
 
 
@@ -240,6 +245,7 @@ class Tally:
         self._rows: dict[str, list[str]] = {}
         self._asked: dict[str, str] = {}
         self._failed: dict[str, list[str]] = {}
+        self._stories: dict[str, list[str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A seed is done, here or in a worker."""
@@ -253,6 +259,8 @@ class Tally:
         self._asked[test] = said["fleetdrill.seeds"]
         if report.failed:
             self._failed.setdefault(test, []).append(said["fleetdrill.seed"])
+            told = [text for name, text in report.sections if name.startswith("fleetdrill seed=")]
+            self._stories.setdefault(test, []).extend(told)
 
     def _never(self, test: str) -> list[str]:
         """What no seed has exercised, if all seeds ran and one would have been enough."""
@@ -266,6 +274,33 @@ class Tally:
         """A hardship that no seed has exercised fails the session: it proved less than it says."""
         if session.exitstatus == pytest.ExitCode.OK and any(map(self._never, self._rows)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        file = self._config.getoption("--fleetdrill-summary")
+        if file and self._rows:
+            with Path(file).open("a") as summary:
+                summary.writelines(f"{line}\n" for line in self._markdown())
+
+    def _outcome(self, test: str) -> str:
+        failed = self._failed.get(test, [])
+        named = ", ".join(failed[:SEEDS_SHOWN_MAX])
+        more = " and more" if len(failed) > SEEDS_SHOWN_MAX else ""
+        return f"{len(failed)} failed: {named}{more}" if failed else "all held"
+
+    def _markdown(self) -> Iterator[str]:
+        from devicesim.pytest_runs import summed_up
+
+        yield "### Rehearsed outages"
+        yield "| test | seeds | outcome |"
+        yield "|---|---:|---|"
+        for test, rows in self._rows.items():
+            never = "".join(f"; **never exercised: {name}**" for name in self._never(test))
+            yield f"| `{test}` | {len(rows)} | {self._outcome(test)}{never} |"
+        for test, rows in self._rows.items():
+            told = ["Exercised, rarest first:", *summed_up(rows)[0], ""]
+            for story in self._stories.get(test, [])[:STORIES_MAX]:
+                told += [story, ""]
+            yield f"<details><summary>{test}</summary>\n\n```text"
+            yield from told
+            yield "```\n</details>"
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """A few lines for each decorated test."""
@@ -275,11 +310,7 @@ class Tally:
 
         terminalreporter.section("fleetdrill")
         for test, rows in self._rows.items():
-            failed = self._failed.get(test, [])
-            named = ", ".join(failed[:SEEDS_SHOWN_MAX])
-            more = " and more" if len(failed) > SEEDS_SHOWN_MAX else ""
-            told = f"{len(failed)} failed: {named}{more}" if failed else "all held"
-            terminalreporter.line(f"{test}: {len(rows)} seeds, {told}")
+            terminalreporter.line(f"{test}: {len(rows)} seeds, {self._outcome(test)}")
             for line in summed_up(rows)[0]:
                 terminalreporter.line(f"  {line}")
             if never := self._never(test):

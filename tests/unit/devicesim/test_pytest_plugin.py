@@ -87,8 +87,9 @@ def test_the_record_is_that_of_the_seed_with_the_overrides(suite):
 
 @pytest.mark.parametrize("run", ["run", ""])
 def test_a_check_that_fails_fails_the_seed_with_its_story(suite, pytester, run):
-    result = suite("--junitxml=junit.xml", run=run, body="pass", checks=ALWAYS_WRONG)
-    result.assert_outcomes(failed=2)
+    options = ("--junitxml=junit.xml", "--fleetdrill-summary=summary.md")
+    result = suite(*options, arguments="seeds=1", run=run, body="pass", checks=ALWAYS_WRONG)
+    result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "small seed 1: fleet.online > 2",
@@ -98,9 +99,12 @@ def test_a_check_that_fails_fails_the_seed_with_its_story(suite, pytester, run):
             "again: fleetdrill run small.yaml --seed 1",
             "   or: pytest *::test_small --fleetdrill-seed 1",
             " look: *small-seed-1/report.html",
-            "*::test_small: 2 seeds, 2 failed: 1, 2",
+            "*::test_small: 1 seeds, 1 failed: 1",
         ]
     )
+    summary = (pytester.path / "summary.md").read_text()
+    assert "::test_small` | 1 | 1 failed: 1 |" in summary
+    assert "again: fleetdrill run small.yaml --seed 1" in summary
     folder = pytester.path / "fleetdrill-reports" / "small-seed-1"
     assert sorted(file.name for file in folder.iterdir()) == [
         "junit.xml", "record.json", "report.html", "verdict.json",
