@@ -39,6 +39,10 @@ class LiveBrokerView:
         """Nothing: nobody outside can count a broker's queues."""
         return dict.fromkeys(LEGS, 0)
 
+    def most_in_flight(self) -> int:
+        """Nothing, for the same reason."""
+        return 0
+
     def waiting_for(self, client_id: str) -> int:
         """Nothing, for the same reason."""
         del client_id

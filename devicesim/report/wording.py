@@ -6,6 +6,7 @@ whether the rehearsal went well and what broke first. Leaves out layout.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ KIND_MEANS: Final[dict[CheckKind, str]] = {
     "finally": "at the end",
     "slo": "service level",
 }
+_METRIC: Final = re.compile(r"[a-z]\.[a-z]")
 _CAUSES: Final = {cause.value: cause.sentence for cause in DropCause}
 
 
@@ -105,8 +107,11 @@ def cause_sentence(cause: str) -> str:
 
 
 def spaced(name: str) -> str:
-    """Turn a name of ours into words: ``no_false_success`` reads ``no false success``."""
-    return name.replace("_", " ")
+    """Turn a name of ours into words: ``no_false_success`` reads ``no false success``.
+
+    What a user wrote, an expression over metrics, stays as it is.
+    """
+    return name if _METRIC.search(name) else name.replace("_", " ")
 
 
 def venue_sentence(venue: Venue) -> str:

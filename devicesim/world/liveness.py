@@ -12,13 +12,15 @@ are plugged in, whoever was switched off boots; broker and gateway run, at the s
 gave them. *Frozen* means: without power, for good.
 
 Rules: who is in the core depends on seed and selector alone. Nothing here runs before its instant, so a run
-with the mode is the same run up to it. Rollouts, flags and experiments are plans, not hardship: they go on.
+with the mode is the same run up to it, and what is promised of the fleet in this time (always, eventually,
+sometimes) is judged up to it where the rest is frozen. Rollouts, flags and experiments are plans, not hardship: they go on.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from devicesdk.wire.timebase import NEVER
 from devicesim.models import crossing
 from devicesim.models.availability import AlwaysUp
 from devicesim.scenario.services import UNLIMITED_PER_S
@@ -38,6 +40,13 @@ def core_of(world: World, liveness: Liveness) -> list[DeviceHost]:
     """The devices of the core, in the fleet's order."""
     labels = [host.parts.labels for host in world.hosts]
     return [world.hosts[i] for i in liveness.core.select(labels, world.entropy, NAME)]
+
+
+def frozen_ns(world: World) -> int:
+    """When a part of the fleet goes silent for good, and promises about the fleet are over; NEVER: never."""
+    liveness = world.scenario.checks.liveness
+    frozen = liveness is not None and liveness.freeze and NAME not in world.stage.unseen
+    return liveness.at_ns if liveness is not None and frozen else NEVER
 
 
 class Healing:

@@ -46,6 +46,10 @@ class BrokerView(Protocol):
         """The live connection of a client, as far as it is known; None when there is none."""
         ...
 
+    def most_in_flight(self) -> int:
+        """The most copies that are in flight to one client now."""
+        ...
+
     def waiting_for(self, client_id: str) -> int:
         """Copies in flight to a client, or queued for it."""
         ...

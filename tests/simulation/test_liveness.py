@@ -90,3 +90,21 @@ def test_what_is_not_frozen_goes_on_in_its_own_hardship():
 
 def test_the_mode_is_deterministic():
     assert drill_of().world.run() == drill_of().world.run()
+
+
+def test_what_is_promised_of_the_fleet_is_judged_up_to_the_freeze():
+    promises = LIVENESS.replace(
+        "{liveness:",
+        "{always: [{expect: 'fleet.online > 11', from: 20m, until: 30m},"
+        " {name: late, expect: 'fleet.online > 11', from: 1h}],"
+        " sometimes: [{expect: 'fleet.online == 7', from: 55m}],"
+        " eventually: [{expect: 'fleet.online > 11', within: 1m, quiet_after: 5m}], liveness:",
+    )
+    drill = drill_of(promises)
+    drill.world.run()
+    found = {check.title: check.verdict for check in drill.checks}
+    assert found["fleet.online > 11"] is True
+    assert found["late"] is None, "nobody is promised what is frozen"
+    assert found["fleet.online == 7"] is False, "seven is the core; that is no hardship"
+    assert found["fleet.online > 11 within 1m after 5m without faults"] is None
+    assert the(drill).verdict is True

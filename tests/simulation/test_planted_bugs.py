@@ -28,8 +28,10 @@ from devicesim.scenario.checks import ALWAYS
 from devicesim.world import bundles
 from devicesim.world.broker.delivery import Delivery
 from devicesim.world.broker.lifecycle import Lifecycle
+from devicesim.world.broker.session import Session
 from devicesim.world.connection import Connection
 from devicesim.world.device_host import DeviceHost
+from devicesim.world.gateway_host import GatewayHost
 from gateway.core.control import outcomes, strata
 from gateway.core.control.rollouts import Rollouts
 from gateway.core.control.twins import Twin, Twins
@@ -235,6 +237,15 @@ def broker_queues_without_bound(patch):
     patch.setattr(Delivery, "__init__", boundless)
 
 
+def broker_sends_without_waiting(patch):
+    """To a gateway that acknowledges nothing."""
+    attach = Session.attach
+    patch.setattr(
+        Session, "attach", lambda self, outlet, window, most: attach(self, outlet, 10**6, most)
+    )
+    patch.setattr(GatewayHost, "_group_commit", lambda self, now: None)
+
+
 def radio_is_paid_twice(patch):
     message = Body.message
 
@@ -354,6 +365,7 @@ CASES = [
         "bounded_queues", broker_queues_without_bound,
         "broker: {queue_max: 1}\n" + FLAGS + rollout() + timeline(OFF),
     ),
+    Case("bounded_queues", broker_sends_without_waiting, "", MANY),
     Case("energy", radio_is_paid_twice, "", (("fleet", COLD),)),
     Case(
         "energy", charger_ignores_the_cold, timeline("at: 5m, do: plug, target: all"),

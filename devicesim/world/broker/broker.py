@@ -264,6 +264,10 @@ class Broker:
         """Look at the retained message of a topic."""
         return self._delivery.retained.get(now, topic)
 
+    def most_in_flight(self) -> int:
+        """The most QoS 1 copies that are in flight to one client now."""
+        return max([0, *(len(session.inflight) for session in self._sessions.values())])
+
     def waiting_for(self, client_id: str) -> int:
         """Count the QoS 1 copies in flight to a client, or queued for it."""
         session = self._sessions.get(client_id)

@@ -67,6 +67,7 @@ _SOMETIMES: Final[tuple[type[Check], ...]] = (
     sometimes.SessionLostMidTransfer,
     sometimes.ThrottledWhileUpdating,
     sometimes.DiedMidFlash,
+    sometimes.DiedEmptyMidFlash,
     sometimes.Clock1970AtConnect,
     sometimes.BrokerRestartMidWave,
     sometimes.WaveHaltedByItself,

@@ -179,7 +179,7 @@ class SilentWhenOff(Check):
 
 
 class BoundedQueues(SweepingCheck):
-    """Queues of broker and gateway, and outboxes of devices, stay within their limits."""
+    """Queues of broker and gateway, copies in flight, and outboxes of devices stay within their limits."""
 
     name: ClassVar[str] = "bounded_queues"
     suspect: ClassVar[str] = "broker"
@@ -196,6 +196,11 @@ class BoundedQueues(SweepingCheck):
         peak = world.broker.core.queue_peak
         if peak > allowed:
             self.fail(now, f"expected at most {allowed} copies queued in a session, found {peak}")
+        flying, window = world.broker.core.most_in_flight(), world.broker.core.limits.inflight_max
+        if flying > window:
+            self.fail(
+                now, f"expected at most {window} copies in flight to one client, found {flying}"
+            )
         if world.gateway.inbox_peak > RECEIVE_MAXIMUM:
             self.fail(
                 now,

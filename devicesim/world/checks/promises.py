@@ -19,6 +19,7 @@ from devicesim.scenario.promises import Promise
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.sometimes import Sometimes
 from devicesim.world.checks.waiting import Waiting
+from devicesim.world.liveness import frozen_ns
 from devicesim.world.readings import LOOK_COSTLY_NS, Readings, is_costly
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ def booted_ns(world: World) -> int:
     """When the whole fleet has booted and had time to connect: the first window, and a little."""
     windows = [host.parts.config.window_ns for host in world.hosts]
     return min(HOUR, max(windows, default=0)) + SETTLE_NS
+
+
+def last_look_ns(world: World, must: Promise) -> int:
+    """Until when something is looked at: as it says, and not beyond a freeze."""
+    return min(NEVER if must.until_ns is None else must.until_ns, frozen_ns(world) - 1)
 
 
 def values(expression: Expression, readings: Readings) -> str:
@@ -56,7 +62,7 @@ class AlwaysPromise(Check):
         super().__init__(world)
         self._readings, self._must = readings, must
         self._from_ns = booted_ns(world) if must.from_ns is None else must.from_ns
-        self._until_ns = NEVER if must.until_ns is None else must.until_ns
+        self._until_ns = last_look_ns(world, must)
         self._costly = is_costly(must.expect)
         self._broken = False
 
@@ -108,7 +114,7 @@ class SometimesPromise(Sometimes):
         super().__init__(world)
         self._readings, self._must = readings, must
         self._from_ns = must.from_ns or 0
-        self._until_ns = NEVER if must.until_ns is None else must.until_ns
+        self._until_ns = last_look_ns(world, must)
         self._costly = is_costly(must.expect)
         self._true = False
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 CLOCK_SET_MS: Final = 946_684_800_000
 """2000-01-01: a wall clock that shows less was never set."""
+EMPTY_SOC_MAX: Final = 0.005
+"""Less charge than this shows as 0 %."""
 _MOVING: Final = frozenset(
     {UpdateState.DOWNLOADING, UpdateState.DOWNLOADED, UpdateState.VERIFIED, UpdateState.TRIAL}
 )
@@ -205,6 +207,21 @@ class DiedMidFlash(DuringUpdate):
         if self._writing[host.index]:
             self._writing[host.index] = 0
             self.see(now, host)
+
+
+class DiedEmptyMidFlash(DiedMidFlash):
+    """The battery was empty while an image was being written to its slot."""
+
+    name: ClassVar[str] = "died_empty_mid_flash"
+
+    def went_off(self, host: DeviceHost, now: int) -> None:
+        """In the middle of it, and with nothing left?"""
+        body = host.parts.body
+        cell = body.battery
+        if cell is not None and cell.usable_soc(body.thermal.body_c) < EMPTY_SOC_MAX:
+            super().went_off(host, now)
+        else:
+            self._writing[host.index] = 0
 
 
 class Clock1970AtConnect(Sometimes):

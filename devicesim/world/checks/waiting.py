@@ -5,7 +5,7 @@ Decides from when a wait counts, when it is over and how it ended. Leaves out wh
 It must *begin* to be true within the time, and then be true at each look for the quiet period; from then on
 it is judged true, whatever comes later. It is looked at every minute (costly measures: every five), at
 every deadline and at the end; what comes and goes between two looks is not seen. A wait that the end of
-the run cuts short is not judged. With `quiet_after` a wait begins when no fault of the timeline has
+the run, or the freeze of the liveness mode, cuts short is not judged. With `quiet_after` a wait begins when no fault of the timeline has
 lasted for so long, and a fault that begins takes it back: nobody is judged in the middle of hardship.
 """
 
@@ -18,6 +18,7 @@ from devicesdk.wire.timebase import format_duration, to_seconds
 from devicesim.report.record import CheckKind
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.check import Check
+from devicesim.world.liveness import frozen_ns
 from devicesim.world.readings import LOOK_COSTLY_NS, accept_ns
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Waiting(Check, ABC):
         self._keys = [a.key for a in world.scenario.timeline if after in (a.key, a.verb, a.id)]
         self._lasting = Lasting(world.scenario)
         self._calm_at = _NOT_YET
+        self._frozen_ns = frozen_ns(world)
         self._waiting: list[int] = [0] if after is None and self._calm_ns is None else []
         self._true_since = _NOT_YET
         self._slowest_ns = _NOT_YET
@@ -83,6 +85,9 @@ class Waiting(Check, ABC):
 
     def checkpoint(self, now: int) -> None:
         """Has it come to pass?"""
+        if now >= self._frozen_ns:
+            self._waiting.clear()
+            return
         if 0 <= self._calm_at <= now:
             self._waiting.append(self._calm_at)
             self._calm_at = _NOT_YET
@@ -94,7 +99,7 @@ class Waiting(Check, ABC):
 
     def ended(self, now: int) -> None:
         """The last look."""
-        if self._waiting:
+        if self._waiting and now < self._frozen_ns:
             self._look(now)
 
     def _look(self, now: int) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from devicesim.scenario.action import REGISTRY
+from devicesim.scenario.checks import KNOWN
 from devicesim.scenario.faults import AnyAction  # noqa: F401 - fills the registry
 from devicesim.scenario.selector import parse_selector
 from devicesim.scenario.trigger import METRICS
@@ -24,7 +25,8 @@ def test_every_file_has_its_row():
 
 def test_every_verb_metric_and_form_is_named():
     tails = {pattern.split(".")[-1] for pattern in METRICS}
-    for word in [*REGISTRY, *tails, *DISTRIBUTIONS, *SHIFTS]:
+    tails |= {pattern.split(".")[-1] for pattern in KNOWN}
+    for word in [*REGISTRY, *sorted(tails), *DISTRIBUTIONS, *SHIFTS]:
         assert word in WORDS, f"README does not name {word}"
 
 

@@ -1,6 +1,8 @@
+from devicesdk.wire.timebase import NEVER
 from devicesim.scenario.checks import ALWAYS, MEASURES, SOMETIMES
-from devicesim.world.checks import ALWAYS_CHECKS, SOMETIMES_CHECKS
+from devicesim.world.checks import ALWAYS_CHECKS, SOMETIMES_CHECKS, make_checks
 from devicesim.world.hearing import STATEMENTS, Listener
+from devicesim.world.liveness import frozen_ns
 from devicesim.world.watch import MOMENTS, Watcher
 from tests_kit import worlds
 
@@ -44,3 +46,13 @@ def test_every_measure_can_be_read():
     for measure in MEASURES:
         value = drill.meter.read(measure)
         assert value is None or value >= 0, measure
+
+
+def test_where_hardship_cannot_be_taken_away_liveness_is_not_judged():
+    text = worlds.scenario_text("checks: {liveness: {at: 1h, core: all, within: 30m}}\n", count=1)
+    drill = worlds.make_drill(text)
+    assert drill.checks[-1].name == "liveness"
+    drill.world.stage.unseen = {"liveness": "not from here"}
+    (check,) = make_checks(drill.world, drill.meter)[-1:]
+    assert (check.title, check.verdict, check.story()) == ("liveness", None, "not from here")
+    assert frozen_ns(drill.world) == NEVER

@@ -94,6 +94,18 @@ def test_queues_and_books_have_bounds(world):
     assert "inbox" in check.story()
 
 
+def test_copies_in_flight_to_one_client_have_a_bound(world, monkeypatch):
+    check, broker = messages.BoundedQueues(world), world.broker.core
+    for flying, held in (
+        (broker.limits.inflight_max, True),
+        (broker.limits.inflight_max + 1, False),
+    ):
+        monkeypatch.setattr(type(broker), "most_in_flight", lambda self, most=flying: most)
+        check.sweep(1)
+        assert check.held is held
+    assert "in flight to one client" in check.story()
+
+
 def test_a_machine_whose_books_are_out_of_order_is_reported(world):
     def broken():
         raise AssertionError("two and two are five")

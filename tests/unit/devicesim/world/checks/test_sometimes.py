@@ -102,6 +102,18 @@ def test_power_lost_while_the_slot_is_written(world, host):
     assert check.held
 
 
+@pytest.mark.parametrize(("soc", "seen"), [(0.5, False), (0.0, True)])
+def test_an_empty_battery_while_the_slot_is_written(soc, seen):
+    fleet = f"  - {{group: van, count: 1, profile: handheld, link: fcc-dsl, vary: {{soc0: {soc}}}}}"
+    world = worlds.make_world(worlds.scenario_text(fleet=fleet))
+    check = sometimes.DiedEmptyMidFlash(world)
+    check.went_off(world.hosts[0], 1)
+    assert not check.held, "nothing was being written"
+    check.stored(world.hosts[0], Write("slot-b", 0, b"x"), 2)
+    check.went_off(world.hosts[0], 3)
+    assert check.held is seen
+
+
 def test_a_clock_in_1970(world, host):
     check = sometimes.Clock1970AtConnect(world)
     check.connected(host, 1)
