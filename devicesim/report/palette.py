@@ -26,6 +26,7 @@ _FAMILY_OF: Final = {
     "gateway": "gateway", "store": "gateway", "keys": "gateway",
     "device": "device", "power": "device", "unplug": "device", "plug": "device",
     "battery": "device", "flash": "device", "clock": "device", "heat": "device", "sun": "device",
+    "boot": "device", "brown": "device",
     "content": "content", "tamper": "content", "bundle": "content", "poison": "content",
     "data": "data", "sensor": "data", "kernel": "data",
 }  # fmt: skip

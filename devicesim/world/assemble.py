@@ -46,7 +46,7 @@ from devicesim.world import crashes, deltas, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
-from devicesim.world.buggify import Buggify
+from devicesim.world.buggify import Buggify, buggify_of
 from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.device_parts import ModelShelf, Parts, Workshop
@@ -144,14 +144,10 @@ def assemble(
     keys = make_keys(entropy.seed)
     kernel, trace, ledger, watch = Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
-    buggify = None
-    if scenario.buggify.activate and scenario.buggify.fire:
-        buggify = Buggify(entropy, scenario.buggify)
+    buggify = buggify_of(scenario, entropy)
     place: Stage = VirtualStage(buggify) if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or _gateway_maker(
-        scenario, entropy, CALM if buggify is None else buggify.hand("core")
-    )
+    build = make_gateway or _gateway_maker(scenario, entropy, buggify)
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -206,7 +202,8 @@ def _hosts(shop: Workshop, everybody: list[Parts], buggify: Buggify | None) -> l
     return [HardDevice(shop, parts) for parts in everybody]
 
 
-def _gateway_maker(scenario: Scenario, entropy: Entropy, hardship: Hardship) -> MakeGateway:
+def _gateway_maker(scenario: Scenario, entropy: Entropy, buggify: Buggify | None) -> MakeGateway:
+    hardship: Hardship = CALM if buggify is None else buggify.hand("core")
     watch = scenario.drift
     config = GatewayConfig(
         collect=CollectLimits(
