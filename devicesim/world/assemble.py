@@ -42,7 +42,7 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
-from devicesim.world import crashes, deltas, wakelock
+from devicesim.world import crashes, deltas, spoiled, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
@@ -160,12 +160,13 @@ def assemble(
     bundles = {
         name: install(
             source,
-            keys.targets,
+            spoiled.signer_of(scenario.bundle(name), keys.targets, entropy.seed),
             gateway.blobs,
             pool,
             shelf,
             scenario.bundle(name).chunk_bytes,
             deltas=scenario.bundle(name).delta == "auto",
+            memory=scenario.bundle(name).costs.memory,
         )
         for name, source in stock.sources.items()
     }
@@ -278,13 +279,14 @@ def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
     gateway = world.gateway
     gateway.start(0)
     if world.roles is not None:
-        listing = [bundle.listed for bundle in bundles.values()]
+        listing = [bundle.listed for bundle in spoiled.sound(world, bundles)]
         for metadata in (world.roles.roots[0], world.roles.targets(listing, 0)):
             gateway.stimulate(hear.RegisterRole(metadata), 0)
     for bundle in bundles.values():
         gateway.stimulate(
             hear.RegisterBundle(bundle.manifest, bundle.digest, bundle.envelope_bytes), 0
         )
+    spoiled.arm(world, bundles)
     for delta in deltas.publish(bundles, gateway.blobs):
         gateway.stimulate(delta, 0)
     for host in world.hosts:
