@@ -93,6 +93,7 @@ class Agent:
         "_experiments",
         "_flags",
         "_inbox",
+        "_install",
         "_outbox",
         "_probe",
         "_report",
@@ -134,7 +135,9 @@ class Agent:
         self._download = Download(shared, saved_map)
         self._deltas = Deltas(shared, self._slots, self._outbox, state)
         trust = self._trust = Trust(shared, self._download, state, anchor, saved_trust)
-        install = Install(shared, self._slots, self._download, self._books, self._deltas, trust)
+        install = self._install = Install(
+            shared, self._slots, self._download, self._books, self._deltas, trust
+        )
         self._update = Update(
             shared, self._slots, self._books, install, self._work, self._trial, trust
         )
@@ -450,7 +453,15 @@ class Agent:
             self._shared.forget_saved()
         elif failed.file == TRUST_FILE:
             self._trust.forget_saved()
-        self._update.storage_failed(now)
+        for effect in failed.lost:
+            self._install.never_asked(effect)
+            self._probe.never_asked(effect)
+        again = self._work.never_done(failed.lost)
+        if not self._update.storage_failed(now):
+            if again:
+                self._work.switch(now)
+            else:
+                self._work.go(now)
 
 
 def _known(state: bytes) -> State:

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from devicesdk.agent.books import Books
 from devicesdk.agent.delta import Deltas
 from devicesdk.agent.download import DONE, INTEGRITY, LINK, Download, Source
-from devicesdk.agent.effects import Delete, HashFile, ReadFile, RunKit
+from devicesdk.agent.effects import ApplyDelta, Delete, Effect, HashFile, ReadFile, RunKit
 from devicesdk.agent.job import DELTA_FILE, HASHES_FILE, MANIFEST_FILE, SMALL_DELTA_FILE, Job
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.shared import Shared
@@ -47,6 +47,14 @@ READY: Final[tuple[UpdateState, str]] = (UpdateState.STAGED, "")
 _ENDED_BY_NACK: Final = {
     Nack.SUPERSEDED: UpdateState.SUPERSEDED,
     Nack.QUARANTINED: UpdateState.REJECTED,
+}
+
+
+_ANSWERED_BY: Final[dict[type, type]] = {
+    ReadFile: FileRead,
+    HashFile: FileHashed,
+    ApplyDelta: DeltaApplied,
+    RunKit: KitRan,
 }
 
 
@@ -102,6 +110,16 @@ class Install:
         if self._awaiting is not None:
             self._skip[self._awaiting] = self._skip.get(self._awaiting, 0) + 1
             self._awaiting = None
+
+    def never_asked(self, effect: Effect) -> None:
+        """A question that was asked after a refused write, and so never: no answer to it will come."""
+        answer = _ANSWERED_BY.get(type(effect))
+        if answer is None:
+            return
+        if self._awaiting is answer:
+            self._awaiting = None
+        elif self._skip.get(answer):
+            self._skip[answer] -= 1
 
     def storage_failed(self, job: Job) -> None:
         """Nobody knows which of the last writes are there: the map would lie."""

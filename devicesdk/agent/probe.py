@@ -14,7 +14,7 @@ window, which costs a device that need not probe one comparison a window.
 
 from __future__ import annotations
 
-from devicesdk.agent.effects import RunProbe
+from devicesdk.agent.effects import Effect, RunProbe
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.shared import Shared
 from devicesdk.agent.slots import Slots
@@ -77,6 +77,11 @@ class Probe:
         self._found = conditions.chip_c, latency_bin(latency_us)
         self.due = now + config.probe_period_ns
         self._shared.out.append(RunProbe(slots.active, running, slots.running.variant))
+
+    def never_asked(self, effect: Effect) -> None:
+        """A probe that was asked for after a refused write, and so never."""
+        if isinstance(effect, RunProbe) and effect.slot == self._asked:
+            self._asked = ""
 
     def ran(self, ran: ProbeRan) -> bool:
         """Take the answer; False when none was awaited."""

@@ -15,6 +15,8 @@ from typing import Protocol
 
 import msgspec
 
+from devicesdk.agent.effects import Effect
+
 
 class Readings(Protocol):
     """The quantised outputs of a burst of inferences, computed when first looked at."""
@@ -193,6 +195,8 @@ class StorageFailed(Stimulus, frozen=True, gc=False):
 
     file: str
     reason: str
+    lost: tuple[Effect, ...] = ()
+    """Those effects, in their order."""
 
 
 AnyStimulus = (

@@ -188,15 +188,18 @@ class Update:
         self._books.forget()
         self._shared.save_state()
 
-    def storage_failed(self, now: int) -> None:
-        """Storage refused a write: an update cannot go on, what runs for good still does."""
+    def storage_failed(self, now: int) -> bool:
+        """Storage refused a write: an update cannot go on, what runs for good still does. True when that
+        ended a trial."""
         self.storage_failures += 1
         self._shared.note(NoteKind.STORAGE_FAILED, self.storage_failures)
         if self._slots.trial is not None:
             self._back(UpdateState.ROLLED_BACK, "storage", now, failed=False)
-        elif self._job is not None:
+            return True
+        if self._job is not None:
             self._install.storage_failed(self._job)
             self._conclude(UpdateState.FAILED, "storage")
+        return False
 
     # -- wants --------------------------------------------------------------------------------------
 

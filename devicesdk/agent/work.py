@@ -14,14 +14,26 @@ when a burst was cut; an alarm sounds once until the reading has fallen below it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
 from devicesdk.agent.arm import APART_PERMILLE, Arm, shadow_window
 from devicesdk.agent.choosing import Choice, Chooser
-from devicesdk.agent.effects import PLAIN, Act, Activate, CutBurst, Mode, RunModel
+from devicesdk.agent.effects import (
+    PLAIN,
+    Act,
+    Activate,
+    CutBurst,
+    Effect,
+    Mode,
+    ReadAnswer,
+    RunModel,
+    RunTaken,
+    StandBy,
+    TakeFrames,
+)
 from devicesdk.agent.elsewhere import Elsewhere, Phase
 from devicesdk.agent.flags import Flags
 from devicesdk.agent.notes import NoteKind
@@ -183,6 +195,24 @@ class Work:
         elif self.running and not self._cut:
             self._cut = True
             self._shared.out.append(CutBurst(self.burst))
+
+    def never_done(self, lost: Iterable[Effect]) -> bool:
+        """What was asked for after a refused write never happened: nobody will report that burst. True when
+        the host does not know what is active; then `switch` has to say it again."""
+        again = False
+        for effect in lost:
+            kind = type(effect)
+            if isinstance(effect, RunModel | TakeFrames | RunTaken | ReadAnswer):
+                if self.running and effect.burst == self.burst:
+                    self.running = self._cut = False
+                    if self._elsewhere is not None and self._elsewhere.busy:
+                        self._elsewhere.drop()
+            elif kind is StandBy:
+                self.arm, self._shared.look_due = None, True
+            elif kind in (Activate, CutBurst):
+                again = True
+                self._cut = False
+        return again
 
     def stand_down(self) -> None:
         """The experiment's part is over: whatever of it runs ends now."""

@@ -180,13 +180,14 @@ class Host:
     def _step(self, stimulus: hear.AnyStimulus) -> None:
         assert self._agent is not None, "a stimulus before the boot"
         self._heard = stimulus.kind if isinstance(stimulus, hear.Arrived) else ""
-        for effect in self._agent.handle(stimulus, self._kit.clock.now()):
+        effects = self._agent.handle(stimulus, self._kit.clock.now())
+        for done, effect in enumerate(effects, 1):
             try:
                 self._perform[type(effect)](effect)
             except StorageRefused as error:  # what depends on it must not happen
                 _log.error("storage=%s", error)
                 file = getattr(effect, "file", STATE_FILE)
-                self._queue.append(hear.StorageFailed(file, str(error)))
+                self._queue.append(hear.StorageFailed(file, str(error), tuple(effects[done:])))
                 return
 
     def _rearm(self) -> None:

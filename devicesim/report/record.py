@@ -200,6 +200,18 @@ class PercentileRow(msgspec.Struct, frozen=True):
     unit: str = "s"
 
 
+class SiteRow(msgspec.Struct, frozen=True):
+    """One named place of our own code at which a run was made hard on purpose."""
+
+    name: str
+    what: str
+    active: bool
+    passed: int = 0
+    """How often it was passed while active."""
+    fired: int = 0
+    """How often it acted."""
+
+
 class DeviceStory(msgspec.Struct, frozen=True):
     """Why one device is among the worst, and its filtered log."""
 
@@ -276,6 +288,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     cohorts: list[CohortRow] = msgspec.field(default_factory=list)
     """Cohorts that were told anything but none first; a bounded number."""
     venue: Venue = Venue()
+    hardship: list[SiteRow] = msgspec.field(default_factory=list)
+    """Every place that ``buggify`` may make hard; empty where the scenario asks for none."""
     skipped: list[str] = msgspec.field(default_factory=list)
     """Actions of the timeline that could not be done there, each with the reason."""
     machine: dict[str, str] = msgspec.field(default_factory=dict)

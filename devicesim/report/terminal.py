@@ -27,6 +27,7 @@ from devicesim.report.figures import (
     printable,
     share,
 )  # fmt: skip
+from devicesim.report.hardship import hardship_line
 from devicesim.report.live import Progress
 from devicesim.report.record import CheckRow, RolloutRow, RunRecord, WaveRow, failed_first
 from devicesim.report.wording import spaced, venue_line, verdict_detail, verdict_line
@@ -131,6 +132,7 @@ def _facts(record: RunRecord, report: str) -> Table:
     rows = {
         "where": venue_line(record.venue),
         "lost": _lost(record),
+        "buggify": hardship_line(record),
         "speed": f"{duration(record.virtual_s)} in {duration(record.wall_s)}, "
         f"{compact(record.speedup)} x; {duration(record.cpu_s)} of processor time",
         "work": f"{count(record.events)} events, {count(record.messages)} messages, "

@@ -16,6 +16,7 @@ import msgspec
 from devicesim.report import figures
 from devicesim.report.choices import POLICY_PREFIX, choices
 from devicesim.report.figures import Clock, compact, count, duration, elapsed, known, measure
+from devicesim.report.hardship import hardship
 from devicesim.report.record import (
     CheckRow,
     DriftRow,
@@ -74,6 +75,7 @@ def context(record: RunRecord) -> dict[str, Any]:
         "flags": flags(record, clock),
         "drifts": [drift(row, clock, record.virtual_s) for row in record.drifts],
         "choices": choices(record),
+        "hardship": hardship(record),
         "decisions": bars(
             {k: v for k, v in record.decisions.items() if not k.startswith(POLICY_PREFIX)}
         ),

@@ -57,6 +57,12 @@ class Costs(Model):
         le=1_000_000,
         description="Factor on the operations of each inference: latency, heat and charge follow.",
     )
+    memory: float = Field(
+        default=1.0,
+        gt=0,
+        le=1_000_000,
+        description="Factor on the memory that it takes while it runs, beyond what its manifest says.",
+    )
     keeps_busy: float = Field(
         default=0.0,
         ge=0,

@@ -112,6 +112,11 @@ class Bundle(Model):
         description="Hardware classes it is built for and no others; by default what the bundle says.",
         examples=[["arm64-cuda"]],
     )
+    signed: Literal["owner", "revoked", "expired"] = Field(
+        default="owner",
+        description="Who vouches for it: the fleet's owner; somebody whose key was revoked; or the owner, with"
+        " signatures that have expired.",
+    )
     costs: Costs = Field(
         default_factory=Costs, description="What it costs devices beyond what its files say."
     )

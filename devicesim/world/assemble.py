@@ -42,11 +42,11 @@ from devicesim.models.thermal import Ambient
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.schema import Scenario
-from devicesim.world import crashes, deltas, wakelock
+from devicesim.world import crashes, deltas, spoiled, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
-from devicesim.world.buggify import Buggify
+from devicesim.world.buggify import Buggify, buggify_of
 from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.device_parts import ModelShelf, Parts, Workshop
@@ -147,14 +147,10 @@ def assemble(
     kernel = Kernel() if kernel is None else kernel
     trace, ledger, watch = Trace(sink), Ledger(), Watch()
     topics = Topics()
-    buggify = None
-    if scenario.buggify.activate and scenario.buggify.fire:
-        buggify = Buggify(entropy, scenario.buggify)
+    buggify = buggify_of(scenario, entropy)
     place: Stage = VirtualStage(buggify) if stage is None else stage
     broker = place.broker(kernel, ledger, scenario)
-    build = make_gateway or _gateway_maker(
-        scenario, entropy, CALM if buggify is None else buggify.hand("core")
-    )
+    build = make_gateway or _gateway_maker(scenario, entropy, buggify)
     start_ms = scenario.clock.start_unix_ns // MS
     roles = WorldRoles(entropy.seed, start_ms) if scenario.trust == "roles" else None
     director: Signer = keys.director if roles is None else roles.hand(ROLE_DIRECTOR)
@@ -167,12 +163,13 @@ def assemble(
     bundles = {
         name: install(
             source,
-            keys.targets,
+            spoiled.signer_of(scenario.bundle(name), keys.targets, entropy.seed),
             gateway.blobs,
             pool,
             shelf,
             scenario.bundle(name).chunk_bytes,
             deltas=scenario.bundle(name).delta == "auto",
+            memory=scenario.bundle(name).costs.memory,
         )
         for name, source in stock.sources.items()
     }
@@ -209,7 +206,8 @@ def _hosts(shop: Workshop, everybody: list[Parts], buggify: Buggify | None) -> l
     return [HardDevice(shop, parts) for parts in everybody]
 
 
-def _gateway_maker(scenario: Scenario, entropy: Entropy, hardship: Hardship) -> MakeGateway:
+def _gateway_maker(scenario: Scenario, entropy: Entropy, buggify: Buggify | None) -> MakeGateway:
+    hardship: Hardship = CALM if buggify is None else buggify.hand("core")
     watch = scenario.drift
     config = GatewayConfig(
         collect=CollectLimits(
@@ -284,13 +282,14 @@ def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
     gateway = world.gateway
     gateway.start(0)
     if world.roles is not None:
-        listing = [bundle.listed for bundle in bundles.values()]
+        listing = [bundle.listed for bundle in spoiled.sound(world, bundles)]
         for metadata in (world.roles.roots[0], world.roles.targets(listing, 0)):
             gateway.stimulate(hear.RegisterRole(metadata), 0)
     for bundle in bundles.values():
         gateway.stimulate(
             hear.RegisterBundle(bundle.manifest, bundle.digest, bundle.envelope_bytes), 0
         )
+    spoiled.arm(world, bundles)
     for delta in deltas.publish(bundles, gateway.blobs):
         gateway.stimulate(delta, 0)
     for host in world.hosts:

@@ -23,6 +23,7 @@ from gateway.core import sites as core_sites
 
 if TYPE_CHECKING:
     from devicesim.scenario.checks import Buggify as Said
+    from devicesim.scenario.schema import Scenario
 
 SITES: Final[tuple[Site, ...]] = (*agent_sites.SITES, *host_sites.SITES, *core_sites.SITES)
 """All of them, in the order of reports."""
@@ -67,6 +68,12 @@ class Buggify:
     def counts(self) -> list[SiteCount]:
         """What each place did so far."""
         return [SiteCount(s, self._active[s.name], *self._books[s.name]) for s in SITES]
+
+
+def buggify_of(scenario: Scenario, entropy: Entropy) -> Buggify | None:
+    """The hardship that a scenario asks for; None where it asks for none."""
+    said = scenario.buggify
+    return Buggify(entropy, said) if said.activate and said.fire else None
 
 
 class Hand(Hardship):

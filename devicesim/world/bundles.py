@@ -92,8 +92,10 @@ def install(
     chunk_bytes: int = CHUNK_BYTES_DEFAULT,
     *,
     deltas: bool = True,
+    memory: float = 1.0,
 ) -> InstalledBundle:
-    """Sign a bundle, store its blobs, and make its models runnable on devices."""
+    """Sign a bundle, store its blobs, and make its models runnable on devices; there they take `memory`
+    times what the manifest says."""
     images = _images(source)
     built = build_bundle(source.spec, images, chunk_bytes)
     manifest = built.manifest
@@ -110,7 +112,7 @@ def install(
                 digest=source.digest(name),
                 macs=record.macs,
                 precision="int8" if "int8" in record.precision else "fp32",
-                memory_mib=whole_mib(record.memory_kib),
+                memory_mib=whole_mib(round(record.memory_kib * memory)),
                 latency_ms_max=manifest.budgets.latency_ms_max,
                 memory_mib_max=manifest.budgets.memory_mib_max,
                 kit_samples=source.spec.kit.samples,

@@ -27,7 +27,7 @@ from devicesim.world.burst import Burst
 from devicesim.world.device_elsewhere import ELSEWHERE, Elsewhere
 from devicesim.world.device_kits import KITS
 from devicesim.world.device_parts import Parts, Workshop
-from devicesim.world.device_storage import STORAGE
+from devicesim.world.device_storage import STORAGE, refusal
 from devicesim.world.ledger import DropCause
 
 BOOT_NS: Final = 8 * SECOND
@@ -99,7 +99,8 @@ class DeviceHost:
         self._burst: Burst | None = None
         self.elsewhere: Elsewhere | None = None
         self._queue: list[hear.AnyStimulus] = []
-        self._performing = self.refused = self._crowded = False
+        self._performing = self._crowded = False
+        self.refused: hear.StorageFailed | None = None
         self._deadline = shop.kernel.alarm(self._deadline_comes)
         self._crossing = shop.kernel.alarm(self._body_crosses)
         self.burst_alarm = shop.kernel.alarm(self._burst_ends)
@@ -245,8 +246,8 @@ class DeviceHost:
             if not self.on:
                 return
             perform[type(effect)](self, effect, now)
-            if self.refused:  # what depends on a write that was refused must not happen
-                self.refused = False
+            if self.refused is not None:  # what depends on a refused write must not happen
+                self._queue.append(refusal(self, effects, effect))
                 return
 
     def _rearm(self, now: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.wire.timebase import SECOND
@@ -45,8 +47,17 @@ def save(host: DeviceHost, effect: ask.Save, now: int) -> None:
 def _refuse(host: DeviceHost, effect: ask.Write | ask.Save, error: FlashRefused, now: int) -> None:
     why = "flash worn" if isinstance(error, FlashWornError) else "flash full"
     host.shop.trace.row(now, host.index, why, len(effect.data))
-    host.refused = True
-    host.stimulate(hear.StorageFailed(effect.file, str(error)), now)
+    host.refused = hear.StorageFailed(effect.file, str(error))
+
+
+def refusal(
+    host: DeviceHost, effects: list[ask.AnyEffect], effect: ask.AnyEffect
+) -> hear.StorageFailed:
+    """What the agent hears of the write that was refused at `effect` of a batch; takes it off the host."""
+    refused, host.refused = host.refused, None
+    assert refused is not None, "no write was refused"
+    done = next(place for place, other in enumerate(effects, 1) if other is effect)
+    return replace(refused, lost=tuple(effects[done:]))
 
 
 def sync(host: DeviceHost, effect: ask.Sync, now: int) -> None:

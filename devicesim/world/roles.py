@@ -123,6 +123,21 @@ class WorldRoles:
         draft = make_targets(self.versions, self._listed, {}, issued, issued + LIVES_MS)
         return signed_by(draft, *self.keys(TARGETS))
 
+    def spoiled(self, manifests: Iterable[Listed], now: int, *, expired: bool) -> bytes:
+        """Targets that nobody should believe: expired yesterday, or signed by keys that no root names."""
+        self.versions += 1
+        issued = self._utc_ms(now)
+        lives = -DAY // MS if expired else LIVES_MS
+        draft = make_targets(
+            self.versions,
+            tuple(manifests),
+            {},
+            issued - 2 * DAY // MS if expired else issued,
+            issued + lives,
+        )
+        gone = [RoleKey(self._entropy(f"gone.{n}", TARGETS)) for n in range(SHARES[TARGETS][0])]
+        return signed_by(draft, *(self.keys(TARGETS) if expired else gone))
+
     # -- online: what the gateway asks for ------------------------------------------------------
 
     def snapshot(self, version: int, targets: bytes, issued_ms: int, expires_ms: int) -> bytes:

@@ -24,6 +24,7 @@ from devicesim.report.record import (
     PercentileRow,
     RolloutRow,
     RunRecord,
+    SiteRow,
     Venue,
     WaveRow,
 )
@@ -118,11 +119,21 @@ def build_record(
         choices=meter.decisions.by_rule,
         cohorts=recorder.drifts.rows(recorder.spell),
         venue=around.venue,
+        hardship=_hardship(world),
         skipped=list(world.skipped),
         machine=around.machine,
         versions=around.versions,
         seeds=around.seeds,
     )
+
+
+def _hardship(world: World) -> list[SiteRow]:
+    if world.buggify is None:
+        return []
+    return [
+        SiteRow(one.site.name, one.site.what, one.active, one.passed, one.fired)
+        for one in world.buggify.counts()
+    ]
 
 
 def _iso(unix_ns: int) -> str:

@@ -32,6 +32,8 @@ VOCABULARIES = {
     "gateway/core/stimuli.py",
     "gateway/core/effects.py",
     "gateway/core/internal.py",
+    "devicesdk/agent/sites.py",
+    "gateway/core/sites.py",
 }
 
 

@@ -6,7 +6,7 @@ device reports. Leaves out what the numbers stand for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import topics
@@ -21,21 +21,32 @@ if TYPE_CHECKING:
     from gateway.core import effects as gw
 
 
+_OPENED_BY: Final[dict[str, tuple[str, ...]]] = {
+    NoteKind.DIRECTOR_REVOKED: ("generation",),
+    NoteKind.FLAGS_REVOKED: ("flags_rev", "kill_version"),
+}
+
+
 class _Known:
     """The newest numbers of one device."""
 
-    __slots__ = ("boot_id", "flags_rev", "generation", "kill_version", "seq", "storage_failed")
+    __slots__ = (
+        "boot_id", "flags_rev", "generation", "kill_version", "open", "seq", "storage_failed",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.boot_id = self.seq = self.generation = self.flags_rev = self.kill_version = 0
         self.storage_failed = False
+        self.open: dict[str, None] = {}
+        """Numbers that may begin anew, because a key of whoever counts them was revoked."""
 
 
 class VersionsRise(Check):
     """Generations, flag revisions and kill versions never go back, in what is published and in what
     devices report, also across boots and crashes.
 
-    Excused is a device whose flash refused a write: after its next boot it knows what it knew.
+    Excused is a device whose flash refused a write: after its next boot it knows what it knew; and one step
+    back of what was signed by a key that the device has learnt to be revoked.
     """
 
     name: ClassVar[str] = "versions_rise"
@@ -48,10 +59,13 @@ class VersionsRise(Check):
         self._topics: dict[str, int] = {}
 
     def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
-        """A refused write excuses one step back."""
+        """A refused write, or a revoked key, excuses one step back."""
         del now
         if effect.kind == NoteKind.STORAGE_FAILED:
             self._devices.setdefault(host.index, _Known()).storage_failed = True
+        elif effect.kind in _OPENED_BY:
+            known = self._devices.setdefault(host.index, _Known())
+            known.open.update(dict.fromkeys(_OPENED_BY[effect.kind]))
 
     def said_have(self, host: DeviceHost, have: Have, now: int) -> None:
         """A device's numbers."""
@@ -62,7 +76,9 @@ class VersionsRise(Check):
         excused = known.storage_failed and have.boot_id > known.boot_id
         for what in ("generation", "flags_rev", "kill_version"):
             before, after = getattr(known, what), getattr(have, what)
-            if after < before and not excused:
+            if after < before and what in known.open:
+                del known.open[what]
+            elif after < before and not excused:
                 word = what.replace("_", " ")
                 self.fail(
                     now,

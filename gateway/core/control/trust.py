@@ -5,7 +5,7 @@ and renews both before they expire. Leaves out what devices believe (devicesdk/b
 signing of root and targets, whose keys are elsewhere, and who may fetch a blob (transfers).
 
 Rules: a root is taken when the one before it and it itself vouch for it, targets when the newest root
-does, so that nothing is said that devices would refuse; nothing is taken that was made in the future, because no
+does and they have not expired, so that nothing is said that devices would refuse; nothing is taken that was made in the future, because no
 device that has seen it would believe an earlier instant again; versions only grow; what was signed is a row
 before it is said; the timestamp is retained state, so the newest replaces all others. A gateway whose keys
 the root does not name says nothing new, and says so in a note.
@@ -97,6 +97,7 @@ class Trust:
             return False
         try:
             _refuse_future(data, at)
+            _refuse_past(data, at)
             kind = self._take(data, out)
         except ProtocolError as error:
             out.append(Note(notes.ROLE_REFUSED, str(error)[:200]))
@@ -269,6 +270,20 @@ def _refuse_future(data: bytes, at: int) -> None:
         raise BadMessage(
             f"expected a role that was made by now, found one of {format_duration(ahead)} from now: the clock "
             f"of this gateway, or of whoever signed, is wrong"
+        )
+
+
+def _refuse_past(data: bytes, at: int) -> None:
+    """Hold the expiry of targets against the gateway's time; an old root may be a link of the chain.
+
+    Raises:
+        BadMessage: no device would act on them, and none could be updated until there are newer ones.
+    """
+    expires = show(data).expires_ms * MS
+    if not is_root(data) and expires <= at:
+        raise BadMessage(
+            f"expected targets that hold, found some that expired {format_duration(at - expires)} ago: let "
+            f"their owner sign them anew"
         )
 
 

@@ -39,6 +39,24 @@ def test_unless_its_flash_refused_a_write_and_it_booted(check):
     assert not check.held
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (NoteKind.DIRECTOR_REVOKED, "generation"),
+        (NoteKind.FLAGS_REVOKED, "flags_rev"),
+        (NoteKind.FLAGS_REVOKED, "kill_version"),
+    ],
+)
+def test_unless_the_key_that_counted_was_revoked(check, kind, what):
+    host = check.world.hosts[0]
+    check.said_have(host, have(1, 1, **{what: 4}), 1)
+    check.noted(host, Note(kind), 2)
+    check.said_have(host, have(1, 2, **{what: 1}), 3)
+    assert check.held, "a stolen key would hold numbers down for ever"
+    check.said_have(host, have(1, 3, **{what: 0}), 4)
+    assert not check.held, "that excuses one step"
+
+
 def want(generation, manifest, *, hold=False):
     return Want(
         device="kiosk-0000", generation=generation, deployment="r1", manifest=manifest * 32,

@@ -291,6 +291,18 @@ def test_only_a_way_back_says_that_it_is_one():
     assert want.back
 
 
+def test_targets_that_have_expired_are_not_said():
+    """Devices would wait for newer ones, all of them, and with every update."""
+    chart, repository = chart_of()
+    before = head_of(chart)
+    for lives_ms, taken in ((-1, False), (YEAR_MS, True)):
+        draft = make_targets(9, entries(OLD, NEW), {}, NOW_MS, NOW_MS + lives_ms)
+        tell(chart, signed_by(draft, *repository.keys.targets))
+        assert bool(chart.all(Publish, kind="timestamp")) is taken
+        assert bool(chart.all(Note, kind=notes.ROLE_REFUSED)) is not taken
+    assert chain_of(repository, before).missing() is None
+
+
 def test_what_was_made_in_the_future_is_not_said():
     """Devices believe in no instant before one that was signed: they would take all else for expired."""
     chart, repository = chart_of()
