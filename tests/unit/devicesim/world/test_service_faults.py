@@ -67,6 +67,7 @@ def test_with_an_expired_certificate_open_connections_live_and_no_handshake_succ
     assert diary.between(diary.came, 20, 35) == []
     assert {reason for at, _, reason in why if at > 20.1} == {"bad certificate"}
     assert diary.online[42] == 4
+    assert drill.meter.read("reconnect_p99") < 180, "the time of the fault is not the device's"
     whole(drill)
 
 
@@ -363,7 +364,9 @@ def test_two_crashes_that_overlap_keep_it_down_until_both_are_over():
 
 def test_a_full_store_acknowledges_nothing_and_the_gateway_comes_back_when_there_is_room():
     done, before = at(17, lambda drill, now: drill.meter.read("updated_ratio"))
-    drill, _ = faulted.ran(["{at: 11m30s, for: 6m, do: gateway.full_store}"], ROLLOUT, before=before)
+    drill, _ = faulted.ran(
+        ["{at: 11m30s, for: 6m, do: gateway.full_store}"], ROLLOUT, before=before
+    )
     assert done == [0.0]
     assert drill.world.gateway.crashes > 10, "its supervisor tried again and again"
     assert drill.world.gateway.up
@@ -389,6 +392,13 @@ def test_nothing_becomes_durable_while_the_store_is_full():
     )
     assert commits[0] == commits[1], "a commit succeeded in a full store"
     assert drill.world.gateway.store.commits > commits[1]
+    whole(drill)
+
+
+def test_what_the_operator_asks_for_while_the_gateway_is_away_for_long_is_asked_again():
+    drill, diary = faulted.ran(["{at: 15m, for: 20m, do: gateway.crash}"], FLAGS)
+    kinds = {kind for _, _, kind in diary.between(diary.got, 35, 37)}
+    assert kinds >= {"flags", "kill"}, "an operator gave up after ten minutes"
     whole(drill)
 
 
