@@ -46,7 +46,7 @@ def text(lines):
     ).replace("window: 15m", "window: 2m")
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 @given(lines=st.lists(LINES, min_size=2, max_size=7))
 def test_any_overlap_of_faults_is_over_when_all_of_them_are(lines):
     drill = worlds.make_drill(text(lines))
@@ -61,7 +61,7 @@ def test_any_overlap_of_faults_is_over_when_all_of_them_are(lines):
     assert drill.meter.read("updated_ratio") == 1.0, f"the release did not get through:\n{told}"
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(lines=st.lists(LINES, min_size=2, max_size=7))
 def test_the_same_overlap_gives_the_same_trace(lines):
     digests = {worlds.make_drill(text(lines)).world.run() for _ in range(2)}
