@@ -67,7 +67,9 @@ def test_with_an_expired_certificate_open_connections_live_and_no_handshake_succ
     assert diary.between(diary.came, 20, 35) == []
     assert {reason for at, _, reason in why if at > 20.1} == {"bad certificate"}
     assert diary.online[42] == 4
-    assert drill.meter.read("reconnect_p99") < 180 * SECOND, "the time of the fault is not the device's"
+    assert drill.meter.read("reconnect_p99") < 180 * SECOND, (
+        "the time of the fault is not the device's"
+    )
     whole(drill)
 
 
