@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from devicesim.live.intruder import LiveIntruder
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.ledger import LEGS, Leg
 from gateway.adapters.brokers.running import RunningBroker
@@ -48,6 +49,14 @@ class LiveBrokerView:
         del client_id
         return 0
 
+    def set_queue_max(self, messages: int) -> None:
+        """Not here, as above."""
+        raise RuntimeError(f"a real broker reads its bounds when it starts, not {messages} now")
+
+    def eat(self, eats: Callable[[str], bool] | None) -> None:
+        """Not here, as above."""
+        raise RuntimeError(f"a real broker keeps what it has acknowledged, whatever {eats} says")
+
     def set_accept_rate(self, rate_per_s: float | None) -> float | None:
         """Not here: the stage lists the verb among those that cannot be done."""
         raise RuntimeError(f"a real broker accepts as fast as it can, not {rate_per_s}/s")
@@ -76,6 +85,9 @@ class LiveBroker:
         self.restarts = 0
         self._forget = False
         self._restarting: asyncio.Task[None] | None = None
+        self.intruder: Callable[[str], LiveIntruder] | None = None
+        """Makes a second client under this id; set by the stage."""
+        self.intruders: list[LiveIntruder] = []
 
     @property
     def log(self) -> Path | None:
@@ -93,6 +105,15 @@ class LiveBroker:
     def start(self) -> None:
         """Bring it back on the same port; it listens a few milliseconds from now."""
         self._restarting = self._tasks.create_task(self._restart())
+
+    def intrude(self, now: int, client_id: str) -> Callable[[int], None]:
+        """A second client connects under this id; returns what ends it."""
+        del now
+        assert self.intruder is not None, "the stage makes intruders"
+        intruder = self.intruder(client_id)
+        self.intruders.append(intruder)
+        intruder.come()
+        return intruder.leave
 
     async def _restart(self) -> None:
         await self.running.restart(forget=self._forget)

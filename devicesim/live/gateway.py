@@ -13,16 +13,20 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
+from devicesdk.wire.timebase import SECOND
 from devicesim.live.pacer import Pacer
+from devicesim.live.storage import LiveStorage
+from devicesim.world.gateway_host import SUPERVISOR_NS
 from devicesim.world.trace import GATEWAY, Trace
 from devicesim.world.watch import Watch
 from gateway.core import effects as ask
 from gateway.core.gateway import TABLES, Gateway
 from gateway.core.stimuli import AnyStimulus
-from gateway.ports import Blobs, Storage
+from gateway.ports import Blobs, StorageError
 from gateway.runtime.runtime import Runtime
 
 CALLS_MAX: Final = 200_000
@@ -64,20 +68,33 @@ class LiveObserver:
 
     def __init__(self, pacer: Pacer, trace: Trace, watch: Watch) -> None:
         self._pacer, self._trace, self._watch = pacer, trace, watch
+        self.fuse = -1
+        """Counts down with each effect seen; at zero `at_zero` is called; -1: never."""
+        self.at_zero: Callable[[], None] = _nothing
+
+    def _burn(self) -> None:
+        if self.fuse > 0:
+            self.fuse -= 1
+            if not self.fuse:
+                self.fuse = -1
+                self.at_zero()
 
     def persisted(self, effect: ask.Persist, now: int) -> None:
         """A row is made durable."""
         self._show(self._watch.persisted, effect, now)
+        self._burn()
 
     def published(self, effect: ask.Publish, now: int) -> None:
         """The gateway publishes."""
         self._show(self._watch.gateway_published, effect, now)
+        self._burn()
 
     def noted(self, effect: ask.Note, now: int) -> None:
         """The gateway says what it decided."""
         code = self._trace.vocabulary.number(effect.kind)
         self._trace.extend((self._pacer.catch_up(), GATEWAY, code, effect.a, effect.b))
         self._show(self._watch.gateway_noted, effect, now)
+        self._burn()
 
     def _show(self, seers: list[Callable[..., None]], effect: object, now: int) -> None:
         del now
@@ -87,21 +104,38 @@ class LiveObserver:
                 seen(effect, at)
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class LiveGateway:
     """The gateway process of a live run.
 
     Args:
         runtime: the asyncio shell; not started yet.
-        storage: its rows, for closing.
+        storage: its rows, for closing, and for filling.
         blobs: its blobs.
         tasks: where its calls run.
+        observer: sees its effects, for a crash at one of them.
+        speed: scenario seconds per real one.
     """
 
     def __init__(
-        self, runtime: Runtime, storage: Storage, blobs: Blobs, tasks: asyncio.TaskGroup
+        self,
+        runtime: Runtime,
+        storage: LiveStorage,
+        blobs: Blobs,
+        tasks: asyncio.TaskGroup,
+        observer: LiveObserver,
+        speed: float = 1.0,
     ) -> None:
         self.runtime, self.store, self.blobs = runtime, LiveRows(), LiveBlobs(blobs)
-        self._storage = storage
+        self._storage, self._observer = storage, observer
+        observer.at_zero = self._burnt
+        self._supervisor_s = SUPERVISOR_NS / SECOND / speed
+        self._supervising: asyncio.Task[None] | None = None
+        self.kept_down = 0
+        """Faults that keep it from being started."""
         self._tasks = tasks
         self.crashes = self.inbox_peak = self.commit_ns = 0
         self.wanted_up = False
@@ -147,13 +181,74 @@ class LiveGateway:
             await self.runtime.start()
             self._more.set()
 
-    def crash(self, now: int) -> None:
-        """Kill the process: sockets and memory are gone."""
+    def crash(self, now: int, effect: int = 0) -> None:
+        """Kill the process, now or at an effect to come: sockets and memory are gone."""
         del now
+        if effect:
+            fuse = self._observer.fuse
+            self._observer.fuse = effect if fuse < 0 else min(fuse, effect)
+        else:
+            self._burnt()
+
+    def _burnt(self) -> None:
         if self.wanted_up:
             self.wanted_up = False
             self.crashes += 1
             self.runtime.crash()
+
+    def stop(self, now: int) -> None:
+        """End the process in good order; a start that comes after waits for that."""
+        del now
+        if self.wanted_up:
+            self.wanted_up = False
+            self._starting = self._tasks.create_task(self._stop(self._starting))
+
+    async def _stop(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await before
+        await self.runtime.stop()
+
+    def keep_down(self, now: int) -> None:
+        """Once the process has ended nobody starts it, until `let_up` was called as often."""
+        del now
+        self.kept_down += 1
+
+    def let_up(self, now: int) -> None:
+        """One reason less to be down; with the last one gone it starts, if it has ended."""
+        self.kept_down -= 1
+        if not self.kept_down:
+            self._observer.fuse = -1
+            if not self.wanted_up:
+                self.start(now)
+
+    def fill_store(self, now: int, *, full: bool) -> None:
+        """Let commits fail: each ends the process, and a supervisor starts it again."""
+        del now
+        self._storage.full = full
+        if full and (self._supervising is None or self._supervising.done()):
+            self._supervising = self._tasks.create_task(self._supervise())
+
+    async def _supervise(self) -> None:
+        """Start again what has failed, until there is room and it runs."""
+        while self._storage.full or self._has_failed:
+            await asyncio.sleep(self._supervisor_s)
+            if self._has_failed:
+                with suppress(StorageError):
+                    await self.runtime.wait()  # what ended it is known
+                self.crashes += 1
+                await self.runtime.start()
+                self._more.set()
+
+    @property
+    def _has_failed(self) -> bool:
+        starting = self._starting is not None and not self._starting.done()
+        return self.wanted_up and not starting and not self.runtime.running
+
+    def refuse_rows(self, now: int) -> None:
+        """Not here: the stage lists the verb among those that cannot be done."""
+        raise RuntimeError(
+            f"expected an older version of the gateway to start at {now}, found none"
+        )
 
     def tamper(self, change: Callable[[str, bytes], bytes] | None) -> None:
         """Change chunks when they reach a device."""
@@ -211,6 +306,9 @@ class LiveGateway:
 
     async def close(self) -> None:
         """End the process in good order: what was decided is said and saved."""
+        if self._supervising is not None:
+            self._supervising.cancel()
+        self._storage.full = False
         if self._starting is not None:
             await asyncio.wait([self._starting], timeout=ANSWER_TIMEOUT_S)
         if self.wanted_up:

@@ -25,8 +25,10 @@ from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.wire.timebase import SECOND
 from devicesim.live.broker import LiveBroker
 from devicesim.live.gateway import LiveGateway, LiveObserver
+from devicesim.live.intruder import LiveIntruder
 from devicesim.live.pacer import Pacer
 from devicesim.live.path import LivePath
+from devicesim.live.storage import LiveStorage
 from devicesim.live.wire import Proxy, loopback
 from devicesim.world.assemble import broker_limits
 from gateway.adapters.blobs import FileBlobs
@@ -61,6 +63,9 @@ UNSEEN: Final = {
 CANNOT: Final = {
     "broker.slow_accept": "a real broker accepts as fast as it can",
     "gateway.slow_store": "a real disk takes as long as it takes",
+    "broker.overflow": "a real broker reads its bounds when it starts",
+    "broker.drop_acked": "a real broker keeps what it has acknowledged",
+    "gateway.deploy_older": "no older version of the gateway is here to be started",
     "hold": "the proxy carries bytes, and cannot tell a message from a keep-alive",
 }
 CANNOT_FOREIGN: Final = {"broker.restart": "somebody else's broker is not ours to kill"}
@@ -122,6 +127,7 @@ class LiveStage:
         """These three may be replaced, before a world is assembled, by who must see every message."""
         self._pacer: Pacer | None = None
         self._gateway: LiveGateway | None = None
+        self._broker: LiveBroker | None = None
 
     @property
     def pacer(self) -> Pacer:
@@ -135,6 +141,11 @@ class LiveStage:
         assert self._gateway is not None
         return self._gateway
 
+    @property
+    def intruders(self) -> list[LiveIntruder]:
+        """Second clients that faults have brought."""
+        return [] if self._broker is None else self._broker.intruders
+
     # -- Stage ----------------------------------------------------------------------------------
 
     def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> LiveBroker:
@@ -142,6 +153,11 @@ class LiveStage:
         del kernel, ledger
         broker = LiveBroker(self.running, broker_limits(scenario), self._tasks)
         broker.core.connected = self._connection_of
+        at = self.running.endpoint
+        broker.intruder = lambda device: LiveIntruder(
+            device, self.setting.speed, lambda ears: self.make_lean(at, ears, self._loop)
+        )
+        self._broker = broker
         return broker
 
     def gateway(
@@ -161,8 +177,9 @@ class LiveStage:
         folder = self.setting.folder / "gateway"
         folder.mkdir(parents=True, exist_ok=True)
         blobs = FileBlobs(folder / "blobs")
-        storage = SqlStorage(sqlite_url(folder / "gateway.db"))
+        storage = LiveStorage(SqlStorage(sqlite_url(folder / "gateway.db")))
         at = self.running.endpoint
+        observer = LiveObserver(pacer, trace, watch)
         runtime = Runtime(
             lambda: self.wrap_core(make()),
             storage,
@@ -173,9 +190,11 @@ class LiveStage:
                 data=lambda ears: self.make_lean(at, ears, self._loop),
             ),
             topics,
-            observer=LiveObserver(pacer, trace, watch),
+            observer=observer,
         )
-        self._gateway = LiveGateway(runtime, storage, blobs, self._tasks)
+        self._gateway = LiveGateway(
+            runtime, storage, blobs, self._tasks, observer, self.setting.speed
+        )
         return self._gateway
 
     def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> DevicePath:
@@ -229,6 +248,8 @@ async def open_stage(setting: Setting) -> AsyncIterator[LiveStage]:
 
 
 async def _close(stage: LiveStage) -> None:
+    for intruder in stage.intruders:
+        intruder.leave(0)
     for path in stage.paths:
         path.shut()
     if stage.paths:

@@ -107,6 +107,13 @@ class GatewayCrash(Action, hits=Hits.GATEWAY, span=Span.REQUIRED):
     """Kill the gateway: what was not durable is forgotten; it starts again after for."""
 
     do: Literal["gateway.crash"]
+    effect: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="It crashes at this effect (row, commit, message) that it performs from now on;"
+        " 0: at once.",
+    )
 
 
 class GatewaySlowStore(Action, hits=Hits.GATEWAY, span=Span.REQUIRED):

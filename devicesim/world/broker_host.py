@@ -7,13 +7,18 @@ Decides when the broker's deadlines ring and what an outage of it does to everyb
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
-from devicesdk.wire.timebase import NEVER
+from devicesdk.wire.timebase import DAY, NEVER
 from devicesim.world.broker.broker import Broker
-from devicesim.world.broker.packets import Connack, Connect, Message, Outlet
+from devicesim.world.broker.packets import Connack, Connect, Message, Outlet, ReasonCode
 from devicesim.world.kernel import Kernel
+from devicesim.world.ledger import DOWN, DropCause
+
+INTRUDER_EXPIRY_NS: Final = DAY
+"""As long as an intruder lets the session live: it must not end with its own connection."""
 
 
 class ConnectRequest(msgspec.Struct, frozen=True):
@@ -21,6 +26,50 @@ class ConnectRequest(msgspec.Struct, frozen=True):
 
     connect: Connect
     keepalive_ns: int
+
+
+class Intruder:
+    """A second client under the id of another: it reads what is sent, and acknowledges nothing.
+
+    Args:
+        broker: where it connects.
+        client_id: whose session it takes.
+    """
+
+    __slots__ = ("_broker", "_client_id", "connected")
+
+    def __init__(self, broker: BrokerHost, client_id: str) -> None:
+        self._broker, self._client_id = broker, client_id
+        self.connected = False
+
+    def come(self, now: int) -> Callable[[int], None]:
+        """Connect, if the broker listens; returns what ends it."""
+        if self._broker.up:
+            request = Connect(client_id=self._client_id, session_expiry_ns=INTRUDER_EXPIRY_NS)
+            self.connected = True
+            self.connected = self._broker.connect(now, request, self).accepted
+        return self.leave
+
+    def leave(self, now: int) -> None:
+        """Go, without a will; whoever took over before has ended the connection already."""
+        if self.connected:
+            self.connected = False
+            self._broker.core.disconnect(now, self._client_id, send_will=False)
+            self._broker.rearm()
+
+    def accepted(self, now: int, connack: Connack) -> None:
+        """Outlet: CONNACK."""
+
+    def deliver(self, now: int, packet_id: int, message: Message, dup: bool) -> None:  # noqa: ARG002, FBT001
+        """Outlet: a copy goes to the wrong one; what wants an acknowledgement is sent again later."""
+        ledger = self._broker.core.ledger
+        ledger.opened(DOWN, message.kind)
+        ledger.dropped(DOWN, message.kind, DropCause.TAKEN_OVER)
+
+    def closed(self, now: int, reason: ReasonCode) -> None:
+        """Outlet: the owner is back, or the broker gone."""
+        del now, reason
+        self.connected = False
 
 
 class BrokerHost:
@@ -78,6 +127,10 @@ class BrokerHost:
     def start(self) -> None:
         """Listen again."""
         self.up = True
+
+    def intrude(self, now: int, client_id: str) -> Callable[[int], None]:
+        """A second client connects under this id and is given its session; returns what ends it."""
+        return Intruder(self, client_id).come(now)
 
     def rearm(self) -> None:
         """Ask the broker for its next deadline."""

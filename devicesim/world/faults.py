@@ -116,11 +116,14 @@ def broker_slow_accept(
     return world.layers.lay("accept rate", action.rate_per_s, slowest)
 
 
-def gateway_crash(world: World, action: object, hosts: list[DeviceHost], now: int) -> Undo:
-    """Kill the gateway; it starts again at the end."""
-    del action, hosts
-    world.gateway.crash(now)
-    return world.gateway.start
+def gateway_crash(
+    world: World, action: verbs.GatewayCrash, hosts: list[DeviceHost], now: int
+) -> Undo:
+    """Kill the gateway, now or at an effect; it starts again at the end."""
+    del hosts
+    world.gateway.keep_down(now)
+    world.gateway.crash(now, action.effect)
+    return world.gateway.let_up
 
 
 def gateway_slow_store(

@@ -34,6 +34,10 @@ CLIENT_ID: Final = "gateway"
 LATENCY_NS: Final = MS // 2
 """Between broker and gateway, one way: they stand in one rack."""
 RECONNECT_NS: Final = SECOND
+SUPERVISOR_NS: Final = 5 * SECOND
+"""How long a supervisor waits before it starts a process again that has failed."""
+DRAIN_BATCHES_MAX: Final = 64
+"""Batches that an orderly end handles still; what comes later comes again."""
 BATCH_MESSAGES_MAX: Final = 256
 GROUP_COMMIT_NS: Final = SECOND
 """Telemetry is made durable and acknowledged this often: nobody waits for its acknowledgement."""
@@ -53,8 +57,7 @@ class GatewayHost:
 
     __slots__ = (
         "_alarm", "_checkpoint", "_down", "_effect_codes", "_fresh", "_group_alarm", "_in_flight", "_inbox", "_inbox_alarm",
-        "_kernel", "_ledger", "_make", "_silent", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "batch_max", "blobs", "broker",
-        "commit_ns", "connected", "core", "crashes", "fuse", "inbox_peak", "messages_in", "models", "store", "topics", "up",
+        "_kernel", "_ledger", "_make", "_silent", "_start_ms", "_tampering", "_trace", "_unacked", "_watch", "batch_max", "blobs", "broker", "commit_ns", "connected", "core", "crashes", "full", "fuse", "inbox_peak", "kept_down", "messages_in", "models", "store", "topics", "up",
     )  # fmt: skip
 
     table: ClassVar[dict[type[Any], Callable[[Any, Any, int], None]]] = {}
@@ -82,6 +85,10 @@ class GatewayHost:
         self.models: Callable[[ask.Infer], tuple[bytes, int]] | None = None
         """Runs the asks of devices: outputs, and how long it took."""
         self.fuse = -1
+        self.kept_down = 0
+        """Faults that keep it from being started."""
+        self.full = False
+        """Whether commits fail."""
         self.crashes = self.messages_in = self.inbox_peak = 0
         self._tampering: Callable[[str, bytes], bytes] | None = None
         self._silent: Callable[[str], bool] | None = None
@@ -108,12 +115,66 @@ class GatewayHost:
         if self.up:
             self._connect(now)
 
-    def crash(self, now: int) -> None:
-        """Kill the process: RAM, inbox and the open batch are gone; the broker sees the socket close."""
+    def keep_down(self, now: int) -> None:
+        """Once the process has ended nobody starts it, until `let_up` was called as often."""
+        del now
+        self.kept_down += 1
+
+    def let_up(self, now: int) -> None:
+        """One reason less to be down; with the last one gone it starts, if it has ended."""
+        self.kept_down -= 1
+        if not self.kept_down:
+            self.fuse = -1
+            self._supervise(now)
+
+    def _supervise(self, now: int, _: object = None) -> None:
+        if not self.up and not self.kept_down:
+            self.start(now)
+
+    def fill_store(self, now: int, *, full: bool) -> None:
+        """Let commits fail, or succeed again; a process whose commit failed ends, and is started again."""
+        self.full = full
+        self._trace.row(now, GATEWAY, "gateway store full" if full else "gateway store writable", 0)
+
+    def refuse_rows(self, now: int) -> None:
+        """An older version starts, finds rows of a newer one, and ends: it must not guess."""
+        rows = sum(1 for _ in self.store.rows())
+        self._trace.row(now, GATEWAY, "gateway refuses newer rows", rows)
+
+    def stop(self, now: int) -> None:
+        """End in good order: what waits is handled, what was handled is durable, and goodbye is said."""
+        for _ in range(DRAIN_BATCHES_MAX):
+            if not (self._inbox and self._alive()):
+                break
+            self._take(now)
+        self._group_commit(now)
         if not self.up:
             return
-        self.up = False
+        connected, self.connected = self.connected, False
+        self._end(now, "gateway stop")
+        if connected:
+            self.broker.core.disconnect(now, CLIENT_ID, send_will=False)
+
+    def crash(self, now: int, effect: int = 0) -> None:
+        """Kill the process: RAM, inbox and the open batch are gone; the broker sees the socket close.
+
+        Args:
+            now: the instant.
+            effect: 0: at once; else it is killed at the so manieth effect that it performs from now on.
+        """
+        if effect:
+            self.fuse = effect if self.fuse < 0 else min(self.fuse, effect)
+            return
+        if not self.up:
+            return
         self.crashes += 1
+        connected, self.connected = self.connected, False
+        self._end(now, "gateway crash")
+        if connected:
+            self.broker.core.connection_lost(now, CLIENT_ID, ReasonCode.UNSPECIFIED_ERROR)
+
+    def _end(self, now: int, how: str) -> None:
+        self.up = False
         self.fuse = -1
         lost = self.store.crash()
         for _, message in self._inbox:
@@ -122,10 +183,7 @@ class GatewayHost:
         self._in_flight.clear()
         self._unacked.clear()
         self._alarm.arm(NEVER)
-        self._trace.row(now, GATEWAY, "gateway crash", lost)
-        if self.connected:
-            self.connected = False
-            self.broker.core.connection_lost(now, CLIENT_ID, ReasonCode.UNSPECIFIED_ERROR)
+        self._trace.row(now, GATEWAY, how, lost)
 
     def _connect(self, now: int, _: object = None) -> None:
         if not self.up or self.connected:
@@ -266,16 +324,8 @@ class GatewayHost:
         if not effects:
             return
         rows = [effect for effect in effects if type(effect) is ask.Persist]
-        for row in rows:
-            if self._burns(now):
-                return
-            for seen in self._watch.persisted:
-                seen(row, now)
-            self.store.put(row.table, row.key, row.row)
-        if rows:
-            if self._burns(now):
-                return
-            self.store.commit()
+        if rows and not self._made_durable(rows, now):
+            return
         for effect in effects:
             perform = self.table.get(type(effect))
             if perform is None:
@@ -283,6 +333,23 @@ class GatewayHost:
             if self._burns(now):
                 return
             perform(self, effect, now)
+
+    def _made_durable(self, rows: list[ask.Persist], now: int) -> bool:
+        """Put the rows and commit them; False when the process ended at it."""
+        for row in rows:
+            if self._burns(now):
+                return False
+            for seen in self._watch.persisted:
+                seen(row, now)
+            self.store.put(row.table, row.key, row.row)
+        if self._burns(now):
+            return False
+        if self.full:  # as the real one: a commit that fails ends the process
+            self.crash(now)
+            self._kernel.at(now + SUPERVISOR_NS, self._supervise)
+            return False
+        self.store.commit()
+        return True
 
     def _burns(self, now: int) -> bool:
         if self.fuse > 0:

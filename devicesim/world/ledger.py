@@ -79,6 +79,7 @@ class DropCause(StrEnum):
     BROKER_DOWN = "broker_down", "The broker was down when the copy reached it."
     TAKEN_OVER = "taken_over", "A newer connection of the same client cut the one it was on."
     REPLACED = "replaced", "A newer retained message, or an empty one, overwrote it."
+    ACKED = "acked", "The broker acknowledged the message and then lost it."
     SOURCE_GONE = "source_gone", "The source of downloads did not answer a request for chunks."
 
 

@@ -58,6 +58,14 @@ class BrokerView(Protocol):
         """Copies in its queues and its retained store, by leg."""
         ...
 
+    def set_queue_max(self, messages: int) -> None:
+        """Let sessions wait for so many copies from now on."""
+        ...
+
+    def eat(self, eats: Callable[[str], bool] | None) -> None:
+        """Acknowledge messages and lose them: asked with the publisher; None ends it."""
+        ...
+
     def set_accept_rate(self, rate_per_s: float | None) -> float | None:
         """Accept this many connections a second from now on; returns what was before."""
         ...
@@ -80,6 +88,10 @@ class BrokerPlace(Protocol):
 
     def start(self) -> None:
         """Listen again."""
+        ...
+
+    def intrude(self, now: int, client_id: str) -> Callable[[int], None]:
+        """A second client connects under this id; returns what ends it."""
         ...
 
 
@@ -135,8 +147,28 @@ class GatewayPlace(Protocol):
         """Start the process."""
         ...
 
-    def crash(self, now: int) -> None:
-        """Kill the process."""
+    def crash(self, now: int, effect: int = 0) -> None:
+        """Kill the process: at once, or at the so manieth effect that it performs from now on."""
+        ...
+
+    def stop(self, now: int) -> None:
+        """End the process in good order."""
+        ...
+
+    def keep_down(self, now: int) -> None:
+        """Once the process has ended nobody starts it, until `let_up` was called as often."""
+        ...
+
+    def let_up(self, now: int) -> None:
+        """One reason less to be down; with the last one gone it starts, if it has ended."""
+        ...
+
+    def fill_store(self, now: int, *, full: bool) -> None:
+        """Let commits fail, or succeed again."""
+        ...
+
+    def refuse_rows(self, now: int) -> None:
+        """An older version starts, finds rows of a newer one, and ends."""
         ...
 
     def stimulate(self, stimulus: AnyStimulus, now: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from devicesdk.wire.messages import UpdatePolicy
-from devicesdk.wire.timebase import MS, SECOND
+from devicesdk.wire.timebase import MINUTE, MS, SECOND
 from devicesim.scenario.action import Action, Hits
 from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
@@ -139,9 +139,10 @@ class Timeline:
         """The operator's side: an API call without an answer is made again."""
         gateway = self._world.gateway
         gateway.stimulate(stimulus, now)
-        if not gateway.up and tries:  # no answer, before or in the middle of it: ask again
+        if not gateway.up:  # no answer, before or in the middle of it: ask again, later less often
+            wait = SECOND if tries > 0 else MINUTE
             self._world.kernel.at(
-                now + SECOND, lambda at, _: self._tell(stimulus, at, tries - 1), None
+                now + wait, lambda at, _: self._tell(stimulus, at, tries - 1), None
             )
 
     def _roll_out(self, now: int, rollout: Rollout) -> None:

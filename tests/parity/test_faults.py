@@ -29,11 +29,25 @@ FAULTS = {
 }
 """Whom each fault keeps out, or throws out."""
 FREE = "kiosk-0006"
+LATER = [
+    f"{{at: 6m, for: 1m30s, do: broker.take_over, every: 1m, target: id={FREE}}}",
+    "{at: 7m30s, for: 30s, do: gateway.crash, effect: 2}",
+    "{at: 8m30s, for: 20s, do: gateway.restart}",
+    "{at: 9m, for: 1m, do: gateway.full_store}",
+]
+CANNOT = {
+    "hold": "target: all",
+    "broker.overflow": "queue_max: 5",
+    "broker.drop_acked": "share: 5%",
+    "gateway.deploy_older": "id: older",
+}
+"""What is said to be skipped, each with a parameter."""
 
 
 def timeline():
     lines = [f"{{{LASTS}, {what}, target: id={who}}}" for who, what in FAULTS.items()]
-    lines += [KICK, f"{{{LASTS}, do: source.gone}}", f"{{{LASTS}, do: hold, target: all}}"]
+    lines += [KICK, "{at: 1m, for: 4m, do: source.gone}", *LATER]
+    lines += [f"{{{LASTS}, do: {verb}, {more}}}" for verb, more in CANNOT.items()]
     return f"timeline: [{', '.join(lines)}]\n"
 
 
@@ -43,9 +57,13 @@ ROLLOUT = (
 )
 
 
+FLAGS = "flags: [{at: 7m40s, set: {a: {percent: 100}}}, {at: 9m10s, kill: a}]\n"
+"""Something to make durable while the gateway is to crash at it."""
+
+
 def text():
     words = worlds.scenario_text(
-        "agent: {keepalive: 60s, backoff: {base: 1s, cap: 10s}}\n" + ROLLOUT + timeline(),
+        "agent: {keepalive: 60s, backoff: {base: 1s, cap: 10s}}\n" + ROLLOUT + FLAGS + timeline(),
         count=7,
         duration="12m",
     )
@@ -59,12 +77,13 @@ async def lived(folder):
         diary = faulted.Diary(drill, probes_s=5)
         drill.world.watch.add(diary)
         await drive(drill.world, stage, 12 * MINUTE)
-    return drill, diary
+        connected = drill.world.gateway.connected
+    return drill, diary, connected
 
 
 @pytest.mark.mosquitto
 def test_faults_of_networks_and_services_begin_and_end_against_mosquitto(tmp_path):
-    drill, diary = asyncio.run(asyncio.wait_for(lived(tmp_path), 60))
+    drill, diary, connected = asyncio.run(asyncio.wait_for(lived(tmp_path), 60))
     world = drill.world
     came = diary.between(diary.came, 2.5, 5.0)
     assert {device for _, device in came} <= {"kiosk-0005", FREE}, "somebody passed a closed gate"
@@ -75,5 +94,12 @@ def test_faults_of_networks_and_services_begin_and_end_against_mosquitto(tmp_pat
     assert diary.between(diary.went, 8.0, 12.0) == []
     assert world.ledger.drops(DOWN)[DropCause.SOURCE_GONE] > 0
     assert drill.meter.read("updated_ratio") == 1.0
-    assert [line.partition(":")[0] for line in world.skipped] == ["hold"]
+    assert [line.partition(":")[0] for line in world.skipped] == [*[*CANNOT][:3], "older"]
+    taken = diary.between(diary.went, 6.0, 8.0)
+    assert {device for _, device, _ in taken} == {FREE}, taken
+    assert len(taken) == 2, "once at the beginning, once a minute later"
+    assert world.gateway.crashes >= 2, "one at an effect, the others for want of room"
+    assert connected
+    told = {(device, kind) for at, device, kind in diary.got if at > 9.9}
+    assert told >= {(f"kiosk-{i:04}", "kill") for i in range(7)}, "said when there was room again"
     assert worlds.broken(drill, but=("conservation", "one_session")) == []

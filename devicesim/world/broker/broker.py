@@ -17,7 +17,7 @@ are asked when a client subscribes or publishes, not for each copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from devicesim.world.broker.admission import Admission
 from devicesim.world.broker.delivery import Delivery
@@ -55,6 +55,7 @@ class Broker:
         "_authenticate",
         "_authorize",
         "_delivery",
+        "_eats",
         "_ledger",
         "_lifecycle",
         "_limits",
@@ -79,6 +80,7 @@ class Broker:
         self._delivery = Delivery(self._limits, ledger)
         self._lifecycle = Lifecycle(self._limits, self._delivery)
         self._sessions = self._lifecycle.sessions
+        self._eats: Callable[[str], bool] | None = None
         self.epoch = 0
         """Restarts so far; whatever was admitted in an earlier epoch is void."""
 
@@ -86,6 +88,11 @@ class Broker:
     def limits(self) -> BrokerLimits:
         """The bounds in force."""
         return self._limits
+
+    @property
+    def ledger(self) -> Ledger:
+        """The books that it keeps."""
+        return self._ledger
 
     @property
     def closes(self) -> dict[ReasonCode, int]:
@@ -117,6 +124,14 @@ class Broker:
         self._accept_rate_per_s = rate_per_s
         self._admission.change_rate(rate_per_s, self._limits.accept_backlog_max)
         return before
+
+    def set_queue_max(self, messages: int) -> None:
+        """Let sessions wait for so many copies from now on; what waits already stays."""
+        self._delivery.queue_max = messages
+
+    def eat(self, eats: Callable[[str], bool] | None) -> None:
+        """Acknowledge QoS 1 messages and lose them: asked with the publisher; None ends it."""
+        self._eats = eats
 
     def connect(self, now: int, connect: Connect, outlet: Outlet) -> Connack:
         """Process a CONNECT.
@@ -192,6 +207,9 @@ class Broker:
         ):
             self._refuse(message, DropCause.NOT_AUTHORIZED)
             return ReasonCode.NOT_AUTHORIZED
+        if self._eats is not None and message.qos and self._eats(client_id):
+            self._refuse(message, DropCause.ACKED)
+            return ReasonCode.SUCCESS
         reason = self._delivery.publish(now, message)
         if reason is ReasonCode.TOPIC_NAME_INVALID:
             self._refuse(message, DropCause.MALFORMED)

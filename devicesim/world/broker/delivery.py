@@ -37,11 +37,12 @@ class Delivery:
         ledger: the world's books; the legs ``broker`` and ``retained`` are kept here.
     """
 
-    __slots__ = ("_books", "_queue_max", "queue_peak", "retained", "routing")
+    __slots__ = ("_books", "queue_max", "queue_peak", "retained", "routing")
 
     def __init__(self, limits: BrokerLimits, ledger: Ledger) -> None:
         self._books = ledger.leg(BROKER)
-        self._queue_max = limits.queue_messages_max
+        self.queue_max = limits.queue_messages_max
+        """Copies that a session may wait for, now."""
         self.queue_peak = 0
         """Most copies that ever waited in one session's queue."""
         self.routing = Routing(limits.topic_levels_max, limits.route_cache_topics_max)
@@ -189,7 +190,7 @@ class Delivery:
         queue = session.queue
         # Copies sent on this connection do not count; those of an earlier one do.
         held = len(session.inflight) - session.window + (len(queue) if queue is not None else 0)
-        if held >= self._queue_max:
+        if held >= self.queue_max:
             self._books.dropped[message.kind, DropCause.QUEUE_FULL] += 1
         elif queue is None:
             session.queue = deque((message,))

@@ -13,6 +13,7 @@ from devicesdk.wire.timebase import SECOND
 from devicesdk.wire.topics import Topics
 from devicesim.live.pacer import Pacer
 from devicesim.live.path import LivePath
+from devicesim.world import gates
 from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import ConnectRequest
 from devicesim.world.kernel import Kernel
@@ -255,3 +256,31 @@ async def test_tampered_chunks_keep_their_header(rig):
     rig.tamper[0] = lambda device, chunk: device.encode() + b"!" + chunk[:2]
     rig.path.on_message(Inbound("fd/main/d/kiosk-1/dat", b"h" * 24 + b"chunk", 0, False, 0))
     assert rig.station.heard[-1][1].payload == b"h" * 24 + b"kiosk-1!ch"
+
+
+async def test_without_a_name_no_socket_is_opened(rig):
+    gates.change(rig.path, 0, lambda on: setattr(on, "nameless", 1))
+    rig.path.open(0, rig.request)
+    rig.kernel.run(SECOND)
+    assert rig.port.asked == []
+    assert rig.station.heard[-1] == ("on_connect_failed", "name not resolved")
+
+
+async def test_a_connection_that_a_nat_forgot_is_stranded_and_the_next_one_is_new(rig):
+    connect(rig)
+    rig.path.nat(0, (20 * SECOND,))
+    rig.kernel.run(200 * SECOND)
+    assert rig.path.black
+    rig.path.on_disconnected("silence")
+    assert ("strand",) in rig.port.asked
+    rig.path.open(200 * SECOND, rig.request)
+    assert not rig.path.black
+    assert rig.port.asked[-1][0] == "connect"
+
+
+async def test_a_source_that_is_gone_costs_chunks_and_says_why(rig):
+    connect(rig)
+    rig.path._silent = lambda device: device == "kiosk-1"
+    rig.path.on_message(Inbound("fd/main/d/kiosk-1/dat", b"h" * 24 + b"chunk", 0, False, 0))
+    assert rig.station.heard[-1][0] == "on_connected"
+    assert rig.ledger.drops(DOWN) == {DropCause.SOURCE_GONE: 1}

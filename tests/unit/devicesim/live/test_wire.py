@@ -11,8 +11,10 @@ import pytest
 from devicesdk.aio.clock import RealClock
 from devicesdk.aio.port import Endpoint
 from devicesdk.wire.timebase import MS
+from devicesim.entropy import Entropy
 from devicesim.live.pacer import Pacer
-from devicesim.live.wire import HELD_BYTES_MAX, Proxy, loopback
+from devicesim.live.wire import HELD_BYTES_MAX, NOT_AUTHORIZED, SERVER_BUSY, Proxy, loopback
+from devicesim.world.gates import Gates
 from devicesim.world.kernel import Kernel
 
 PATIENCE_S = 5.0
@@ -226,3 +228,35 @@ def test_each_device_has_an_address_of_its_own():
     assert len(seen) == 200_000
     assert all(address.startswith("127.") for address in seen)
     assert "127.0.0.1" not in seen
+
+
+async def test_a_portal_keeps_the_connection_it_took_when_it_goes():
+    async with bench() as b:
+        b.road.gates = Gates()
+        b.road.gates.portals = 1
+        reader, writer = await b.dial()
+        writer.write(b"hello")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.1)
+        b.road.gates = None
+        b.pacer.tell(b.wire.clear)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.1)
+        assert not b.echo.open, "what a portal swallowed never reaches the broker"
+        writer.close()
+        reader, writer = await b.dial()
+        writer.write(b"again")
+        assert await read(reader, 5) == b"again"
+
+
+async def test_the_proxy_answers_for_a_broker_that_refuses():
+    async with bench() as b:
+        b.road.gates = Gates()
+        b.road.gates.refusals = 1
+        reader, _ = await b.dial()
+        assert await read(reader, 5) == NOT_AUTHORIZED
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        assert not b.echo.open
+        b.road.gates.flows, b.road.gates.let_in = [0.0], Entropy(1).stream("luck", "x")
+        reader, _ = await b.dial()
+        assert await read(reader, 5) == SERVER_BUSY

@@ -20,6 +20,10 @@ PARAMETERS = {
     "nat.timeout": {"idle": "90s"},
     "dns.gone": {"ttl": "5m"},
     "broker.flow_control": {"share": "50%"},
+    "broker.overflow": {"queue_max": 10},
+    "broker.drop_acked": {"share": "5%", "of": "gateway"},
+    "broker.take_over": {"every": "5m"},
+    "gateway.crash": {"effect": 3},
 }
 ASKED_FOR = [
     "partition",
@@ -58,6 +62,12 @@ ASKED_FOR = [
     "broker.certificate_expires",
     "broker.refuse",
     "broker.flow_control",
+    "broker.overflow",
+    "broker.drop_acked",
+    "broker.take_over",
+    "gateway.full_store",
+    "gateway.restart",
+    "gateway.deploy_older",
 ]
 ADAPTER = TypeAdapter(AnyAction)
 
@@ -109,6 +119,10 @@ def test_every_verb_loads_and_explains_itself(verb):
         ("broker.certificate_expires", {"clocks": "wrong"}),
         ("broker.refuse", {"share": "200%"}),
         ("broker.flow_control", {"share": "half"}),
+        ("broker.overflow", {"queue_max": -1}),
+        ("broker.drop_acked", {"of": "nobody"}),
+        ("broker.take_over", {"every": 5}),
+        ("gateway.crash", {"effect": -1}),
     ],
 )
 def test_wrong_parameters(verb, change):
