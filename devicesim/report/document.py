@@ -24,7 +24,7 @@ _ORDER: Final = (
 )  # fmt: skip
 _TABLES: Final = (
     "drops", "ledger", "rollouts", "flags", "drifts", "percentiles", "first_bad_minute", "worst_devices",
-    "bands", "decisions", "choices", "cohorts", "reproduce", "machine", "versions", "seeds",
+    "bands", "decisions", "choices", "cohorts", "returns", "reproduce", "machine", "versions", "seeds",
 )  # fmt: skip
 
 

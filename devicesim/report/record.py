@@ -172,6 +172,21 @@ class PercentileRow(msgspec.Struct, frozen=True):
     unit: str = "s"
 
 
+class ReturnRow(msgspec.Struct, frozen=True):
+    """How one group came back from outages: connects tried, those that no session came of, the most
+    that began in one second, and how long a session took from the moment it was possible."""
+
+    group: str
+    policy: str
+    devices: int
+    attempts: int
+    wasted: int
+    peak_per_s: int
+    p50_s: float | None = None
+    p99_s: float | None = None
+    last_s: float | None = None
+
+
 class DeviceStory(msgspec.Struct, frozen=True):
     """Why one device is among the worst, and its filtered log."""
 
@@ -247,6 +262,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How often each rule of a run-time policy decided, by hardware class."""
     cohorts: list[CohortRow] = msgspec.field(default_factory=list)
     """Cohorts that were told anything but none first; a bounded number."""
+    returns: list[ReturnRow] = msgspec.field(default_factory=list)
+    """Where groups come back in ways of their own."""
     venue: Venue = Venue()
     skipped: list[str] = msgspec.field(default_factory=list)
     """Actions of the timeline that could not be done there, each with the reason."""
