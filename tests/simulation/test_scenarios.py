@@ -18,7 +18,7 @@ GOLDEN = sorted((SCENARIOS / "expected").glob("*.json"))
 
 
 def test_each_scenario_has_a_golden_verdict():
-    assert [g.stem for g in GOLDEN] == sorted(f.stem for f in SCENARIOS.glob("*.yaml"))
+    assert sorted(g.stem for g in GOLDEN) == sorted(f.stem for f in SCENARIOS.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda g: g.stem)
