@@ -41,6 +41,10 @@ CATALOGUE: Final[dict[str, Known]] = {
     "online": Known("Online", "Fleet", "area", BLUE, "lowest"),
     "versions": Known("Versions running", "Fleet", "stack", notable=""),
     "retries": Known("Retries", "Fleet", "line", VERMILLION),
+    "groups_online_steady": Known("Online, waits without jitter", "Groups", "line", notable=""),
+    "groups_online": Known("Online, by group", "Groups", "line", notable=""),
+    "groups_connects_steady": Known("Connects, waits without jitter", "Groups", "line"),
+    "groups_connects": Known("Connects, by group", "Groups", "line"),
     "transfers": Known("Transfers", "Delivery", "line", BLUE),
     "throughput": Known("Throughput", "Delivery", "area", GREEN),
     "telemetry": Known("Telemetry", "Delivery", "area", PURPLE, "lowest"),
@@ -52,7 +56,7 @@ CATALOGUE: Final[dict[str, Known]] = {
     "drift": Known("Drift score", "Models", "line", BLUE),
     "alarms": Known("Alarms", "Models", "line", VERMILLION),
 }
-FAMILIES: Final = ("Fleet", "Delivery", "Devices", "Models", "More")
+FAMILIES: Final = ("Fleet", "Groups", "Delivery", "Devices", "Models", "More")
 _ALIASES: Final = {"drift_score": "drift", "throttled_share": "throttled"}
 
 

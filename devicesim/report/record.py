@@ -212,6 +212,21 @@ class SiteRow(msgspec.Struct, frozen=True):
     """How often it acted."""
 
 
+class ReturnRow(msgspec.Struct, frozen=True):
+    """How one group came back from outages: connects tried, those that no session came of, the most
+    that began in one second, and how long a session took from the moment it was possible."""
+
+    group: str
+    policy: str
+    devices: int
+    attempts: int
+    wasted: int
+    peak_per_s: int
+    p50_s: float | None = None
+    p99_s: float | None = None
+    last_s: float | None = None
+
+
 class DeviceStory(msgspec.Struct, frozen=True):
     """Why one device is among the worst, and its filtered log."""
 
@@ -287,6 +302,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How often each rule of a run-time policy decided, by hardware class."""
     cohorts: list[CohortRow] = msgspec.field(default_factory=list)
     """Cohorts that were told anything but none first; a bounded number."""
+    returns: list[ReturnRow] = msgspec.field(default_factory=list)
+    """Where groups come back in ways of their own."""
     venue: Venue = Venue()
     hardship: list[SiteRow] = msgspec.field(default_factory=list)
     """Every place that ``buggify`` may make hard; empty where the scenario asks for none."""

@@ -72,6 +72,7 @@ def context(record: RunRecord) -> dict[str, Any]:
         "drops": drops(record),
         "ledger": ledger(record),
         "percentiles": percentiles(record.percentiles),
+        "returns": returns(record),
         "flags": flags(record, clock),
         "drifts": [drift(row, clock, record.virtual_s) for row in record.drifts],
         "choices": choices(record),
@@ -256,6 +257,25 @@ def percentiles(rows: list[PercentileRow]) -> list[dict[str, Any]]:
     return [
         {"metric": metric, "rows": [_percentile(row, _log_scale(found)) for row in found]}
         for metric, found in groups.items()
+    ]
+
+
+def returns(record: RunRecord) -> list[dict[str, Any]]:
+    """How each group came back; the bar is its share of the wasted connects."""
+    most = max((row.wasted for row in record.returns), default=0) or 1
+    return [
+        {
+            "row": row,
+            "devices": whole(row.devices),
+            "attempts": Number(row.attempts, compact(row.attempts)),
+            "wasted": Number(row.wasted, compact(row.wasted)),
+            "peak": whole(row.peak_per_s),
+            "share": 100 * row.wasted / most,
+            "p50": Number(row.p50_s, duration(row.p50_s)),
+            "p99": Number(row.p99_s, duration(row.p99_s)),
+            "last": Number(row.last_s, duration(row.last_s)),
+        }
+        for row in record.returns
     ]
 
 

@@ -108,6 +108,12 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "refetched_chunks": (Kind.COUNT, "chunks fetched again though they had arrived"),
     "reconnect_p50": (Kind.DURATION, "path back to session back, median"),
     "reconnect_p99": (Kind.DURATION, "path back to session back, 99th percentile"),
+    "connects_peak": (Kind.COUNT, "most connects in one second while the broker was there"),
+    "connects_wasted": (Kind.COUNT, "connects that no session came of, per device"),
+    "reconnect_worst_group": (
+        Kind.DURATION,
+        "reconnect_p99 of the group in which it is longest",
+    ),
     "kill_p50": (Kind.DURATION, "kill to device obeyed, online devices, median"),
     "kill_p99": (Kind.DURATION, "kill to device obeyed, online devices, 99th percentile"),
     "offer_p99": (Kind.DURATION, "wave open to offer received, online devices, 99th percentile"),

@@ -37,6 +37,7 @@ from devicesim.scenario.fields import (
     Size,
     Target,
 )
+from devicesim.scenario.plans import PLANS, fill_in
 from devicesim.scenario.selector import EVERYBODY
 
 WAVES_MAX: Final = 32
@@ -205,6 +206,16 @@ class Rollout(Model):
         alias="expires",
         description="A device that did not begin by then is out.",
     )
+    plan: str | None = Field(
+        default=None,
+        description="Waves, soak, gate and jitter by name; what the rollout says itself wins.",
+        json_schema_extra={"enum": [*PLANS, None]},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        return fill_in(value)
 
 
 class FlagSetting(Model):

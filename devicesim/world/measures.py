@@ -20,6 +20,8 @@ from devicesim.world.checks.messages import copies_unaccounted
 from devicesim.world.drifting import DriftMeter
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
+from devicesim.world.returns import Returns
+from devicesim.world.returns import wanted as returns_wanted
 from devicesim.world.session_meter import SessionMeter
 from devicesim.world.stuck import Stuck
 from devicesim.world.trials import TrialEars, TrialMeter
@@ -64,6 +66,9 @@ class Meter(Listener):
         self.stepped = choices.Stepped(world)
         if choices.wanted(world):
             world.watch.add(self.stepped)
+        self.returns = Returns(world)
+        if returns_wanted(world):
+            world.watch.add(self.returns)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -129,6 +134,9 @@ class Meter(Listener):
             "refetched_chunks": lambda: updates.refetched_chunks,
             "reconnect_p50": percentile(sessions.reconnects, 0.5),
             "reconnect_p99": percentile(sessions.reconnects, 0.99),
+            "connects_peak": lambda: self.returns.peak,
+            "connects_wasted": lambda: self.returns.wasted_per_device,
+            "reconnect_worst_group": lambda: self.returns.worst_group_ns,
             "kill_p50": percentile(sessions.kills, 0.5),
             "kill_p99": percentile(sessions.kills, 0.99),
             "offer_p99": percentile(updates.offers, 0.99),

@@ -3,6 +3,7 @@ import subprocess
 
 import pytest
 
+from devicesdk.agent.backoff_policies import POLICIES
 from devicesdk.agent.config import AgentConfig
 from devicesdk.bundle.trust import ROLE_DIRECTOR
 from devicesdk.host.settings import (
@@ -65,9 +66,20 @@ def test_a_configuration_changes_what_it_names_and_nothing_else(tmp_path):
     assert read_config(None) == AgentConfig()
 
 
+@pytest.mark.parametrize("said", ["hivemq", {"policy": "hivemq"}])
+def test_a_back_off_may_be_named(tmp_path, said):
+    path = tmp_path / "agent.json"
+    path.write_text(json.dumps({"backoff": said}))
+    assert read_config(str(path)).backoff == POLICIES["hivemq"].config
+    path.write_text(json.dumps({"backoff": {"policy": "hivemq", "cap_ns": 7 * 10**9}}))
+    assert read_config(str(path)).backoff.cap_ns == 7 * 10**9
+    assert read_config(str(path)).backoff.above_permille == 250
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ({"backoff": "pigeon"}, "back-off policy: paho-python"),
         ({"window_frame": 9}, "found window_frame"),
         ({"backoff": {"cap": 9}}, r"found backoff\.cap"),
         ({"window_ns": "15m"}, "agent configuration"),
