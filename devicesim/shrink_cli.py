@@ -21,10 +21,10 @@ import typer
 from devicesim.sweep_cli import (
     EXIT_FAILED,
     EXIT_HELD,
+    JOBS_DEFAULT,
     AsJson,
     EngineName,
     Jobs,
-    JOBS_DEFAULT,
     Overrides,
     Plugins,
     Timeout,
@@ -130,7 +130,9 @@ def _wish(
         file, folder = Path(said["scenario"]), where
         overrides = (*said["overrides"], *overrides)
         seed = said["seed"] if seed is None else seed
-    return _make(file, file.read_text("utf-8"), seed, check, overrides, plugins, out or folder / REPRO_FILE)
+    return _make(
+        file, file.read_text("utf-8"), seed, check, overrides, plugins, out or folder / REPRO_FILE
+    )
 
 
 def _of_sweep(
@@ -143,14 +145,16 @@ def _of_sweep(
 ) -> _Wish:
     """The first run of the sweep, in the plan's order, that did not hold and fits what was said."""
     from devicesim.sweep.journal import read_journal
-    from devicesim.sweep.plan import load_plan, key_of
+    from devicesim.sweep.plan import key_of, load_plan
     from devicesim.sweep.shrink import matches
 
     plan, results = load_plan(folder), read_journal(folder)
     for cell in plan.cells:
         for one in plan.seeds if seed is None else (seed,):
             result = results.get(key_of(one, cell))
-            if result is not None and any(check is None or matches(f, check) for f in result.failing):
+            if result is not None and any(
+                check is None or matches(f, check) for f in result.failing
+            ):
                 said = plan.overrides + cell.overrides + overrides
                 return _make(
                     Path(plan.file), plan.text, one, check, said, (*plan.plugins, *plugins),
@@ -212,7 +216,12 @@ def _shrink(
             typer.echo(f"fleetdrill: {error}", err=True)
             return EXIT_FAILED
         judge = Judge(
-            engine, bench, failing.identity, Budget(runs_max, seconds_max), perf_counter, screen.show
+            engine,
+            bench,
+            failing.identity,
+            Budget(runs_max, seconds_max),
+            perf_counter,
+            screen.show,
         )
         data = shrinker.data_of(setup.text, task.overrides)
         done = shrinker.shrink(data, task.seed, first, failing, judge, bench, reseeds)

@@ -58,9 +58,7 @@ Resume = Annotated[
     Path | None,
     typer.Option(metavar="SWEEP", help="Go on with an interrupted sweep; all else is as it was."),
 ]
-StopAfter = Annotated[
-    int | None, typer.Option(min=1, help="Stop when so many runs did not hold.")
-]
+StopAfter = Annotated[int | None, typer.Option(min=1, help="Stop when so many runs did not hold.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
@@ -147,12 +145,12 @@ def _sweep(
             SweepScreen(plan.name, plan.size, perf_counter) as screen,
             open_engine(engine, plan.setup, jobs, task_s_max=timeout_s) as workers,
         ):
-            run_sweep(
-                plan, folder, workers, stop_after_failures=stop_after, show=screen.show
-            )
+            run_sweep(plan, folder, workers, stop_after_failures=stop_after, show=screen.show)
     except KeyboardInterrupt:
         interrupted = True
-        typer.echo(f"fleetdrill: interrupted; go on with fleetdrill sweep --resume {folder}", err=True)
+        typer.echo(
+            f"fleetdrill: interrupted; go on with fleetdrill sweep --resume {folder}", err=True
+        )
     record = conclude(plan, folder)
     if as_json:
         import msgspec

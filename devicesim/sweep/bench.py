@@ -154,9 +154,7 @@ def blamed(error: Exception) -> Failing:
     """An exception as a failure: named by its type and the innermost function of ours."""
     where = _innermost(error.__traceback__)
     story = "".join(traceback.format_exception_only(error)).strip()
-    return Failing(
-        f"{type(error).__name__} in {where}", BROKEN_KIND, None, story[:STORY_CHARS_MAX]
-    )
+    return Failing(f"{type(error).__name__} in {where}", BROKEN_KIND, None, story[:STORY_CHARS_MAX])
 
 
 def _innermost(trace: TracebackType | None) -> str:

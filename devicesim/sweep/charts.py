@@ -82,7 +82,9 @@ def strip(
         low, high = low - 0.5, high + 0.5
 
     def place(value: float) -> float:
-        part = (math.log(value / low) / math.log(high / low)) if log else (value - low) / (high - low)
+        part = (
+            (math.log(value / low) / math.log(high / low)) if log else (value - low) / (high - low)
+        )
         return part * WIDTH
 
     tall = TALL_ROW_HEIGHT if len(rows) == 1 else ROW_HEIGHT

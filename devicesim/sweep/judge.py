@@ -78,7 +78,9 @@ class Judge:
         late = self._clock_s() - self.budget.began_s >= self.budget.seconds_max
         return late or self.budget.runs >= self.budget.runs_max
 
-    def first_failing(self, candidates: list[tuple[Data, tuple[int, ...]]]) -> tuple[int, Found] | None:
+    def first_failing(
+        self, candidates: list[tuple[Data, tuple[int, ...]]]
+    ) -> tuple[int, Found] | None:
         """The first candidate that fails with the first of its seeds that makes it fail.
 
         Args:

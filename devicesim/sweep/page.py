@@ -6,7 +6,7 @@ no script, and its Content-Security-Policy allows none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -133,8 +133,7 @@ def strips(plan: Plan, record: SweepRecord, results: Mapping[str, Result]) -> li
                 if one is not None and name in one.outcomes
             ]  # fmt: skip
             rows.append((", ".join(value for _, value in cell.params), values))
-        unit = record.units[name]
-        drawn = strip(spaced(name), meaning_of(name), rows, lambda value, unit=unit: measure(value, unit))  # type: ignore[misc]
+        drawn = strip(spaced(name), meaning_of(name), rows, _speller(record.units[name]))
         if drawn is not None:
             out.append(drawn)
     return out
@@ -153,13 +152,14 @@ def heats(plan: Plan, record: SweepRecord) -> list[Heat]:
     for name in record.cells[0].outcomes:
         if name in AMOUNTS:
             continue
-        unit = record.units[name]
         values = [[cell.outcomes[name].p50 for cell in row] for row in table]
-        found.append(
-            heat(f"{spaced(name)}, median", (down, across), values,
-                 lambda value, unit=unit: measure(value, unit))  # type: ignore[misc]
-        )  # fmt: skip
+        speller = _speller(record.units[name])
+        found.append(heat(f"{spaced(name)}, median", (down, across), values, speller))
     return [one for one in found if one is not None][:HEATS_SHOWN_MAX]
+
+
+def _speller(unit: str) -> Callable[[float | None], str]:
+    return lambda value: measure(value, unit)
 
 
 def _report(name: str) -> str:

@@ -79,8 +79,8 @@ def choose(result: Result, name: str | None) -> Failing:
     """
     if name is None and result.first is not None:
         return result.first
-    for one in result.failing if name is not None else ():
-        if matches(one, name):
+    for one in result.failing:
+        if name is not None and matches(one, name):
             return one
     told = ", ".join(one.name for one in result.failing) or "nothing"
     raise CannotRepeat(
@@ -103,7 +103,9 @@ def shrink(
         bench: reads scenarios.
         reseeds: how many other seeds a cut that changes luck is tried with.
     """
-    before = str(cuts.Size(cuts.plain(data, bench.open(Task(key="", seed=seed, text=to_yaml(data, seed))))))
+    before = str(
+        cuts.Size(cuts.plain(data, bench.open(Task(key="", seed=seed, text=to_yaml(data, seed)))))
+    )
     work = _Shrinker(Found(data, seed, failing, first), judge, bench, reseeds)
     complete = work.go()
     best = work.best
@@ -148,7 +150,9 @@ class _Shrinker:
         self._keep(hit[1])
         return True
 
-    def _first_of(self, build: Callable[[Any], Data], *, lucky: bool) -> Callable[[list[Any]], int | None]:
+    def _first_of(
+        self, build: Callable[[Any], Data], *, lucky: bool
+    ) -> Callable[[list[Any]], int | None]:
         """What `ddmin` asks, answered by trying; the best is kept on the way."""
 
         def first_failing(parts: list[Any]) -> int | None:
