@@ -20,6 +20,7 @@ DOT_RUNS_MAX: Final = 240
 """Runs of one row that are drawn as dots; more become bars."""
 ROW_HEIGHT: Final = 34.0
 TALL_ROW_HEIGHT: Final = 86.0
+DOT_MIN: Final = 3.2
 LOG_FROM: Final = 200.0
 """How many times the smallest the largest value must be for a logarithmic axis."""
 
@@ -128,7 +129,13 @@ def _row(
 def _stack(x: float, found: list[bool], base: float, step: float, rise: float) -> list[Dot]:
     """One dot for each run, those that did not hold at the bottom."""
     return [
-        Dot(x + step / 2, base - (level + 0.5) * rise, min(step, rise) * 0.84, 0.0, good)
+        Dot(
+            x + step / 2,
+            base - (level + 0.5) * rise,
+            max(DOT_MIN, min(step, rise) * 0.84),
+            0.0,
+            good,
+        )
         for level, good in enumerate(found)
     ]
 
