@@ -10,6 +10,7 @@ Rule: the result depends on the answers alone, never on how many candidates were
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -46,7 +47,7 @@ def ddmin(items: Sequence[Item], first_failing: FirstFailing[Item]) -> list[Item
 def _split(items: list[Item], parts: int) -> list[list[Item]]:
     """Cut a list into so many parts of nearly the same length, none of them empty."""
     bounds = [len(items) * number // parts for number in range(parts + 1)]
-    return [items[a:b] for a, b in zip(bounds, bounds[1:], strict=False) if b > a]
+    return [items[a:b] for a, b in pairwise(bounds) if b > a]
 
 
 def _without(items: list[Item], gone: list[Item]) -> list[Item]:

@@ -12,6 +12,7 @@ are done: whoever needs an order sorts by key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, Protocol, Self
 
@@ -171,10 +172,8 @@ class CrewEngine:
     def _deal(self, task: Task) -> None:
         hand = self._idle.pop() if self._idle else self._crew.hire()
         self._busy[hand] = _Job(task, self._round, self._clock_s())
-        try:
+        with suppress(HandLost):  # it will be heard of at once, by its silence
             hand.give(task)
-        except HandLost:
-            pass  # it will be heard of at once, by its silence
 
     def _hear(self) -> list[Result]:
         soonest = min(job.began_s for job in self._busy.values()) + self._task_s_max

@@ -79,8 +79,8 @@ def choose(result: Result, name: str | None) -> Failing:
     """
     if name is None and result.first is not None:
         return result.first
-    for one in result.failing if name is not None else ():
-        if matches(one, name):
+    for one in result.failing:
+        if name is not None and matches(one, name):
             return one
     told = ", ".join(one.name for one in result.failing) or "nothing"
     raise CannotRepeat(

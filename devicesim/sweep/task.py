@@ -87,6 +87,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
         """The failure of that name and kind, None when it did not occur."""
         return next((one for one in self.failing if one.identity == identity), None)
 
+    def fails_by_name(self, name: str) -> Failing | None:
+        """The failure of that name, whatever its kind."""
+        return next((one for one in self.failing if one.name == name), None)
+
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
     """A worker that cannot begin at all, such as one whose plugin cannot be imported."""
