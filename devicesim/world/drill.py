@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from devicesim.world.checks import make_checks
 from devicesim.world.checks.check import Check
+from devicesim.world.device_books import DeviceBooks
 from devicesim.world.measures import Meter
 from devicesim.world.recorder import Recorder
 from devicesim.world.timeline import Timeline
@@ -21,7 +22,7 @@ class Drill:
         world: assembled and not run yet.
     """
 
-    __slots__ = ("checks", "meter", "recorder", "timeline", "world")
+    __slots__ = ("books", "checks", "meter", "recorder", "timeline", "world")
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -32,5 +33,7 @@ class Drill:
             world.watch.add(check)
         self.recorder = Recorder(world, self.meter)
         world.watch.add(self.recorder)
+        self.books = DeviceBooks(world, self.meter, self.recorder)
+        world.watch.add(self.books)
         self.timeline = Timeline(world, self.meter.read_metric)
         self.timeline.arm()
