@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from devicesdk.wire.timebase import to_seconds
 from devicesim.report.devices import DeviceRow
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from devicesim.world.measures import Meter
     from devicesim.world.recorder import Recorder
     from devicesim.world.world import World
+
+
+_J_DIGITS: Final = 3
+_SOC_DIGITS: Final = 6
+"""Sums of floats differ in their last bits with the order of what was added: nobody's policy did that."""
 
 
 class DeviceBooks(Watcher):
@@ -103,8 +108,8 @@ class DeviceBooks(Watcher):
             float(host.frames_run),
             float(host.frames_lost),
             to_seconds(body.throttled_ns),
-            body.drawn_j,
-            math.nan if body.battery is None else body.lowest_soc,
+            round(body.drawn_j, _J_DIGITS),
+            math.nan if body.battery is None else round(body.lowest_soc, _SOC_DIGITS),
             _seconds(sessions.kill_ns[index]),
         )
 

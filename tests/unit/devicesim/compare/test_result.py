@@ -79,7 +79,7 @@ def test_a_device_that_never_updated_on_one_side_is_told_and_not_averaged():
 
 
 def test_other_seeds_are_refused():
-    with pytest.raises(ValueError, match="expected runs of one seed, found 1 .* and 2"):
+    with pytest.raises(ValueError, match=r"expected runs of one seed, found 1 .* and 2"):
         pair(side(fleet(lambda i: i)), side(fleet(lambda i: i), seed=2))
 
 

@@ -32,7 +32,7 @@ def test_what_is_not_known_is_an_empty_cell_and_zero_is_not():
 
 def test_a_file_of_an_older_version_says_what_to_do():
     text = to_csv([row()]).replace("energy_j", "joules")
-    with pytest.raises(ValueError, match="expected columns energy_j.*run it again"):
+    with pytest.raises(ValueError, match=r"expected columns energy_j.*run it again"):
         from_csv(text)
 
 
