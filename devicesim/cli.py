@@ -38,10 +38,12 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
     from devicesim import sweep_cli
+    from devicesim import compare_cli
     from devicesim.live.soak import cli as soak_cli
 
     app.command()(run)
     app.command()(story)
+    compare_cli.register(app)
     soak_cli.register(app)
     sweep_cli.register(app)
     app.add_typer(scenario_app, name="scenario")

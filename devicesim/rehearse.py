@@ -17,10 +17,11 @@ import msgspec
 
 from devicesim.explain import Again, explain, worth_it
 from devicesim.large_pages import LargePages
-from devicesim.report import document, html, junit
+from devicesim.report import devices, document, html, junit
 from devicesim.report.record import RunRecord, Venue
 from devicesim.rundir import TraceFile, machine, new_folder, versions, write_trace_index
 from devicesim.scenario import load
+from devicesim.scenario.resolved import flatten
 from devicesim.scenario.schema import Scenario
 from devicesim.stock import load_profiles, stock_for
 from devicesim.world.assemble import assemble
@@ -37,10 +38,15 @@ class Rehearsal:
         scenario: loaded and checked.
         file: where it came from; bundles and profiles are looked for from there.
         seed: overrides the scenario's.
-        out: folder for the run's files; None keeps nothing but what is returned.
+        out: the run gets a folder of its own below this one; None keeps nothing but what is returned.
         overrides: what ``--set`` changed, for the reproduction line.
         stage: where it is rehearsed; in virtual time by default.
         explain: run again, where that is worth it, to explain the checks that failed.
+        folder: the run's folder itself, made here; instead of `out`.
+        whole: whether trace and reports are kept beside the outcomes.
+
+    Raises:
+        FileExistsError: `folder` is there already.
     """
 
     def __init__(
@@ -53,14 +59,20 @@ class Rehearsal:
         overrides: tuple[str, ...] = (),
         stage: Stage | None = None,
         explain: bool = False,
+        folder: Path | None = None,
+        whole: bool = True,
     ) -> None:
         self.explain = explain
         self.scenario, self.file, self.overrides = scenario, file, overrides
         self.seed = scenario.seed if seed is None else seed
-        self.folder = new_folder(out, f"{scenario.name}-{self.seed}") if out is not None else None
+        if folder is not None:
+            folder.mkdir(parents=True)
+        elif out is not None:
+            folder = new_folder(out, f"{scenario.name}-{self.seed}")
+        self.folder, self._whole = folder, whole
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._pages = LargePages.of_this_process()
-        self._trace_file = TraceFile(self.folder / "trace.bin" if self.folder else None)
+        self._trace_file = TraceFile(folder / "trace.bin" if folder and whole else None)
         with patient_collector():
             stock = self._stock = stock_for(scenario, file)
             self.world = assemble(
@@ -71,7 +83,7 @@ class Rehearsal:
     @property
     def report(self) -> Path | None:
         """Where the report is (or will be)."""
-        return self.folder / "report.html" if self.folder is not None else None
+        return self.folder / "report.html" if self.folder and self._whole else None
 
     def run(
         self, until: int | None = None, pulse: Callable[[int], None] | None = None
@@ -149,11 +161,20 @@ class Rehearsal:
         return " ".join(words)
 
     def _write(self, folder: Path, record: RunRecord, digest: str) -> None:
+        self._write_outcomes(folder, record)
+        if not self._whole:
+            return
         write_trace_index(folder, self.world, self.world.trace, digest)
-        (folder / "record.json").write_bytes(msgspec.json.encode(record))
         (folder / "verdict.json").write_text(document.encode(record, str(self.report)))
         (folder / "report.html").write_text(html.render(record))
         (folder / "junit.xml").write_text(junit.to_xml(record))
+
+    def _write_outcomes(self, folder: Path, record: RunRecord) -> None:
+        """Write what another run can be held against: record, devices, the scenario in full, manifest."""
+        (folder / "record.json").write_bytes(msgspec.json.encode(record))
+        rows = self.drill.books.rows(self.world.now)
+        (folder / "devices.csv").write_text(devices.to_csv(rows))
+        (folder / "scenario.json").write_text(json.dumps(flatten(self.scenario), indent=1))
         manifest = {
             "seed": self.seed,
             "scenario": str(self.file),

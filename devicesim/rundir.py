@@ -2,7 +2,8 @@
 
 Decides the files of ``runs/<scenario>-<seed>[-n]/``: ``manifest.json`` (seed, digests of scenario and
 code, versions, processor), ``trace.bin`` (zlib over native int64 rows), ``trace.json`` (vocabulary,
-devices, checkpoints), ``record.json``, ``report.html``, ``junit.xml``. Leaves out their content.
+devices, checkpoints), ``record.json``, ``devices.csv`` (a row a device), ``scenario.json`` (every value,
+defaults included), ``report.html``, ``junit.xml``. Leaves out their content.
 """
 
 from __future__ import annotations

@@ -46,7 +46,10 @@ class Body(PowerFlow):
         now: start, ns.
     """
 
-    __slots__ = ("_full_told", "_off_for", "_radio", "_sensor_is_chip", "_trip_c", "flash")
+    __slots__ = (
+        "_full_told", "_off_for", "_radio", "_sensor_is_chip", "_slow_since", "_trip_c", "flash",
+        "lowest_soc", "throttled_ns",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,6 +71,11 @@ class Body(PowerFlow):
             now,
         )
         self._off_for: Crossing | None = None
+        self._slow_since = -1
+        self.throttled_ns = 0
+        """Time below full speed, as of the last time it ended; `settle_accounts` brings it up to date."""
+        self.lowest_soc = soc
+        """Lowest usable charge when power came or went, and at `settle_accounts`; charge falls in between."""
         self._full_told = self.battery is None or self.battery.is_full()
         self._radio = Radio(profile.radio())
         self.flash = FlashWear(profile.flash)
@@ -143,7 +151,8 @@ class Body(PowerFlow):
 
     def power_off(self, now: int) -> None:
         """Cut the power of everything at `now`; what activities had not yet drawn is not drawn."""
-        self.advance(now)
+        self.settle_accounts(now)
+        self._slow_since = -1
         self._cut_activities(now)
         self.on = False
         self._connected_w = 0.0
@@ -195,7 +204,7 @@ class Body(PowerFlow):
 
     def set_plugged(self, now: int, plugged: bool) -> None:  # noqa: FBT001 - a switch
         """Put on, or take off, the charger or grid."""
-        self.advance(now)
+        self.settle_accounts(now)
         self._plugged = plugged
         if self.battery is not None:
             self._full_told = plugged and self.battery.is_full()
@@ -291,7 +300,23 @@ class Body(PowerFlow):
         if self._burst_w:
             self._rescale_burst(now, busy_w, speed / processor.speed)
         self._rebase(now)
+        self._note_speed(now)
         return True
+
+    def _note_speed(self, now: int) -> None:
+        since = self._slow_since
+        if since >= 0:
+            self.throttled_ns += now - since
+        self._slow_since = now if self.processor.throttled else -1
+
+    def settle_accounts(self, now: int) -> None:
+        """Bring the energy drawn, the time below full speed and the lowest charge up to `now`."""
+        self.advance(now)
+        if self._slow_since >= 0:
+            self._note_speed(now)
+        if self.battery is not None:
+            soc = self.battery.usable_soc(self.thermal.body_c)
+            self.lowest_soc = min(self.lowest_soc, soc)
 
     # -- sensors ----------------------------------------------------------------------------------
 

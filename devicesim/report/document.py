@@ -20,7 +20,7 @@ from devicesim.report.wording import tally, verdict_line
 _ORDER: Final = (
     "scenario", "title", "seed", "verdict", "trace_digest", "scenario_digest", "clock_start",
     "devices", "groups", "virtual_s", "wall_s", "cpu_s", "speedup", "events", "inferences",
-    "messages", "windows", "memory_mib",
+    "messages", "windows", "attempts_peak_per_s", "memory_mib",
 )  # fmt: skip
 _TABLES: Final = (
     "drops", "ledger", "rollouts", "flags", "drifts", "percentiles", "first_bad_minute", "worst_devices",

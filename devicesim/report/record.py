@@ -283,6 +283,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     inferences: int = 0
     messages: int = 0
     windows: int = 0
+    attempts_peak_per_s: int = 0
+    """Most tries to connect of the whole fleet in one second."""
     memory_mib: float = 0.0
 
     checks: list[CheckRow] = msgspec.field(default_factory=list)

@@ -350,12 +350,14 @@ class Connection:
             self._down_due = NEVER
 
     def _lose_up(self, cause: DropCause) -> None:
+        self._path.copies_lost += len(self._flying_up) + len(self._held_up)
         for message, _ in (*self._flying_up, *self._held_up):
             self._ledger.dropped(UP, message.kind, cause)
         self._flying_up.clear()
         self._held_up.clear()
 
     def _lose_down(self, cause: DropCause) -> None:
+        self._path.copies_lost += len(self._flying_down) + len(self._held_down)
         for _, _, message in self._flying_down:
             self._ledger.dropped(DOWN, message.kind, cause)
         for _, message in self._held_down:

@@ -56,6 +56,8 @@ class DeviceHost:
         "beside",
         "boot_id",
         "burst_alarm",
+        "bytes_down",
+        "bytes_up",
         "elsewhere",
         "frames_lost",
         "frames_run",
@@ -92,6 +94,8 @@ class DeviceHost:
         """Slot, manifest and variant of what stands by."""
         self.alarm_sounds = False
         self.frames_run = self.frames_lost = 0
+        self.bytes_down = self.bytes_up = 0
+        """Payload that arrived, and that was sent while there was a connection."""
         self.fuse = -1
         """Counts down with each effect performed; power goes when it reaches zero; -1: never."""
         self.revives = 0
@@ -310,7 +314,9 @@ class DeviceHost:
 
     def on_message(self, now: int, message: Message) -> None:
         """A message came."""
-        self.parts.body.message(now, len(message.payload), uplink=False)
+        nbytes = len(message.payload)
+        self.bytes_down += nbytes
+        self.parts.body.message(now, nbytes, uplink=False)
         for seen in self.shop.watch.received:
             seen(self, message, now)
         self.stimulate(hear.Arrived(message.kind, message.payload, message.retain), now)
@@ -368,6 +374,7 @@ class DeviceHost:
         self.acked_by = NEVER
         connection = self.path.connection
         if connection is not None and connection.device_open:
+            self.bytes_up += len(effect.payload)
             topic = self.parts.topic_of[effect.kind]
             message = Message(
                 topic, effect.payload, 1 if effect.token else 0, effect.retain, None, effect.kind

@@ -9,6 +9,7 @@ from __future__ import annotations
 from devicesim.world.checks import make_checks
 from devicesim.world.checks.check import Check
 from devicesim.world.liveness import NAME, Healing
+from devicesim.world.device_books import DeviceBooks
 from devicesim.world.measures import Meter
 from devicesim.world.recorder import Recorder
 from devicesim.world.timeline import Timeline
@@ -22,7 +23,7 @@ class Drill:
         world: assembled and not run yet.
     """
 
-    __slots__ = ("checks", "meter", "recorder", "timeline", "world")
+    __slots__ = ("books", "checks", "meter", "recorder", "timeline", "world")
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -33,6 +34,8 @@ class Drill:
             world.watch.add(check)
         self.recorder = Recorder(world, self.meter)
         world.watch.add(self.recorder)
+        self.books = DeviceBooks(world, self.meter, self.recorder)
+        world.watch.add(self.books)
         self.timeline = Timeline(world, self.meter.read_metric)
         self.timeline.arm()
         liveness = world.scenario.checks.liveness

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from devicesdk.wire.timebase import SECOND
+from devicesim.entropy import Stream
 from devicesim.models import crossing
 from devicesim.models.datastream import Condition
 from devicesim.scenario import faults as verbs
@@ -288,10 +289,15 @@ def tamper_chunks(
     """Flip a byte of some chunks on their way."""
     del now
     targets = {host.device for host in hosts}
-    luck = world.entropy.stream("tamper", action.key)
+    streams: dict[str, Stream] = {}
 
     def change(device: str, chunk: bytes) -> bytes:
-        if device not in targets or not luck.chance(action.share):
+        if device not in targets:
+            return chunk
+        luck = streams.get(device)
+        if luck is None:  # its own: what others fetch, and when, changes nothing for it
+            luck = streams[device] = world.entropy.stream(f"tamper.{action.key}", device)
+        if not luck.chance(action.share):
             return chunk
         place = luck.integer(len(chunk))
         return chunk[:place] + bytes([chunk[place] ^ 0xFF]) + chunk[place + 1 :]

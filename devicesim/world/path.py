@@ -102,7 +102,7 @@ class Path:
         "carrier",
         "cleared_at",
         "connection",
-        "gates",
+        "copies_lost", "gates",
         "overlay",
         "said_at",
         "station",
@@ -125,6 +125,8 @@ class Path:
         self._cap_free = [0, 0]
         self.connection: Connection | None = None
         self._ghost: Connection | None = None  # one that only the broker still believes in
+        self.copies_lost = 0
+        """Copies of messages that were on the wire when a connection ended."""
         self.black = False
         self.black_since = self.cleared_at = 0
         """When the path last went black, and when it was last clear again."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.codec import Frame
 from devicesdk.wire.messages import UpdateState
-from devicesdk.wire.timebase import MINUTE, to_seconds
+from devicesdk.wire.timebase import MINUTE, SECOND, to_seconds
 from devicesim.report.record import Band, Series
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.check import clock_text
@@ -160,6 +160,9 @@ class Recorder(Listener):
         self._rules_lately: deque[dict[str, int]] = deque(maxlen=RULE_SAMPLES)
         self.windows = 0
         """Telemetry windows sent, repetitions included."""
+        self.attempts_peak_per_s = 0
+        """Most tries to connect of the whole fleet in one second."""
+        self._second = self._in_second = 0
         self._bytes = self._tries = self._sent = 0
         self._versions: dict[str, int] = {}
         self._minutes: list[float] = []
@@ -202,9 +205,13 @@ class Recorder(Listener):
 
     def attempted(self, host: DeviceHost, now: int) -> None:
         """One more try."""
-        del now
         self._tries += 1
         self.attempts[host.index] += 1
+        second = now // SECOND
+        if second != self._second:
+            self._second, self._in_second = second, 0
+        self._in_second += 1
+        self.attempts_peak_per_s = max(self.attempts_peak_per_s, self._in_second)
 
     def activated(self, host: DeviceHost, effect: ask.Activate, now: int) -> None:
         """Something runs."""

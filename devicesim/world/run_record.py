@@ -103,6 +103,7 @@ def build_record(
         inferences=sum(host.frames_run for host in world.hosts),
         messages=sum(row.opened for row in world.ledger.rows() if row.leg in (UP, DOWN)),
         windows=recorder.windows,
+        attempts_peak_per_s=recorder.attempts_peak_per_s,
         memory_mib=around.memory_mib,
         checks=found,
         drops=_drops(world),

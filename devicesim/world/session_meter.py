@@ -9,6 +9,7 @@ is not online.
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Final
 
 from devicesdk.agent.notes import NoteKind
@@ -64,6 +65,13 @@ class SessionMeter(Listener):
         self.online_count = 0
         self.connected_at = [0] * count
         self._lost_at = [-1] * count
+        self.waits = array("q", bytes(8 * count))
+        """Time each device spent away while it could have been back, the waits that are over."""
+        self.wait_longest = array("q", bytes(8 * count))
+        self.returns = array("q", bytes(8 * count))
+        """How often each device came back."""
+        self.kill_ns = array("q", [-1]) * count
+        """Longest time from a kill to the device that obeyed; -1: none."""
         self._broker_back_at = 0
         actions = world.scenario.timeline
         self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
@@ -111,7 +119,11 @@ class SessionMeter(Listener):
         lost_at, self._lost_at[index] = self._lost_at[index], -1
         if lost_at >= 0:
             possible = max(lost_at, host.path.cleared_at, self._broker_back_at)
-            self.reconnects.add(now, max(0, now - possible))
+            took = max(0, now - possible)
+            self.reconnects.add(now, took)
+            self.returns[index] += 1
+            self.waits[index] += took
+            self.wait_longest[index] = max(took, self.wait_longest[index])
 
     def disconnected(self, host: DeviceHost, now: int, reason: str) -> None:
         """Offline, and wants back."""
@@ -164,5 +176,14 @@ class SessionMeter(Listener):
             return
         took = now - spread.at_ns
         spread.latencies.add(now, took)
-        if name.startswith(f"{_KILL}:") and self.reached(host, spread.at_ns):
-            self.kills.add(now, took)
+        if name.startswith(f"{_KILL}:"):
+            self.kill_ns[host.index] = max(took, self.kill_ns[host.index])
+            if self.reached(host, spread.at_ns):
+                self.kills.add(now, took)
+
+    def waiting_ns(self, host: DeviceHost, now: int) -> int:
+        """How long a device that is away at `now` could have been back already."""
+        lost_at, path = self._lost_at[host.index], host.path
+        if lost_at < 0 or path.black or not self._world.broker.up:
+            return 0
+        return max(0, now - max(lost_at, path.cleared_at, self._broker_back_at))

@@ -6,6 +6,7 @@ for good, and is exposed from the moment in which it runs it. Leaves out session
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 from devicesdk.agent.notes import NoteKind
@@ -84,6 +85,14 @@ class UpdateMeter(Listener):
         self._offers: dict[str, int] = {}
         self._wave_opened_at: dict[str, int] = {}
         self._rolled_back = bytearray(count)
+        self.rollbacks = array("q", bytes(8 * count))
+        """Updates taken back, by device."""
+        self.update_ns = array("q", [-1]) * count
+        """From the offer heard to the newest release run for good, by device; -1: none."""
+        self.updated_at = array("q", [-1]) * count
+        """When that was."""
+        self.refetched_of = array("q", bytes(8 * count))
+        """Chunk bytes that a device was sent again."""
         self._arrivals = Arrivals(count)
         self.refetched_chunks = self.refetched_bytes = 0
         """Chunks (and their bytes) that reached a device though they had before."""
@@ -127,6 +136,7 @@ class UpdateMeter(Listener):
     def _set_state(self, index: int, state: int) -> None:
         old = self._state[index]
         self._state[index] = state
+        self.rollbacks[index] += state == UpdateState.ROLLED_BACK != old
         fetching = UpdateState.DOWNLOADING
         self.downloading += (state == fetching) - (old == fetching)
 
@@ -157,6 +167,7 @@ class UpdateMeter(Listener):
             generation, offered_at = self._offered_at.get(index, (0, -1))
             if generation == have.generation and offered_at >= 0:
                 self.updates.add(now, now - offered_at)
+                self.update_ns[index], self.updated_at[index] = now - offered_at, now
                 self._offered_at[index] = (generation, -1)
 
     def said_event(self, host: DeviceHost, event: Event, now: int) -> None:
@@ -179,6 +190,7 @@ class UpdateMeter(Listener):
         if self._arrivals.take(host.index, frame.digest8, frame.chunk):
             self.refetched_chunks += 1
             self.refetched_bytes += nbytes
+            self.refetched_of[host.index] += nbytes
 
     # -- the gateway ----------------------------------------------------------------------------
 

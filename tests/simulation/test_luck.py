@@ -1,6 +1,7 @@
 """Adding a device or a fault changes nobody else's luck."""
 
 from devicesim.entropy import Entropy
+from devicesim.world.gateway_host import GatewayHost
 from tests_kit import worlds
 
 
@@ -54,3 +55,28 @@ def test_another_fault_shifts_nobodys_draws(monkeypatch):
     before = draws_of(monkeypatch, worlds.scenario_text(count=6, duration="1h"))
     after = draws_of(monkeypatch, worlds.scenario_text(fault, count=6, duration="1h"))
     same_for_everybody_else(before, after)
+
+
+def test_what_others_fetch_tampers_with_nobody_elses_chunks(monkeypatch):
+    fault = "timeline: [{at: 20m, for: 60m, do: tamper.chunks, share: 30%, target: all}]\n"
+    found = []
+    for count in (2, 5):
+        seen, tamper = {}, GatewayHost.tamper
+
+        def wrapped(gateway, change, seen=seen, tamper=tamper):
+            def noting(device, chunk):
+                made = change(device, chunk)
+                seen.setdefault(device, []).append(made == chunk)
+                return made
+
+            tamper(gateway, None if change is None else noting)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(GatewayHost, "tamper", wrapped)
+            worlds.make_drill(worlds.scenario_text(fault + worlds.ROLLOUT, count=count)).world.run()
+        found.append(seen)
+    for device, fates in found[0].items():
+        again = found[1][device]
+        shorter = min(len(fates), len(again))
+        assert shorter >= 3, f"{device} fetched {shorter} chunks: too few to tell"
+        assert fates[:shorter] == again[:shorter], f"{device} had the luck of others"
