@@ -37,11 +37,13 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
+    from devicesim import recordings_cli
     from devicesim.live.soak import cli as soak_cli
 
     app.command()(run)
     app.command()(story)
     soak_cli.register(app)
+    recordings_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 

@@ -20,6 +20,7 @@ from devicesim.world.checks.messages import copies_unaccounted
 from devicesim.world.drifting import DriftMeter
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
+from devicesim.world.replay import Replay
 from devicesim.world.session_meter import SessionMeter
 from devicesim.world.stuck import Stuck
 from devicesim.world.trials import TrialEars, TrialMeter
@@ -64,6 +65,11 @@ class Meter(Listener):
         self.stepped = choices.Stepped(world)
         if choices.wanted(world):
             world.watch.add(self.stepped)
+        self.replay: Replay | None = None
+        """How well a recording is followed; None where there is none."""
+        if world.followed is not None:
+            self.replay = Replay(world, world.followed)
+            world.watch.add(self.replay)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -135,6 +141,7 @@ class Meter(Listener):
             "update_p50": percentile(updates.updates, 0.5),
             "update_p99": percentile(updates.updates, 0.99),
             "halt_delay": lambda: updates.halt_delay_ns,
+            "presence_deviation": lambda: self.replay.worst() if self.replay else None,
         }
 
     @property

@@ -26,6 +26,7 @@ from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
 from devicesim.world.places import BrokerPlace, GatewayPlace, Stage
+from devicesim.world.replay import Followed
 from devicesim.world.roles import WorldRoles
 from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
 from devicesim.world.watch import Watch
@@ -77,7 +78,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "gateway", "heals", "hosts",
+        "_minute", "_pulse", "broker", "bundles", "duration_ns", "entropy", "followed", "gateway", "heals", "hosts",
         "kernel", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
@@ -99,6 +100,7 @@ class World:
         stage: Stage,
         roles: WorldRoles | None = None,
         policies: Mapping[str, str] = MappingProxyType({}),
+        followed: Followed | None = None,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -109,6 +111,8 @@ class World:
         """Who signs for the fleet's owner; None: devices go by keys alone."""
         self.policies = policies
         """Run-time policies that the scenario names by path."""
+        self.followed = followed
+        """The recording that devices follow; None of nothing."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
