@@ -140,6 +140,19 @@ class Replay(Watcher):
         self._world, self._followed = world, followed
         self._found = {index: array("q") for index in followed.edges}
         self._since: dict[int, int] = {}
+        self._steps = sorted(
+            (at, 1 - 2 * (number % 2))
+            for edges in followed.edges.values()
+            for number, at in enumerate(edges)
+        )
+        self._step = self._up = 0
+
+    def recorded_at(self, now: int) -> int:
+        """How many were online in the recording just before `now`, which never goes back."""
+        while self._step < len(self._steps) and self._steps[self._step][0] < now:
+            self._up += self._steps[self._step][1]
+            self._step += 1
+        return self._up
 
     def connected(self, host: DeviceHost, now: int) -> None:
         """There."""
