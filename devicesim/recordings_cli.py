@@ -350,7 +350,7 @@ def _complain(findings: Findings) -> None:
         typer.echo(f"and {findings.unclear - len(findings.complaints):,} more such lines", err=True)
     if findings.setbacks:
         typer.echo(
-            f"the clock went back {findings.setbacks} times, by {format_duration(findings.set_back_ns)} in all: "
+            f"the clock was set {findings.setbacks} times, by {format_duration(findings.set_back_ns)} in all: "
             "what follows was shifted, so that time goes on",
             err=True,
         )

@@ -18,7 +18,7 @@ from typing import Final
 from devicesdk.wire.timebase import SECOND
 
 ISO: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?\s?(Z|UTC|[+-]\d\d(?::?\d\d)?)?(?![\d:])",
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,12}))?)?\s?(Z|UTC|[+-]\d\d(?::?\d\d)?)?(?!\d|:\d)",
     re.ASCII,
 )
 SYSLOG: Final = re.compile(

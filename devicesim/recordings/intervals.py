@@ -26,6 +26,11 @@ EDGES_MAX: Final = 20_000_000
 BACK_TOLERATED_NS: Final = 2 * SECOND
 """Threads of a logger may write a little out of order; a clock that is set back is set back further."""
 
+FORWARD_TOLERATED_NS: Final = 31 * 86_400 * SECOND
+"""A log that is silent for longer has a clock that was set: 1970 until the network said otherwise."""
+LENGTH_NS_MAX: Final = 10**8 * SECOND
+"""Three years."""
+
 
 class RecordingError(ValueError):
     """What was given is not a recording that can be used; says where, what was expected and found."""
@@ -95,7 +100,7 @@ class Builder:
         first: first and last instant that was seen; -1 before any.
         takeovers: connections that replaced one of the same name.
         orphans: downs of devices that were not up.
-        setbacks: how often the clock went back, and by how much in all (ns).
+        setbacks: how often the clock was set, and by how much in all (ns).
     """
 
     def __init__(self) -> None:
@@ -111,11 +116,17 @@ class Builder:
     def moment(self, at: int) -> int:
         """Note that time has come to `at`; returns the instant to go on with.
 
-        A clock that goes back by more than `BACK_TOLERATED_NS` is taken for one that was set: what
-        follows is shifted so that time never goes back.
+        A clock that goes back by more than `BACK_TOLERATED_NS`, or ahead by more than
+        `FORWARD_TOLERATED_NS`, is taken for one that was set: what follows is shifted so that time goes on.
         """
         at += self._shift
-        if at >= self.last:
+        ahead = at - self.last
+        if ahead > FORWARD_TOLERATED_NS and self.last >= 0:
+            self._shift -= ahead
+            self.setbacks += 1
+            self.set_back_ns += ahead
+            return self.last
+        if ahead >= 0:
             if self.first < 0:
                 self.first = at
             self.last = at
@@ -144,7 +155,7 @@ class Builder:
                 self.orphans += 1
                 return
             self._know(device)
-            since = self.first
+            since = -1
         self._add(device, since, at)
 
     def all_down(self, at: int) -> None:
@@ -212,6 +223,11 @@ class Builder:
             raise RecordingError(
                 "expected devices that come and go over some time, found "
                 f"{len(self._edges)} devices and {max(0, end - start) / SECOND:g} s"
+            )
+        if end - start > LENGTH_NS_MAX:
+            raise RecordingError(
+                f"expected a recording of at most {LENGTH_NS_MAX // SECOND} s (three years), found "
+                f"{(end - start) // SECOND} s: look for a stamp that is wrong"
             )
         for device, since in self._open.items():
             self._add(device, since, end)

@@ -253,8 +253,6 @@ def _script(text: str, condition: str) -> tuple[list[Row], float]:
 
 def _trace(rows: Sequence[Row], end: float, rtt_ms: float) -> Trace:
     origin = rows[0][0]
-    if not 0 < end - origin <= LENGTH_S_MAX:
-        raise RecordingError(f"expected a trace of up to a year, found {end - origin:g} s")
     starts: list[int] = []
     columns: list[tuple[float, float, int, float]] = []
     for number, (at, down, up, rtt, loss) in enumerate(rows):
@@ -278,6 +276,8 @@ def _trace(rows: Sequence[Row], end: float, rtt_ms: float) -> Trace:
             )
         starts.append(start)
         columns.append((down, down if up is None else up, round(trip * MS), loss))
+    if not 0 < end - origin <= LENGTH_S_MAX:
+        raise RecordingError(f"expected a trace of up to a year, found {end - origin:g} s")
     length = round((end - origin) * SECOND)
     if length <= starts[-1]:
         raise RecordingError("expected a last row that lasts, found one of no length")

@@ -9,7 +9,8 @@ Sources, github.com/eclipse/mosquitto: ``src/handle_connect.c`` (connected, alre
 terminating). Version 2.1 adds the address after the client's name and says *session taken over*.
 
 Rules: a line that speaks of a client and is not understood is told by its place; other lines are
-counted. The broker's own stamp wins over those before it: a journal is written later.
+counted. The broker's own stamp wins over those before it: a journal is written later. A stamp in whole
+seconds means the middle of its second.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from devicesdk.wire.timebase import SECOND
 from devicesim.recordings import instants
 from devicesim.recordings.intervals import Builder
 
@@ -55,6 +57,8 @@ _OWN_EPOCH: Final = re.compile(
     r"(?:^|[\s|\"])(\d{9,10}|\d{13})(?:\.(\d{1,9}))?: ?(?=$|\S)", re.ASCII
 )
 _OUTER_EPOCH: Final = re.compile(r"^\s*(\d{10})(?:\.(\d{1,9}))?\s", re.ASCII)
+HALF_NS: Final = SECOND // 2
+HALF_A_YEAR_NS: Final = 183 * 86_400 * SECOND
 UNKNOWN: Final = "<unknown>"
 """A connection that never said its name."""
 
@@ -187,27 +191,31 @@ class Log:
         if said.time_format:
             at = _by_format(head, said)
             if at is not None:
-                return at
+                return at if "%f" in said.time_format else at + HALF_NS
         own = _last(_OWN_EPOCH, head)
         if own:
-            return instants.epoch_ns(own[1], own[2])
+            exact = own[2] is not None or len(own[1]) > 10
+            return _middle(instants.epoch_ns(own[1], own[2]), exact=exact)
         iso = _last(instants.ISO, head)
         if iso:
-            return instants.iso_ns(iso, said.utc_offset_ns)
+            return _middle(instants.iso_ns(iso, said.utc_offset_ns), exact=iso[7] is not None)
         outer = _OUTER_EPOCH.match(head)
         if outer:
-            return instants.epoch_ns(outer[1], outer[2])
+            return _middle(instants.epoch_ns(outer[1], outer[2]), exact=outer[2] is not None)
         syslog = instants.SYSLOG.search(head)
-        return self._syslog(syslog) if syslog else None
+        return _middle(self._syslog(syslog), exact=syslog[6] is not None) if syslog else None
 
     def _syslog(self, found: re.Match[str]) -> int | None:
         """A syslog does not say its year: one that falls by months has seen New Year."""
         at = instants.syslog_ns(found, self._year, self._spelling.utc_offset_ns)
-        half_a_year = 183 * 86_400 * 10**9
-        if at is not None and at < self._builder.last - half_a_year:
+        if at is not None and at < self._builder.last - HALF_A_YEAR_NS:
             self._year += 1
             at = instants.syslog_ns(found, self._year, self._spelling.utc_offset_ns)
         return at
+
+
+def _middle(at: int | None, *, exact: bool) -> int | None:
+    return at if at is None or exact else at + HALF_NS
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -21,6 +21,7 @@ from typing import IO, Final
 
 import msgspec
 
+from devicesdk.wire.timebase import SECOND
 from devicesim.recordings.intervals import Builder, Recording, RecordingError
 from devicesim.recordings.mosquitto import Complaint, Log, Spelling
 from devicesim.recordings.tables import Table, header_of
@@ -186,9 +187,12 @@ def _findings(
     builder: Builder, reader: Log | Table, files: list[str], cut_short: list[str]
 ) -> Findings:
     names = ", ".join(Path(file).name if file != STDIN else "standard input" for file in files)
-    start = end = None
+    start: int | None = None
+    end: int | None = None
     if isinstance(reader, Table):
         start, end, names = reader.start, reader.end, reader.source or names
+    elif builder.first >= 0:  # a log counts whole seconds
+        start, end = builder.first // SECOND * SECOND, -(-builder.last // SECOND) * SECOND
     try:
         recording = builder.finish(names, start=start, end=end)
     except RecordingError as error:

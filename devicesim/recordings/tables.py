@@ -86,6 +86,9 @@ class Columns:
         self.up = self.down = None
         if self.state is None:
             self.up, self.down = _place(names, SESSION_UP), _place(names, SESSION_DOWN)
+        self.last = max(
+            place for place in (self.device, self.time, self.up, self.down, 0) if place is not None
+        )
         sessions = self.up is not None and self.down is not None
         if self.device is None or not (sessions or self.state is not None):
             raise RecordingError(
@@ -203,7 +206,7 @@ class Table:
         assert columns is not None
         assert columns.device is not None
         device = _cell(cells, columns.device).strip()
-        if not device:
+        if not device or len(cells) <= columns.last:
             return False
         if columns.state is not None:
             said = self._event(device, cells, columns)

@@ -148,8 +148,8 @@ class Replay(Watcher):
         self._step = self._up = 0
 
     def recorded_at(self, now: int) -> int:
-        """How many were online in the recording just before `now`, which never goes back."""
-        while self._step < len(self._steps) and self._steps[self._step][0] < now:
+        """How many were online in the recording at `now`, which never goes back."""
+        while self._step < len(self._steps) and self._steps[self._step][0] <= now:
             self._up += self._steps[self._step][1]
             self._step += 1
         return self._up
