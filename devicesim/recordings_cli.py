@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 EXIT_DONE, EXIT_APART = 0, 1
 WORST_SHOWN: Final = 5
+SETBACKS_LIKELY_MAX: Final = 10
 
 Files = Annotated[
     list[str] | None,
@@ -354,6 +355,8 @@ def _complain(findings: Findings) -> None:
             "what follows was shifted, so that time goes on",
             err=True,
         )
+    if findings.setbacks > SETBACKS_LIKELY_MAX:
+        typer.echo("so often? lines of several brokers must be sorted by time first", err=True)
     for file in findings.cut_short:
         typer.echo(
             f"{file}: ends in the middle of its packed data; what was there is used", err=True

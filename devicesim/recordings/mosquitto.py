@@ -34,6 +34,10 @@ _ANCHOR: Final = re.compile(
     r"|Bad socket read/write on client |mosquitto version ).*)",
     re.DOTALL,
 )
+_STARTS: Final = (
+    "New client connected from ", "New bridge connected from ", "Client ", "Socket error on client ",
+    "Bad socket read/write on client ", "mosquitto version ",
+)  # fmt: skip
 _UP: Final = re.compile(
     r"New (?:client|bridge) connected from \S+ as (.+?) \((?:p\d+, )?c\d, k\d+(?:, u'.*')?\)\.?"
 )
@@ -137,7 +141,16 @@ class Log:
         text = text.rstrip("\r\n\0 ")
         if text.startswith("{"):
             text = _from_json(text)
-        head, message = parted(text)
+        # what mosquitto writes by default needs no search
+        if (
+            text[10:12] == ": "
+            and text[:10].isdigit()
+            and text.isascii()
+            and not self._spelling.time_format
+        ):
+            head, message = text[:12], text[12:] if text.startswith(_STARTS, 12) else ""
+        else:
+            head, message = parted(text)
         at = self.instant(head)
         event = read_message(message) if message else None
         if event is None:
