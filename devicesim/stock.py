@@ -16,6 +16,7 @@ from devicesdk.agent.policy import PolicyError, read_policy
 from devicesdk.inference.source import BUNDLE_FILE, SourceError, load_any, reader_of
 from devicesim.models.link_class import LinkBook
 from devicesim.models.profile import Profile, decode_links, decode_profile
+from devicesim.recordings.stocking import load_recordings, load_traces
 from devicesim.scenario.choosing import PolicySource
 from devicesim.scenario.schema import Scenario
 from devicesim.world.assemble import Stock
@@ -149,4 +150,8 @@ def stock_for(
     if profiles is None or links is None:
         profiles, links = load_profiles(scenario_file)
     sources = load_sources(scenario, scenario_file)
-    return Stock(profiles, links, sources, load_policies(scenario, scenario_file))
+    bases = (scenario_file.resolve().parent, *_bases(scenario_file))
+    return Stock(
+        profiles, links, sources, load_policies(scenario, scenario_file),
+        load_recordings(scenario, bases), load_traces(scenario, bases),
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from bisect import bisect_right
 import msgspec
 
 from devicesim.entropy import Stream
-from devicesim.models.availability import AlwaysUp
+from devicesim.models.availability import AlwaysUp, Availability
 from devicesim.models.link import Link
 
 
@@ -56,14 +56,23 @@ class TraceLink(Link):
         trace: the columns.
         luck: stream for losses.
         offset_ns: where in the trace the instant 0 lies; devices that share a trace are spread by it.
+        availability: when the link is there at all; slots without a rate are stalls then, and no
+            outages.
     """
 
-    __slots__ = ("_offset", "_trace")
+    __slots__ = ("_offset", "_told", "_trace")
 
-    def __init__(self, trace: Trace, luck: Stream, offset_ns: int = 0) -> None:
-        super().__init__(AlwaysUp(), luck)
+    def __init__(
+        self,
+        trace: Trace,
+        luck: Stream,
+        offset_ns: int = 0,
+        availability: Availability | None = None,
+    ) -> None:
+        super().__init__(availability or AlwaysUp(), luck)
         self._trace = trace
         self._offset = offset_ns
+        self._told = availability is not None
 
     def _slot(self, now: int) -> tuple[int, int]:
         """Index of the slot at `now` and the instant at which its round of the trace began."""
@@ -87,11 +96,15 @@ class TraceLink(Link):
 
     def is_up(self, now: int) -> bool:
         """Tell whether the slot at `now` carries anything."""
+        if self._told:
+            return self.availability.is_up(now)
         return self._trace.down_bps[self._slot(now)[0]] > 0.0
 
     def next_change(self, now: int) -> tuple[int, bool]:
         """Give the start of the next slot that goes from nothing to something, or back."""
         trace = self._trace
+        if self._told:
+            return self.availability.next_change(now)
         up = self.is_up(now)
         if min(trace.down_bps) > 0.0:
             return self.availability.next_change(now)

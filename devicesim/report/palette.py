@@ -27,7 +27,6 @@ _FAMILY_OF: Final = {
     "gateway": "gateway", "store": "gateway", "keys": "gateway", "source": "gateway",
     "device": "device", "boot": "device", "brown": "device", "power": "device", "unplug": "device", "plug": "device",
     "battery": "device", "flash": "device", "clock": "device", "heat": "device", "sun": "device",
-    "boot": "device", "brown": "device",
     "content": "content", "tamper": "content", "bundle": "content", "poison": "content",
     "data": "data", "sensor": "data", "kernel": "data",
 }  # fmt: skip

@@ -120,6 +120,10 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "update_p50": (Kind.DURATION, "offer to commit, median"),
     "update_p99": (Kind.DURATION, "offer to commit, 99th percentile"),
     "halt_delay": (Kind.DURATION, "failure that tips the gate at the gateway to the halt"),
+    "presence_deviation": (
+        Kind.SHARE,
+        "greatest distance, in any minute, of the mean online from the recording that devices follow",
+    ),
 }
 
 KNOWN: Final[Known] = {**METRICS, **MORE, **MEASURES}

@@ -26,6 +26,7 @@ from devicesim.scenario.fields import (
     UnixInstant,
     must_be_one_of,
 )
+from devicesim.scenario.recorded import APresence, Links
 from devicesim.scenario.values import SHIFTS
 
 DEVICES_MAX: Final = 1_000_000
@@ -170,9 +171,9 @@ class Group(Model):
         description="Name of a file in scenarios/profiles: battery, heat, computing, flash.",
         examples=["rpi4-kiosk"],
     )
-    links: Mix = Field(
+    links: Links = Field(
         alias="link",
-        description="Link class, or {mix: {class: share}} drawn for each device.",
+        description="Link class, {mix: {class: share}} drawn for each device, or {trace: file}.",
         examples=["fcc-dsl"],
     )
     region: str | None = Field(
@@ -205,6 +206,11 @@ class Group(Model):
         default=None,
         description="Replaces agent.backoff for this group: a policy by name, or figures.",
         json_schema_extra=WORDS,
+    )
+    presence: APresence | None = Field(
+        default=None,
+        description="Recording of who was connected when, which these devices follow: a path, or"
+        " {file: path, reconnect: agent}.",
     )
 
 

@@ -18,6 +18,7 @@ from devicesim.scenario.errors import Path, Refusal, choices, nearest_word, show
 from devicesim.scenario.experiments import misnamed
 from devicesim.scenario.faults import BootLoop
 from devicesim.scenario.promises import Promise
+from devicesim.scenario.recorded import TRACE
 from devicesim.scenario.selector import Selector, Where, walk
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _fleet(
             yield (*at, "profile"), _unknown("a profile", group.profile, profiles, where)
         if links is not None:
             for link in group.links:
-                if link not in links:
+                if link not in links and not link.startswith(TRACE):
                     mixed = len(group.links) > 1
                     refusal = _unknown("a link class", link, links, where)
                     refusal.key = mixed

@@ -31,18 +31,23 @@ from devicesdk.wire.timebase import DAY, HOUR, MS
 from devicesdk.wire.topics import Topics
 from devicesim.entropy import Entropy
 from devicesim.models import crossing
+from devicesim.models.availability import Availability
 from devicesim.models.body import Body
 from devicesim.models.clock import DeviceClock
 from devicesim.models.datastream import Condition, Site, Sun
 from devicesim.models.flash_wear import FlashWear
 from devicesim.models.link import EpochLink, Link
 from devicesim.models.link_class import LinkBook, QualityTables
+from devicesim.models.link_trace import Trace as LinkTrace
+from devicesim.models.link_trace import TraceLink
 from devicesim.models.profile import Profile
 from devicesim.models.thermal import Ambient
+from devicesim.recordings.intervals import Recording
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
+from devicesim.scenario.recorded import TRACE
 from devicesim.scenario.schema import Scenario
-from devicesim.world import crashes, deltas, spoiled, wakelock
+from devicesim.world import crashes, deltas, replay, spoiled, wakelock
 from devicesim.world.broker.broker import Broker
 from devicesim.world.broker.limits import BrokerLimits
 from devicesim.world.broker_host import BrokerHost
@@ -88,6 +93,10 @@ class Stock(msgspec.Struct, frozen=True):
     """Bundle sources by ``id@version``."""
     policies: dict[str, str] = {}
     """Run-time policies by path."""
+    recordings: dict[str, Recording] = {}
+    """Recordings of presence by path."""
+    traces: dict[str, LinkTrace] = {}
+    """Recorded links by path."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -185,14 +194,15 @@ def assemble(
         scenario=scenario, entropy=entropy, kernel=kernel, trace=trace, ledger=ledger, watch=watch,
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
-        roles=roles, policies=stock.policies, buggify=buggify,
+        roles=roles, policies=stock.policies, buggify=buggify, followed=factory.followed,
     )  # fmt: skip
     _register(world, bundles)
     if wakelock.wanted(world):
         world.watch.add(wakelock.WakeLocks(world))
     crashes.attach(world)
     for host in hosts:
-        at = int(entropy.stream("boot", host.device).uniform() * factory.boot_spread_ns)
+        spread_ns = factory.boot_spread_ns(host.index)
+        at = int(entropy.stream("boot", host.device).uniform() * spread_ns)
         kernel.at(at, host.power_on)
     return world
 
@@ -325,11 +335,22 @@ class _Factory:
             name: Sun(_site(scenario, region)) for name, region in scenario.regions.items()
         }
         self._indoors = Sun(_site(scenario, None))
-        self.boot_spread_ns = min(HOUR, max(config.window_ns for config in self._configs.values()))
+        self.followed: replay.Followed | None = None
+        """The recording that devices follow, once their parts are made; None of nothing."""
+        windows = [config.window_ns for config in self._configs.values()]
+        self._spread_ns = min(HOUR, max(windows))
+
+    def boot_spread_ns(self, index: int) -> int:
+        """Within how long a device boots: who follows a recording was there when it began."""
+        if self.followed is not None and index in self.followed.edges:
+            return replay.BOOT_SPREAD_NS
+        return self._spread_ns
 
     def all_parts(self) -> list[Parts]:
         """The parts of every device, in the population's order."""
         specs = expand(self._scenario, self._stock.profiles, self._entropy)
+        if self._stock.recordings:
+            self.followed = replay.follow(self._scenario, self._stock.recordings, specs)
         labels = [self._labels(spec) for spec in specs]
         for rollout in self._scenario.rollouts:
             for index in rollout.target.select(labels, self._entropy, f"rollout.{rollout.id}"):
@@ -371,7 +392,8 @@ class _Factory:
         )
         group = self._scenario.group(spec.group)
         said = self._scenario.choosing_of(group).metered
-        radio = self._stock.links.links[spec.link].radio
+        link = self._stock.links.links.get(spec.link)
+        radio = link.radio if link is not None else ""
         parts.metered = radio in METERED_RADIOS if said is None else said
         parts.stands_for = self._scenario.telemetry_of(group).stands_for
         if group.registered_as is not None:
@@ -403,6 +425,11 @@ class _Factory:
 
     def _link(self, spec: DeviceSpec) -> Link:
         book, entropy = self._stock.links, self._entropy
+        there = None
+        if self.followed is not None:
+            there = self.followed.availability(spec.index)
+        if spec.link.startswith(TRACE):
+            return self._traced(spec, there)
         kind = book.links[spec.link]
         if spec.link not in self._tables:
             self._tables[spec.link] = QualityTables(kind, book.classes)
@@ -411,7 +438,12 @@ class _Factory:
             entropy.stream("link.epochs", spec.id),
             entropy.stream("link.loss", spec.id),
         )
-        return EpochLink(kind, self._tables[spec.link], streams)
+        return EpochLink(kind, self._tables[spec.link], streams, availability=there)
+
+    def _traced(self, spec: DeviceSpec, there: Availability | None) -> Link:
+        trace = self._stock.traces[spec.link.removeprefix(TRACE)]
+        offset_ns = self._entropy.stream("link.offset", spec.id).integer(trace.length_ns)
+        return TraceLink(trace, self._entropy.stream("link.loss", spec.id), offset_ns, there)
 
     def _body(self, spec: DeviceSpec, profile: Profile) -> Body:
         region = self._scenario.regions.get(spec.region)
@@ -463,7 +495,9 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         segment=group.group,
         keepalive_ns=said.keepalive_ns,
         session_expiry_ns=said.session_expiry_ns,
-        backoff=scenario.backoff_of(group),
+        backoff=replay.EAGER
+        if group.presence is not None and group.presence.reconnect == "recorded"
+        else scenario.backoff_of(group),
         window_ns=cadence.window_ns,
         window_frames=cadence.frames,
         probe_period_ns=cadence.probes_ns,

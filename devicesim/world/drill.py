@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from devicesim.world.checks import make_checks
 from devicesim.world.checks.check import Check
-from devicesim.world.liveness import NAME, Healing
 from devicesim.world.device_books import DeviceBooks
+from devicesim.world.liveness import NAME, Healing
 from devicesim.world.measures import Meter
 from devicesim.world.recorder import Recorder
 from devicesim.world.timeline import Timeline

@@ -20,6 +20,7 @@ from devicesim.world.checks.messages import copies_unaccounted
 from devicesim.world.drifting import DriftMeter
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.ledger import BROKER, DOWN, UP
+from devicesim.world.replay import Replay
 from devicesim.world.returns import Returns
 from devicesim.world.returns import wanted as returns_wanted
 from devicesim.world.session_meter import SessionMeter
@@ -69,6 +70,11 @@ class Meter(Listener):
         self.returns = Returns(world)
         if returns_wanted(world):
             world.watch.add(self.returns)
+        self.replay: Replay | None = None
+        """How well a recording is followed; None where there is none."""
+        if world.followed is not None:
+            self.replay = Replay(world, world.followed)
+            world.watch.add(self.replay)
         self._lasting = Lasting(world.scenario)
         self._measures = self._make_measures()
         self._metrics: dict[str, Callable[[], Number]] = {
@@ -143,6 +149,7 @@ class Meter(Listener):
             "update_p50": percentile(updates.updates, 0.5),
             "update_p99": percentile(updates.updates, 0.99),
             "halt_delay": lambda: updates.halt_delay_ns,
+            "presence_deviation": lambda: self.replay.worst() if self.replay else None,
         }
 
     @property

@@ -312,6 +312,8 @@ class Recorder(Listener):
         self._minutes.append(to_seconds(now))
         self.windows += self._sent
         self._point("online", "online", meter.sessions.online_count)
+        if meter.replay is not None:
+            self._point("online", "recorded", meter.replay.recorded_at(now))
         self._point("retries", "connects per minute", self._tries)
         self._point("transfers", "in flight", meter.updates.downloading)
         self._point("throughput", "chunks", self._bytes / 60)

@@ -29,6 +29,7 @@ from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
 from devicesim.world.places import BrokerPlace, GatewayPlace, Stage
+from devicesim.world.replay import Followed
 from devicesim.world.roles import WorldRoles
 from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
 from devicesim.world.watch import Watch
@@ -80,7 +81,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "gateway", "heals", "hosts", "kernel", "layers", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
+        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "followed", "gateway", "heals", "hosts", "kernel", "layers", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +103,7 @@ class World:
         roles: WorldRoles | None = None,
         policies: Mapping[str, str] = MappingProxyType({}),
         buggify: Buggify | None = None,
+        followed: Followed | None = None,
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -114,6 +116,8 @@ class World:
         """Run-time policies that the scenario names by path."""
         self.buggify = buggify
         """Hardship at named places of our own code; None: there is none."""
+        self.followed = followed
+        """The recording that devices follow; None of nothing."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()
