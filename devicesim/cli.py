@@ -67,10 +67,31 @@ def run(
             "mosquitto, embedded, or mqtt://host:port."
         ),
     ] = "auto",
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain/--no-explain",
+            help="When a check fails, run again with causes to tell what led to it.",
+        ),
+    ] = True,
+    break_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop at this scenario time, such as 6h12m, or at first-bad, and print the state of all."
+        ),
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option(help="Print what happens to this device while it happens.")
+    ] = None,
 ) -> None:
     """Rehearse a scenario: a verdict, a trace and a report; in virtual time, or with
     ``--set clock.mode=real`` against a real broker."""
-    wish = _Wish(scenario, seed, until, tuple(overrides or ()), out, broker)
+    wish = _Wish(scenario, seed, until, tuple(overrides or ()), out, broker, explain)
+    if break_at is not None or watch is not None:
+        from devicesim.debugging import debug
+
+        asked = (break_at, watch, as_json)
+        raise typer.Exit(_guarded(lambda: debug(scenario, seed, until, wish.overrides, *asked)))
     raise typer.Exit(_guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
 
 
@@ -83,6 +104,7 @@ class _Wish(NamedTuple):
     overrides: tuple[str, ...]
     out: Path
     broker: str
+    explain: bool = True
 
 
 def _run(wish: _Wish, *, as_json: bool, expect_digest: str | None) -> int:
@@ -128,7 +150,12 @@ def _rehearse(scenario: Any, wish: _Wish, stop: int | None, progress: Any) -> tu
     from devicesim.rehearse import Rehearsal
 
     rehearsal = Rehearsal(
-        scenario, wish.file, seed=wish.seed, out=wish.out, overrides=wish.overrides
+        scenario,
+        wish.file,
+        seed=wish.seed,
+        out=wish.out,
+        overrides=wish.overrides,
+        explain=wish.explain,
     )
     return rehearsal, rehearsal.run(stop, lambda now: progress.update(now, **_glance(rehearsal)))
 

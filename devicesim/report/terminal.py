@@ -38,6 +38,8 @@ BAD: Final = "bold red"
 SOFT: Final = "dim"
 _CAUSES_SHOWN: Final = 6
 _FAILED_SHOWN: Final = 12
+_EXPLAINED: Final = 3
+"""So many of the failed are explained in full, the others in a line; the page has them all."""
 
 
 def summary(record: RunRecord, console: Console | None = None, *, report: str = "") -> None:
@@ -72,9 +74,9 @@ def _checks(record: RunRecord) -> Iterator[RenderableType]:
     clock = Clock(record.clock_start, record.virtual_s)
     ordered = failed_first(record.checks)
     failed = [check for check in ordered if check.held is False]
-    for check in failed[:_FAILED_SHOWN]:
+    for place, check in enumerate(failed[:_FAILED_SHOWN]):
         yield Text()
-        yield from _failed(check, clock)
+        yield from _failed(check, clock, whole=place < _EXPLAINED)
     if len(failed) > _FAILED_SHOWN:
         yield _text(f"  and {count(len(failed) - _FAILED_SHOWN)} more", SOFT)
     unseen = [spaced(check.name) for check in ordered if check.held is None]
@@ -85,13 +87,16 @@ def _checks(record: RunRecord) -> Iterator[RenderableType]:
         yield Padding(_text(f"skipped: {action}", SOFT), (0, 0, 0, 2))
 
 
-def _failed(check: CheckRow, clock: Clock) -> Iterator[RenderableType]:
+def _failed(check: CheckRow, clock: Clock, *, whole: bool) -> Iterator[RenderableType]:
     when = "" if check.at_s is None else f"  {clock.at(check.at_s)} ({elapsed(check.at_s)})"
     yield Text.assemble(
         ("  \N{BALLOT X} ", BAD), (printable(spaced(check.name)), "bold"),
         (f"  {check.kind}{when}", SOFT),
     )  # fmt: skip
-    if check.story:
+    if check.explanation and whole:
+        for line in check.explanation:
+            yield Padding(_text(line), (0, 0, 0, 4))
+    elif check.story:
         yield Padding(_text(check.story), (0, 0, 0, 4))
 
 

@@ -16,6 +16,7 @@ from devicesdk.inference.preprocess import FEATURE_NAMES
 from devicesdk.wire.timebase import MINUTE, NEVER, SECOND, format_duration, to_seconds
 from devicesim.report.record import (
     BadMinute,
+    CheckRow,
     DeviceStory,
     DriftRow,
     FlagRow,
@@ -30,6 +31,7 @@ from devicesim.report.record import (
 from devicesim.scenario.population import group_count
 from devicesim.world.latencies import Latencies, nearest_rank
 from devicesim.world.ledger import DOWN, LEGS, UP, DropCause
+from devicesim.world.short_story import short_story
 from gateway.core.collect.scoring import histogram_of
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def build_record(
         around: what was measured outside.
     """
     scenario = world.scenario
-    found = [check.row() for check in checks]
+    found = [_told(check.row(), recorder) for check in checks]
     virtual_s = to_seconds(world.now)
     return RunRecord(
         scenario=scenario.name,
@@ -123,6 +125,12 @@ def build_record(
         versions=around.versions,
         seeds=around.seeds,
     )
+
+
+def _told(row: CheckRow, recorder: Recorder) -> CheckRow:
+    if row.held is not False:
+        return row
+    return msgspec.structs.replace(row, explanation=short_story(row, recorder))
 
 
 def _iso(unix_ns: int) -> str:

@@ -35,7 +35,7 @@ HEARD: Final = "heard"
 EVERYDAY: Final = frozenset(
     {
         "acknowledged", "deadline", "frames ran", "frames taken", "conditions", "file read", "file hashed", "probe ran",
-        "subscribed", "alarm_on", "alarm_off", "last_known", "bad topic",
+        "subscribed", "collect.window_closed", "collect.judged", "alarm_on", "alarm_off", "last_known", "bad topic",
         NoteKind.ONLINE, NoteKind.IGNORED, NoteKind.ROUND_LOST, NoteKind.DEFERRED, NoteKind.ASKED,
         NoteKind.ANSWERED, NoteKind.RECALIBRATED, NoteKind.RULE_CHOSEN, NoteKind.WANT_OLD, NoteKind.KILL_OLD,
         NoteKind.FLAGS_OLD, notes.ALARM, notes.QUERY, notes.REPUBLISH,

@@ -22,7 +22,7 @@ from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.messages import UpdateState
 from devicesim.world.bands import Lasting
 from devicesim.world.causes.book import NOTHING, CauseBook, Moment
-from devicesim.world.causes.eyes import RUNS, CausalStage, Eyes
+from devicesim.world.causes.eyes import CLEAR, DARK, RUNS, CausalStage, Eyes
 from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.checks.check import Check
 from devicesim.world.drill import Drill
@@ -205,7 +205,7 @@ class Inquiry(Watcher):
         self._looked_at = now
         for one in self._witnesses:
             due = one.question.at_ns
-            if one.every_ns and not one.seen and due - one.every_ns < now < due:
+            if one.every_ns and not one.seen and due - one.every_ns < now <= due:
                 hosts = [
                     self.world.host(name)
                     for name in one.question.culprits
@@ -231,9 +231,23 @@ class Inquiry(Watcher):
             finding = Finding(first_ns, exact, chain, one.device, culprits=culprits)
         else:
             finding = self._from_culprits(one, culprits, first_ns)
+        finding.chain = self._whole(one, finding)
         finding.in_force = [fault for fault in one.in_force if self._concerns(fault, finding)]
         finding.lanes = self._lanes(finding)
         return finding
+
+    def _whole(self, one: _Witness, finding: Finding) -> list[Moment]:
+        """The chain with what else it takes to understand it: a moment can have two causes."""
+        nodes = {moment.node: moment for moment in finding.chain}
+        subject = self.world.numbers.get(finding.subject)
+        if subject is not None:
+            ways = [m for m in self.book.of(subject, 0, one.at_ns) if m.kind in (DARK, CLEAR)]
+            if ways and ways[-1].kind == DARK:  # nobody tells a device that its path is gone
+                nodes |= {moment.node: moment for moment in self.book.chain(ways[-1].node)}
+        for kind in one.check.follows:
+            ends = self.book.chain(one.latest_of.get((GATEWAY, kind), NOTHING))
+            nodes |= {moment.node: moment for moment in ends[-2:]}
+        return [nodes[node] for node in sorted(nodes)]
 
     def _suspects(self, one: _Witness) -> list[str]:
         """The slowest, for a percentile; the gateway or the broker for what is theirs."""
@@ -243,6 +257,9 @@ class Inquiry(Watcher):
             return list(dict.fromkeys(self.world.hosts[index].device for _, index, _ in slow))
         if one.device:
             return [one.device]
+        last = self.book.moment(one.here)
+        if last is not None and last.actor >= 0:
+            return [self._name(last.actor)]
         return [one.check.suspect] if one.check.suspect else []
 
     def _from_culprits(self, one: _Witness, culprits: list[str], first_ns: int) -> Finding:
@@ -287,7 +304,7 @@ class Inquiry(Watcher):
                 continue
             labels = [host.parts.labels for host in world.hosts]
             hit = action.target.select(labels, world.entropy, scenario.occasion(place))
-            if world.numbers.get(finding.subject) not in hit:
+            if world.numbers.get(finding.subject, hit[0] if hit else -1) not in hit:
                 return False
         return not known
 
