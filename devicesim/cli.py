@@ -90,8 +90,11 @@ def run(
     if break_at is not None or watch is not None:
         from devicesim.debugging import debug
 
-        asked = (break_at, watch, as_json)
-        raise typer.Exit(_guarded(lambda: debug(scenario, seed, until, wish.overrides, *asked)))
+        raise typer.Exit(
+            _guarded(
+                lambda: debug(scenario, seed, until, wish.overrides, break_at, watch, typer.echo)
+            )
+        )
     raise typer.Exit(_guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
 
 

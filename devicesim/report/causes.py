@@ -172,7 +172,8 @@ def lines(story: list[Told], lines_max: int) -> list[str]:
         return made
     head = max(1, (lines_max - 1) // 3)
     tail = lines_max - 1 - head
-    gap = f"{'':10} \N{HORIZONTAL ELLIPSIS} {count(len(made) - head - tail)} steps between"
+    left = len(spell(0)) + 2 + width + 2
+    gap = f"{'':{left}}\N{HORIZONTAL ELLIPSIS} {count(len(made) - head - tail)} steps between"
     return [*made[:head], gap, *made[len(made) - tail :]]
 
 

@@ -97,7 +97,7 @@ def story_chart(record: RunRecord, check: CheckRow) -> dict[str, Any] | None:
     rows = [_row(lane, TOP + place * ROW + ROW / 2, scale) for place, lane in enumerate(lanes)]
     return {
         "width": WIDTH, "height": TOP + ROW * len(rows) + BOTTOM, "left": LEFT, "top": TOP,
-        "floor": TOP + ROW * len(rows), "rows": rows, "bad": scale.at(bad_s), "bad_text": elapsed(bad_s),
+        "floor": TOP + ROW * len(rows), "rows": rows, "bad": scale.at(bad_s), "bad_text": elapsed(int(bad_s)),
         "late": scale.at(bad_s) > WIDTH - 150,
         "shades": _shades(record, scale), "ticks": _ticks(scale),
     }  # fmt: skip

@@ -135,6 +135,8 @@ class _Witness:
         self._inquiry, self.check, self.question = inquiry, check, question
         self._fail = check.fail
         self.at_ns, self.here, self.seen, self.exact = question.at_ns, NOTHING, False, False
+        self.looked = False
+        """Whether the check is being looked at after a single step."""
         self.device = ""
         self.latest: dict[int, int] = {}
         self.latest_of: dict[tuple[int, str], int] = {}
@@ -146,6 +148,7 @@ class _Witness:
         if not self.seen:
             book = self._inquiry.book
             self.seen, self.at_ns, self.here = True, now, book.here
+            self.exact = self.looked
             self.device = host.device if host is not None else ""
             self.latest, self.latest_of = dict(book.latest), dict(book.latest_of)
             self.in_force = self._inquiry.in_force()
@@ -212,8 +215,9 @@ class Inquiry(Watcher):
                     if name in self.world.numbers
                 ]
                 self._looks += len(self.world.hosts)
+                one.looked = not self._look_ns
                 one.check.look(now, hosts)
-                one.exact = one.seen and not self._look_ns
+                one.looked = False
 
     # -- what was found -------------------------------------------------------------------------
 
@@ -251,8 +255,7 @@ class Inquiry(Watcher):
 
     def _suspects(self, one: _Witness) -> list[str]:
         """The slowest, for a percentile; the gateway or the broker for what is theirs."""
-        measure = one.check.title.partition("_p")[0].partition(" ")[0]
-        slow = self._slowest.found.get(measure, [])
+        slow = self._slow(one)
         if slow:
             return list(dict.fromkeys(self.world.hosts[index].device for _, index, _ in slow))
         if one.device:
@@ -262,6 +265,11 @@ class Inquiry(Watcher):
             return [self._name(last.actor)]
         return [one.check.suspect] if one.check.suspect else []
 
+    def _slow(self, one: _Witness) -> list[tuple[int, int, int]]:
+        """Of a percentile, the slowest as (took, index, when)."""
+        measure, _, rank = one.check.title.partition(" ")[0].rpartition("_p")
+        return self._slowest.found.get(measure, []) if rank.isdigit() else []
+
     def _from_culprits(self, one: _Witness, culprits: list[str], first_ns: int) -> Finding:
         starts = [(name, start) for name in culprits if (start := self._start(one, name)) >= 0]
         chains = [(name, self.book.chain(start)) for name, start in starts]
@@ -270,6 +278,8 @@ class Inquiry(Watcher):
         likeness = Counter(_signature(chain) for _, chain in chains)
         usual = max(likeness, key=lambda key: likeness[key])
         subject, chain = next(pair for pair in chains if _signature(pair[1]) == usual)
+        if not one.question.culprits and self._slow(one):  # known when the slowest was over
+            first_ns = min(first_ns, chain[-1].at_ns)
         return Finding(
             first_ns, False, chain, subject, likeness[usual], len(chains), culprits=culprits,
         )  # fmt: skip
@@ -281,16 +291,27 @@ class Inquiry(Watcher):
             halted = last[0]
             return halted if halted != NOTHING else max(last)
         index = self.world.numbers[culprit]
-        telling = _TELLING.get(one.check.title.partition(" ")[0])
-        slow = self._slowest.found.get(one.check.title.partition("_p")[0], [])
+        measure = one.check.title.partition(" ")[0]
+        telling = _TELLING.get(measure)
+        slow = self._slow(one)
         until = next((at for _, who, at in slow if who == index), one.at_ns)
         if telling is None and until == one.at_ns:
             return one.latest.get(index, NOTHING)
         mine = self.book.of(index, 0, until)
+        if measure == "exposed_ratio":
+            mine = self._until_exposed(mine)
         for moment in reversed(mine):
             if telling is None or telling(moment):
                 return moment.node
         return mine[-1].node if mine else NOTHING
+
+    def _until_exposed(self, mine: list[Moment]) -> list[Moment]:
+        """A device's moments up to the first in which it ran what a rollout brought."""
+        brought = [plan.bundle for plan in self.world.scenario.rollouts]
+        for place, moment in enumerate(mine):
+            if _runs(moment) and moment.words.partition(" ")[0] in brought:
+                return mine[: place + 1]
+        return mine
 
     def _concerns(self, fault: InForce, finding: Finding) -> bool:
         """Whether a fault that lasts is news, and about the subject of the finding."""
