@@ -176,20 +176,40 @@ def story(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/first-light-42.")
     ],
-    device: Annotated[str, typer.Argument(help="Device id, such as kiosk-0007.")],
+    device: Annotated[
+        str | None,
+        typer.Argument(
+            help="Device id, such as kiosk-0007; gateway; broker. Without one, why the run failed.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     around: Annotated[
-        str | None, typer.Option(help="Scenario time to look at, such as 8h30m.")
+        str | None,
+        typer.Option(
+            help="Scenario time to look at, such as 8h30m; of a culprit, when its check broke first."
+        ),
     ] = None,
     window: Annotated[str, typer.Option(help="How long before and after.")] = "1h",
+    check: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a device: which failed check to explain; the first to break by default."
+        ),
+    ] = None,
 ) -> None:
-    """Tell what happened to one device."""
+    """Tell what happened to one device, or what made the run fail."""
 
     def tell() -> int:
         from devicesdk.wire.timebase import parse_duration
         from devicesim.retell import story_of
+        from devicesim.why import first_bad, why
 
-        centre = parse_duration(around) if around is not None else None
+        if device is None:
+            for line in why(folder, check):
+                typer.echo(line)
+            return EXIT_HELD
+        centre = parse_duration(around) if around is not None else first_bad(folder, device)
         for line in story_of(folder, device, centre, parse_duration(window)):
             typer.echo(line)
         return EXIT_HELD

@@ -18,9 +18,9 @@ from devicesim.report.causes import Told, instant, lines, sentence, told
 from devicesim.report.state import state_lines
 from devicesim.stock import stock_for
 from devicesim.world.bands import Lasting
-from devicesim.world.causes.book import CauseBook
+from devicesim.world.causes.book import NOTHING, CauseBook
 from devicesim.world.causes.eyes import CausalStage, Eyes
-from devicesim.world.causes.inquiry import InForce
+from devicesim.world.causes.inquiry import InForce, why_dark
 from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.checks.check import Check
 from devicesim.world.drill import Drill
@@ -128,8 +128,12 @@ class Debugger(Watcher):
 
     def _story(self, device: str) -> list[Told]:
         index = self.world.numbers.get(device)
-        node = self.book.here if index is None else self.book.latest.get(index, -1)
-        return told(self.book.chain(node), self._names)
+        if index is None:
+            return told(self.book.chain(self.book.here), self._names)
+        chain = self.book.chain(self.book.latest.get(index, NOTHING))
+        dark = why_dark(self.book, index, self.world.now)
+        nodes = {moment.node: moment for moment in [*chain, *dark]}
+        return told([nodes[node] for node in sorted(nodes)], self._names)
 
 
 def debug(

@@ -321,7 +321,9 @@ def _fold(story: list[Told]) -> list[_Folded]:
         folded += [(one, 0, 0) for one in story[at : at + period]]
         if times > 1:
             last = story[at + period * times - 1]
-            again = Told(story[at + period].at_ns, last.who, _again(story[at : at + period]), "")
+            again = Told(
+                story[at + period].at_ns, last.who, _again(story[at : at + period]), "", last.text
+            )
             folded.append((again, times - 1, last.at_ns))
         at += period * times
     return folded
@@ -350,7 +352,10 @@ def _line(one: _Folded, width: int, spell: Callable[[int], str]) -> str:
     story, again, until = one
     at = spell(story.at_ns)
     if again:
-        times = f"{count(again)} {story.text}, the last at {spell(until)}"
+        waits = story.kind.partition("; ")[2]
+        times = (
+            f"{count(again)} {story.text}, the last at {spell(until)}{', ' if waits else ''}{waits}"
+        )
         return f"{'':{len(at)}}  {'':{width}}  \N{HORIZONTAL ELLIPSIS} {times}"
     return f"{at}  {story.who:{width}}  {story.text}"
 

@@ -24,7 +24,6 @@ RIGHT: Final = 24
 TOP: Final = 34
 ROW: Final = 34
 BOTTOM: Final = 26
-MARKS_MAX: Final = 160
 NAME_CHARS: Final = 17
 BAND_CHARS: Final = 26
 _TICKS: Final = (
@@ -116,10 +115,9 @@ class _Scale:
 
 
 def _row(lane: Lane, y: float, scale: _Scale) -> Row:
-    marks = lane.marks if len(lane.marks) <= MARKS_MAX else lane.marks[-MARKS_MAX:]
     drawn = [
         Mark(scale.at(one.at_s), _look(one), f"{elapsed(one.at_s)} {one.text}")
-        for one in marks
+        for one in lane.marks
         if one.kind not in _WAITS
     ]
     return Row(shortened(lane.who, NAME_CHARS), y, _stretches(lane.marks, scale), drawn)
@@ -150,7 +148,7 @@ def _shades(record: RunRecord, scale: _Scale) -> list[Shade]:
     """Faults that were in force in the time shown; their labels must not touch."""
     found: list[Shade] = []
     free = 0.0
-    for band in record.bands:
+    for band in sorted(record.bands, key=lambda one: one.start_s):
         if band.end_s < scale.begin or band.start_s > scale.end:
             continue
         x = scale.at(band.start_s)

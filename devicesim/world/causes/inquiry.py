@@ -36,6 +36,8 @@ LOOKS_MAX: Final = 3_000_000
 SLOWEST_MAX: Final = 5
 SHOWN_MAX: Final = 200
 """Moments of each device concerned that are kept for a picture."""
+SHOWN_EARLY: Final = 20
+"""So many of them are the first; the others the last."""
 BEFORE_NS: Final = 3600 * 10**9
 _GATEWAYS: Final = {"gateway": GATEWAY, "broker": BROKER}
 _ABOUT_ROLLOUTS: Final = (
@@ -245,9 +247,8 @@ class Inquiry(Watcher):
         nodes = {moment.node: moment for moment in finding.chain}
         subject = self.world.numbers.get(finding.subject)
         if subject is not None:
-            ways = [m for m in self.book.of(subject, 0, one.at_ns) if m.kind in (DARK, CLEAR)]
-            if ways and ways[-1].kind == DARK:  # nobody tells a device that its path is gone
-                nodes |= {moment.node: moment for moment in self.book.chain(ways[-1].node)}
+            dark = why_dark(self.book, subject, one.at_ns)
+            nodes |= {moment.node: moment for moment in dark}
         for kind in one.check.follows:
             ends = self.book.chain(one.latest_of.get((GATEWAY, kind), NOTHING))
             nodes |= {moment.node: moment for moment in ends[-2:]}
@@ -339,11 +340,22 @@ class Inquiry(Watcher):
             actor = _GATEWAYS.get(name, self.world.numbers.get(name))
             if actor is not None:
                 begin = min([m.at_ns for m in finding.chain[:1]] + [finding.first_ns - BEFORE_NS])
-                lanes[name] = self.book.of(actor, begin, finding.first_ns)[-SHOWN_MAX:]
+                mine = self.book.of(actor, begin, finding.first_ns)
+                early = max(0, min(SHOWN_EARLY, len(mine) - SHOWN_MAX + SHOWN_EARLY))
+                lanes[name] = mine[:early] + mine[early:][early - SHOWN_MAX :]
         return lanes
 
     def _name(self, actor: int) -> str:
         return self.world.hosts[actor].device if actor >= 0 else "gateway"
+
+
+def why_dark(book: CauseBook, index: int, at_ns: int) -> list[Moment]:
+    """The chain that leads to a device's path being dark at an instant; empty when it is clear.
+
+    Nobody tells a device that its path is gone, so it is in no chain of what the device does.
+    """
+    ways = [moment for moment in book.of(index, 0, at_ns) if moment.kind in (DARK, CLEAR)]
+    return book.chain(ways[-1].node) if ways and ways[-1].kind == DARK else []
 
 
 def _signature(chain: list[Moment]) -> tuple[int, str, str]:
