@@ -19,7 +19,7 @@ import msgspec
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import MS, SECOND, to_seconds
-from devicesim.report.figures import count, duration, elapsed
+from devicesim.report.figures import THIN, count, duration, elapsed
 from devicesim.world.causes.book import Moment
 from devicesim.world.causes.eyes import ATTEMPT, CLEAR, DARK, HEARD, RUNS, TAKEN_DOWN
 from devicesim.world.trace import BROKER, GATEWAY, WORLD
@@ -76,6 +76,7 @@ _OWN: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: "dropped telemetry: its outbox was full ({a} so far)",
     NoteKind.TOLD_TO_WAIT: "was told by the gateway to wait {a} ms",
     NoteKind.REFUSED: "was refused by the gateway",
+    NoteKind.ASK_FAILED: "had no answer from the gateway, and reads for itself",
     NoteKind.GARBAGE: "heard something that it does not understand or trust",
 }
 _HEARD: Final = {
@@ -251,7 +252,12 @@ def _of_the_plan(moment: Moment, names: Names) -> str:
 
 
 def _wait(millis: int) -> str:
-    return duration(to_seconds(millis * MS))
+    return _spelt(millis * MS)
+
+
+def _spelt(value_ns: int) -> str:
+    """A duration with plain spaces: these lines are searched for, and compared."""
+    return duration(to_seconds(value_ns)).replace(THIN, " ")
 
 
 # -- joining and folding --------------------------------------------------------------------------
@@ -267,7 +273,7 @@ def _attempt(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | No
         return None
     who = _who(first, names)
     if second.kind == "connected":
-        took = duration(to_seconds(second.at_ns - first.at_ns))
+        took = _spelt(second.at_ns - first.at_ns)
         text = f"{sentence(second, names)}, {took} after its attempt"
         return Told(second.at_ns, who, text, f"{first.actor} connected", "connected"), 2
     if second.kind not in ("connect failed", NoteKind.CONNECT_TIMEOUT, "disconnected"):
