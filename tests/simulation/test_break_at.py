@@ -26,7 +26,7 @@ checks:
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory):
     file = tmp_path_factory.mktemp("late") / "late.yaml"
-    file.write_text(SCENARIO.replace("ROOT", str(worlds.ROOT / "scenarios")))
+    file.write_text(SCENARIO.replace("ROOT", str(worlds.ROOT)))
     return file
 
 

@@ -19,7 +19,7 @@ def test_what_an_engineer_wants_in_a_debugger(drill):
     for words in (
         "stopped    at +0:35:00", "partition since +0:31:00 (4)", "0 of 4 online", "4 with a dead path",
         "rollout r1 running", "device     kiosk-0002", "path dead", "timers: ", "slots: a: gauge@1.0.0",
-        "committed a", "copies held: broker", "next timer",
+        "committed b", "copies held: broker", "next timer",
     ):  # fmt: skip
         assert words in text, f"{words!r} is not in:\n{text}"
 
