@@ -36,8 +36,8 @@ from devicesim.world.causes.inquiry import Finding, InForce, Inquiry, Question
 from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.drill import Drill
 
-EVENTS_MAX: Final = 2_000_000
-"""Events that are repeated without being asked to: about ten seconds."""
+EVENTS_MAX: Final = 500_000
+"""Events that are repeated without being asked to: less than half a minute on one core."""
 CULPRITS_SHOWN: Final = 3
 IN_FORCE_SHOWN: Final = 2
 OURS: Final = ("gateway", "broker")
