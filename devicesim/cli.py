@@ -71,10 +71,34 @@ def run(
             "mosquitto, embedded, or mqtt://host:port."
         ),
     ] = "auto",
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain/--no-explain",
+            help="When a check fails, run again with causes to tell what led to it.",
+        ),
+    ] = True,
+    break_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Stop at this scenario time, such as 6h12m, or at first-bad, and print the state of all."
+        ),
+    ] = None,
+    watch: Annotated[
+        str | None, typer.Option(help="Print what happens to this device while it happens.")
+    ] = None,
 ) -> None:
     """Rehearse a scenario: a verdict, a trace and a report; in virtual time, or with
     ``--set clock.mode=real`` against a real broker."""
-    wish = _Wish(scenario, seed, until, tuple(overrides or ()), out, broker)
+    wish = _Wish(scenario, seed, until, tuple(overrides or ()), out, broker, explain)
+    if break_at is not None or watch is not None:
+        from devicesim.debugging import debug
+
+        raise typer.Exit(
+            _guarded(
+                lambda: debug(scenario, seed, until, wish.overrides, break_at, watch, typer.echo)
+            )
+        )
     raise typer.Exit(_guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
 
 
@@ -87,6 +111,7 @@ class _Wish(NamedTuple):
     overrides: tuple[str, ...]
     out: Path
     broker: str
+    explain: bool = True
 
 
 def _run(wish: _Wish, *, as_json: bool, expect_digest: str | None) -> int:
@@ -132,7 +157,12 @@ def _rehearse(scenario: Any, wish: _Wish, stop: int | None, progress: Any) -> tu
     from devicesim.rehearse import Rehearsal
 
     rehearsal = Rehearsal(
-        scenario, wish.file, seed=wish.seed, out=wish.out, overrides=wish.overrides
+        scenario,
+        wish.file,
+        seed=wish.seed,
+        out=wish.out,
+        overrides=wish.overrides,
+        explain=wish.explain,
     )
     return rehearsal, rehearsal.run(stop, lambda now: progress.update(now, **_glance(rehearsal)))
 
@@ -150,20 +180,40 @@ def story(
     folder: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run, such as runs/first-light-42.")
     ],
-    device: Annotated[str, typer.Argument(help="Device id, such as kiosk-0007.")],
+    device: Annotated[
+        str | None,
+        typer.Argument(
+            help="Device id, such as kiosk-0007; gateway; broker. Without one, why the run failed.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     around: Annotated[
-        str | None, typer.Option(help="Scenario time to look at, such as 8h30m.")
+        str | None,
+        typer.Option(
+            help="Scenario time to look at, such as 8h30m; of a culprit, when its check broke first."
+        ),
     ] = None,
     window: Annotated[str, typer.Option(help="How long before and after.")] = "1h",
+    check: Annotated[
+        str | None,
+        typer.Option(
+            help="Without a device: which failed check to explain; the first to break by default."
+        ),
+    ] = None,
 ) -> None:
-    """Tell what happened to one device."""
+    """Tell what happened to one device, or what made the run fail."""
 
     def tell() -> int:
         from devicesdk.wire.timebase import parse_duration
         from devicesim.retell import story_of
+        from devicesim.why import first_bad, why
 
-        centre = parse_duration(around) if around is not None else None
+        if device is None:
+            for line in why(folder, check):
+                typer.echo(line)
+            return EXIT_HELD
+        centre = parse_duration(around) if around is not None else first_bad(folder, device)
         for line in story_of(folder, device, centre, parse_duration(window)):
             typer.echo(line)
         return EXIT_HELD

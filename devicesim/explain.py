@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-from devicesdk.wire.timebase import MS, SECOND
-from devicesim.report.causes import Names, actor_names, instant, lines, told
+from devicesdk.wire.timebase import MS, SECOND, to_seconds
+from devicesim.report.causes import Names, actor_names, instant, lines, sentence, told
 from devicesim.report.figures import count, plural
 from devicesim.report.record import (
     EXPLANATION_LINES_MAX,
@@ -36,10 +36,11 @@ from devicesim.world.causes.inquiry import Finding, InForce, Inquiry, Question
 from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.drill import Drill
 
-EVENTS_MAX: Final = 2_000_000
-"""Events that are repeated without being asked to: about ten seconds."""
+EVENTS_MAX: Final = 500_000
+"""Events that are repeated without being asked to: less than half a minute on one core."""
 CULPRITS_SHOWN: Final = 3
 IN_FORCE_SHOWN: Final = 2
+OURS: Final = ("gateway", "broker")
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -129,13 +130,10 @@ def names_of(again: Again, devices: list[str]) -> Names:
         return name + where("timeline", place)
 
     def plan(name: str) -> str:
-        for section, plans in (
-            ("rollouts", scenario.rollouts),
-            ("experiments", scenario.experiments),
-        ):
-            for place, one in enumerate(plans):
-                if one.id == name:
-                    return where(section, place)
+        for section in ("rollouts", "experiments"):
+            ids = [one.id for one in getattr(scenario, section)]
+            if name in ids:
+                return where(section, ids.index(name))
         return ""
 
     return Names(actor_names(devices), action, plan)
@@ -190,14 +188,16 @@ def _who(row: CheckRow, found: Finding) -> str:
         return ""
     shown = ", ".join(culprits[:CULPRITS_SHOWN])
     more = max(row.blamed, len(culprits)) - min(len(culprits), CULPRITS_SHOWN)
-    text = f"; it is {shown}" + (f" and {count(more)} more" if more > 0 else "")
+    text = f", {'at the' if culprits[0] in OURS else 'on'} {shown}" + (
+        f" and {count(more)} more" if more > 0 else ""
+    )
     if found.looked > 1 and found.subject:
         same = (
             "all"
             if found.alike == found.looked
             else f"{count(found.alike)} of {count(found.looked)}"
         )
-        text += f". {same.capitalize()} looked at went the way of {found.subject}"
+        text += f"; {same} looked at went the way of {found.subject}"
     return text
 
 
@@ -213,9 +213,5 @@ def _in_force(faults: list[InForce], names: Names) -> list[str]:
 
 
 def _lane(name: str, moments: list[Moment], names: Names) -> Lane:
-    marks = [
-        LaneMark(one.at_ns / SECOND, one.kind, story.text)
-        for one in moments
-        if (story := told([one], names)[0])
-    ]
+    marks = [LaneMark(to_seconds(one.at_ns), one.kind, sentence(one, names)) for one in moments]
     return Lane(name, marks)

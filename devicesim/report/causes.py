@@ -19,7 +19,7 @@ import msgspec
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import MS, SECOND, to_seconds
-from devicesim.report.figures import count, duration, elapsed
+from devicesim.report.figures import THIN, count, duration, elapsed
 from devicesim.world.causes.book import Moment
 from devicesim.world.causes.eyes import ATTEMPT, CLEAR, DARK, HEARD, RUNS, TAKEN_DOWN
 from devicesim.world.trace import BROKER, GATEWAY, WORLD
@@ -30,10 +30,18 @@ FOLD_MIN: Final = 3
 """What comes so often in a row is told once."""
 _PERIOD_MAX: Final = 3
 _SENTENCES: Final = notes.SENTENCES | trials.SENTENCES
-_NOTES: Final = {note.value: note.sentence for note in NoteKind}
+_NOTES: Final[dict[str, str]] = {note.value: note.sentence for note in NoteKind}
 _NUMBERED: Final = re.compile(r"\b([ab]) = ([^,;.()]+)")
 _FAN_OUT: Final = frozenset({notes.OFFER, notes.RETRY, notes.REVERT, notes.HOLD, notes.REISSUE})
 """What the gateway tells one device after the other: of no interest in the story of another one."""
+_EVERYDAY: Final = frozenset(
+    {
+        NoteKind.FETCH_BEGUN, NoteKind.FETCH_DONE, "kit ran", RUNS, "boot", NoteKind.BACK_OFF, "delta applied",
+        notes.EXPOSED, notes.COMMITTED, notes.STAGED, NoteKind.DELTA_CHOSEN, NoteKind.DELTA_APPLIED,
+        notes.WAVE_QUORUM,
+    }
+)  # fmt: skip
+"""Kinds that go without a word when a story is too long. Membership only."""
 _STATES: Final = {
     UpdateState.OFFERED: "was offered",
     UpdateState.WAITING: "waits for its conditions (window, power, coolness)",
@@ -50,6 +58,27 @@ _STATES: Final = {
     UpdateState.TIMED_OUT: "has timed out",
     UpdateState.SUPERSEDED: "was superseded by another",
 }
+_OWN: Final[dict[str, str]] = {
+    NoteKind.PUBLISH_RESENT: "sent {a} messages again that nobody had acknowledged",
+    NoteKind.PUBLISH_DEAD: "gave its connection up: messages stay unacknowledged",
+    NoteKind.LINK_LOOK: "pauses its transfer: {b} rounds in a row came back empty",
+    NoteKind.FETCH_BEGUN: "fetches {a} chunks, {b} of which it has",
+    NoteKind.FETCH_DONE: "has all {a} chunks, and {b} of them twice",
+    NoteKind.TRIAL_REBOOTED: "booted during the trial, {a} times so far",
+    NoteKind.KILL_OBEYED: "obeys kill list {a}: {b} features are off",
+    NoteKind.FLAGS_TAKEN: "takes flags of revision {a}",
+    NoteKind.FEATURE_ON: "switches a feature on",
+    NoteKind.FEATURE_OFF: "switches a feature off",
+    NoteKind.CHUNK_BAD: "found chunk {a} to have the wrong hash",
+    NoteKind.IMAGE_BAD: "read the whole image back and found the wrong hash",
+    NoteKind.QUARANTINED: "will never flash this bundle again",
+    NoteKind.STORAGE_FAILED: "was refused a write, {a} times so far",
+    NoteKind.WINDOW_DROPPED: "dropped telemetry: its outbox was full ({a} so far)",
+    NoteKind.TOLD_TO_WAIT: "was told by the gateway to wait {a} ms",
+    NoteKind.REFUSED: "was refused by the gateway",
+    NoteKind.ASK_FAILED: "had no answer from the gateway, and reads for itself",
+    NoteKind.GARBAGE: "heard something that it does not understand or trust",
+}
 _HEARD: Final = {
     "want": "heard what is wanted of it",
     "ctl": "was told something by the gateway",
@@ -59,6 +88,7 @@ _DEVICE: Final = {
     "boot": "booted, for the {a}. time",
     "power off": "lost its power",
     "gateway start": "started",
+    "gateway crash": "crashed",
     CLEAR: "could be reached again",
     TAKEN_DOWN: "had its connection reset",
     DARK: "could not be reached any more: {words}",
@@ -110,9 +140,10 @@ def told(chain: list[Moment], names: Names) -> list[Told]:
     spoken = {names.actor(actor) for actor in about if actor >= 0}
     kept = [m for m in chain if not (m.kind in _FAN_OUT and spoken and m.words not in spoken)]
     found: list[Told] = []
+    kept = [m for m in kept[:-1] if not _said_already(m)] + kept[-1:]
     at = 0
     while at < len(kept):
-        joined = _attempt(kept, at, names) or _loss(kept, at, names)
+        joined = _boot(kept, at, names) or _attempt(kept, at, names) or _loss(kept, at, names)
         if joined is None:
             found.append(_plain(kept[at], names))
             at += 1
@@ -122,16 +153,28 @@ def told(chain: list[Moment], names: Names) -> list[Told]:
     return found
 
 
+def _said_already(moment: Moment) -> bool:
+    """What the moment before or after it says as well, and the small files of an update."""
+    if moment.kind == NoteKind.UPDATE_STATE:
+        return moment.a == UpdateState.OFFERED
+    if moment.kind in (NoteKind.FETCH_BEGUN, NoteKind.FETCH_DONE):
+        return moment.a <= 1
+    return moment.kind in (NoteKind.WANT_ACCEPTED, "kit ran")
+
+
 def lines(story: list[Told], lines_max: int) -> list[str]:
     """Lay a story out in at most so many lines, repetitions folded, the middle left out first."""
-    folded = _fold(story)
+    folded = _shortened(_fold(story), lines_max)
+    seconds = [one[0].at_ns // SECOND for one in folded]
+    spell = _to_the_millisecond if len(set(seconds)) < len(seconds) else instant
     width = max((len(one[0].who) for one in folded), default=0)
-    made = [_line(one, again, until, width) for one, again, until in folded]
+    made = [_line(one, width, spell) for one in folded]
     if len(made) <= lines_max:
         return made
     head = max(1, (lines_max - 1) // 3)
     tail = lines_max - 1 - head
-    gap = f"{'':10} \N{HORIZONTAL ELLIPSIS} {count(len(made) - head - tail)} steps between"
+    left = len(spell(0)) + 2 + width + 2
+    gap = f"{'':{left}}\N{HORIZONTAL ELLIPSIS} {count(len(made) - head - tail)} steps between"
     return [*made[:head], gap, *made[len(made) - tail :]]
 
 
@@ -148,6 +191,8 @@ def _plain(moment: Moment, names: Names) -> Told:
     key = f"{moment.actor} {moment.kind} {moment.words}"
     if moment.kind == NoteKind.UPDATE_STATE:
         key += f" {moment.a}"
+    elif moment.kind in _FAN_OUT:
+        key = moment.kind
     return Told(moment.at_ns, _who(moment, names), text, key, moment.kind)
 
 
@@ -167,15 +212,14 @@ def sentence(moment: Moment, names: Names) -> str:
     if kind == NoteKind.UPDATE_STATE:
         return f"update {_STATES.get(UpdateState(a), UpdateState(a).name.lower())} (generation {b})"
     if kind == NoteKind.BACK_OFF:
-        return f"waits {_wait(a)} before it tries to connect, after {b} losses in a row"
+        losses = f", after {b} losses in a row" if b else ""
+        return f"waits {_wait(a)} before it tries to connect{losses}"
     if kind == "bearer":
         return "has a carrier again" if a else "has no carrier"
     if kind == "connected":
         return "is connected" + ("" if a else ", in a new session")
     if kind == HEARD:
         return _HEARD.get(words, f"heard a {words}")
-    if kind == "gateway crash":
-        return "crashed"
     if kind in _DEVICE:
         return _DEVICE[kind].format(a=count(a), b=count(b), words=words or "why is not known")
     return _note(kind, a, b)
@@ -183,9 +227,11 @@ def sentence(moment: Moment, names: Names) -> str:
 
 def _note(kind: str, a: int, b: int) -> str:
     """A note by the sentence of its own vocabulary: ``the wrong hash (its number 3)``."""
-    text = _NOTES.get(kind)
+    text = _OWN.get(kind, _NOTES.get(kind))
     if text is None:
         return f"{kind.replace('_', ' ')} ({a}, {b})" if a or b else kind.replace("_", " ")
+    if kind in _OWN:
+        return text.format(a=count(a), b=count(b))
     numbers = [
         f"{what.strip()}: {a if name == 'a' else b}" for name, what in _NUMBERED.findall(text)
     ]
@@ -206,7 +252,12 @@ def _of_the_plan(moment: Moment, names: Names) -> str:
 
 
 def _wait(millis: int) -> str:
-    return duration(to_seconds(millis * MS))
+    return _spelt(millis * MS)
+
+
+def _spelt(value_ns: int) -> str:
+    """A duration with plain spaces: these lines are searched for, and compared."""
+    return duration(to_seconds(value_ns)).replace(THIN, " ")
 
 
 # -- joining and folding --------------------------------------------------------------------------
@@ -222,7 +273,7 @@ def _attempt(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | No
         return None
     who = _who(first, names)
     if second.kind == "connected":
-        took = duration(to_seconds(second.at_ns - first.at_ns))
+        took = _spelt(second.at_ns - first.at_ns)
         text = f"{sentence(second, names)}, {took} after its attempt"
         return Told(second.at_ns, who, text, f"{first.actor} connected", "connected"), 2
     if second.kind not in ("connect failed", NoteKind.CONNECT_TIMEOUT, "disconnected"):
@@ -233,6 +284,21 @@ def _attempt(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | No
     if third is not None and third.kind == NoteKind.BACK_OFF and third.actor == first.actor:
         text, used = f"{text}; waits {_wait(third.a)}", 3
     return Told(first.at_ns, who, text, f"{first.actor} in vain {why}", ATTEMPT), used
+
+
+def _boot(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | None:
+    """A boot, what runs after it, and the wait before the first attempt, as one."""
+    first, used = kept[at], 1
+    if first.kind != "boot":
+        return None
+    text = sentence(first, names)
+    for moment in kept[at + 1 : at + 3]:
+        if moment.actor == first.actor and moment.kind == RUNS and used == 1:
+            text, used = f"{text}, and {sentence(moment, names)}", 2
+        elif moment.actor == first.actor and moment.kind == NoteKind.BACK_OFF and not moment.b:
+            used += 1
+            break
+    return Told(first.at_ns, _who(first, names), text, f"{first.actor} boot", "boot"), used
 
 
 def _loss(kept: list[Moment], at: int, names: Names) -> tuple[Told, int] | None:
@@ -261,7 +327,9 @@ def _fold(story: list[Told]) -> list[_Folded]:
         folded += [(one, 0, 0) for one in story[at : at + period]]
         if times > 1:
             last = story[at + period * times - 1]
-            again = Told(story[at + period].at_ns, last.who, _again(story[at : at + period]), "")
+            again = Told(
+                story[at + period].at_ns, last.who, _again(story[at : at + period]), "", last.text
+            )
             folded.append((again, times - 1, last.at_ns))
         at += period * times
     return folded
@@ -286,13 +354,31 @@ def _again(cycle: list[Told]) -> str:
     return "more times the same" if len(cycle) == 1 else f"more times these {len(cycle)} steps"
 
 
-def _line(one: Told, again: int, until: int, width: int) -> str:
+def _line(one: _Folded, width: int, spell: Callable[[int], str]) -> str:
+    story, again, until = one
+    at = spell(story.at_ns)
     if again:
-        head = f"\N{HORIZONTAL ELLIPSIS} {count(again)} {one.text}, the last at {instant(until)}"
-        return f"{'':10}{'':{width + 2}}{head}"
-    return f"{instant(one.at_ns):>10}  {one.who:{width}}{one.text}" if not width else (
-        f"{instant(one.at_ns):>8}  {one.who:{width}}  {one.text}"
-    )  # fmt: skip
+        waits = story.kind.partition("; ")[2]
+        times = (
+            f"{count(again)} {story.text}, the last at {spell(until)}{', ' if waits else ''}{waits}"
+        )
+        return f"{'':{len(at)}}  {'':{width}}  \N{HORIZONTAL ELLIPSIS} {times}"
+    return f"{at}  {story.who:{width}}  {story.text}"
+
+
+def _shortened(folded: list[_Folded], lines_max: int) -> list[_Folded]:
+    """Leave everyday steps out, those in the middle first, as long as there are too many lines."""
+    while len(folded) > lines_max:
+        minor = [n for n, one in enumerate(folded[1:-1], 1) if one[0].kind in _EVERYDAY]
+        if not minor:
+            break
+        middle = len(folded) / 2
+        del folded[min(minor, key=lambda n: abs(n - middle))]
+    return folded
+
+
+def _to_the_millisecond(at_ns: int) -> str:
+    return f"{instant(at_ns)}.{at_ns // MS % 1000:03}"
 
 
 def actor_names(devices: list[str]) -> Callable[[int], str]:

@@ -45,6 +45,8 @@ def document(
     made["checks_held"], made["checks_failed"] = counts.held, counts.failed
     made["checks_open"] = counts.open
     made["checks"] = msgspec.to_builtins(failed_first(record.checks))
+    for check in made["checks"]:
+        del check["lanes"]  # what the page draws; the explanation says it in words
     made |= {name: plain[name] for name in _TABLES}
     made["report"] = report
     if curves:

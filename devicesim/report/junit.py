@@ -53,7 +53,8 @@ def _case(record: RunRecord, check: CheckRow, clock: Clock) -> TestCase:
         case.result = [Skipped(story)]
     elif not check.held:
         failure = Failure(story, "CheckFailed")
-        failure.text = printable(f"{story}\n\nreproduce: {record.reproduce}\n")
+        told = "\n".join(["", *check.explanation, ""]) if check.explanation else ""
+        failure.text = printable(f"{story}\n{told}\nreproduce: {record.reproduce}\n")
         case.result = [failure]
     else:
         case.system_out = story

@@ -9,6 +9,7 @@ Rule: text from a scenario is printed as it is; square brackets in it are not ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Final
 
 from rich.console import Console, RenderableType
@@ -39,6 +40,9 @@ BAD: Final = "bold red"
 SOFT: Final = "dim"
 _CAUSES_SHOWN: Final = 6
 _FAILED_SHOWN: Final = 12
+_EXPLAINED: Final = 3
+_HANG: Final = 15
+"""So many of the failed are explained in full, the others in a line; the page has them all."""
 
 
 def summary(record: RunRecord, console: Console | None = None, *, report: str = "") -> None:
@@ -50,11 +54,11 @@ def summary(record: RunRecord, console: Console | None = None, *, report: str = 
         report: where the HTML page was written; empty when it was not.
     """
     screen = console or Console(highlight=False)
-    for part in _parts(record, report):
+    for part in _parts(record, report, screen.width):
         screen.print(part)
 
 
-def _parts(record: RunRecord, report: str) -> Iterator[RenderableType]:
+def _parts(record: RunRecord, report: str, width: int) -> Iterator[RenderableType]:
     good = record.verdict == "passed"
     yield Text()
     yield Text.assemble(
@@ -62,20 +66,20 @@ def _parts(record: RunRecord, report: str) -> Iterator[RenderableType]:
         (verdict_line(record), f"bold {GOOD}" if good else BAD),
     )
     yield Padding(_text(verdict_detail(record)), (0, 0, 0, 2))
-    yield from _checks(record)
+    yield from _checks(record, width)
     for rollout in record.rollouts:
         yield from _rollout(rollout, record)
     yield Text()
     yield _facts(record, report)
 
 
-def _checks(record: RunRecord) -> Iterator[RenderableType]:
+def _checks(record: RunRecord, width: int) -> Iterator[RenderableType]:
     clock = Clock(record.clock_start, record.virtual_s)
     ordered = failed_first(record.checks)
     failed = [check for check in ordered if check.held is False]
-    for check in failed[:_FAILED_SHOWN]:
+    for place, check in enumerate(failed[:_FAILED_SHOWN]):
         yield Text()
-        yield from _failed(check, clock)
+        yield from _failed(check, clock, width, whole=place < _EXPLAINED)
     if len(failed) > _FAILED_SHOWN:
         yield _text(f"  and {count(len(failed) - _FAILED_SHOWN)} more", SOFT)
     unseen = [spaced(check.name) for check in ordered if check.held is None]
@@ -86,13 +90,24 @@ def _checks(record: RunRecord) -> Iterator[RenderableType]:
         yield Padding(_text(f"skipped: {action}", SOFT), (0, 0, 0, 2))
 
 
-def _failed(check: CheckRow, clock: Clock) -> Iterator[RenderableType]:
+def _wrapped(line: str, width: int) -> list[str]:
+    """Break a line of an explanation so that what comes after the break stands under its text."""
+    hang = " " * _HANG if line[:1] in "+ " else "  "
+    room = max(_HANG + 20, width - 5)
+    return wrap(line, room, subsequent_indent=hang, break_on_hyphens=False) or [line]
+
+
+def _failed(check: CheckRow, clock: Clock, width: int, *, whole: bool) -> Iterator[RenderableType]:
     when = "" if check.at_s is None else f"  {clock.at(check.at_s)} ({elapsed(check.at_s)})"
     yield Text.assemble(
         ("  \N{BALLOT X} ", BAD), (printable(spaced(check.name)), "bold"),
         (f"  {check.kind}{when}", SOFT),
     )  # fmt: skip
-    if check.story:
+    if check.explanation and whole:
+        for line in check.explanation:
+            for part in _wrapped(line, width):
+                yield Padding(_text(part), (0, 0, 0, 4))
+    elif check.story:
         yield Padding(_text(check.story), (0, 0, 0, 4))
 
 

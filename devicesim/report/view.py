@@ -27,6 +27,7 @@ from devicesim.report.record import (
     failed_first,
     first_failure,
 )  # fmt: skip
+from devicesim.report.story_chart import story_chart
 from devicesim.report.wording import (
     KIND_MEANS,
     cause_sentence,
@@ -131,7 +132,10 @@ def _groups(record: RunRecord) -> str:
 def checks(record: RunRecord, clock: Clock) -> dict[str, Any]:
     """Checks as dots by kind, the ones to look at as cards, the held ones as a table."""
     ordered = failed_first(record.checks)
-    rows = [_check(check, clock) for check in ordered]
+    rows = [
+        _check(check, clock) | {"told": check.explanation[1:], "chart": story_chart(record, check)}
+        for check in ordered
+    ]
     kinds = [
         {
             "name": kind, "title": "SLO" if kind == "slo" else kind.capitalize(),

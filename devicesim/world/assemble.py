@@ -153,8 +153,7 @@ def assemble(
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
     keys = make_keys(entropy.seed)
-    kernel = Kernel() if kernel is None else kernel
-    trace, ledger, watch = Trace(sink), Ledger(), Watch()
+    kernel, trace, ledger, watch = kernel or Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
     buggify = buggify_of(scenario, entropy)
     place: Stage = VirtualStage(buggify) if stage is None else stage

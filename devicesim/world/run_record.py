@@ -16,6 +16,7 @@ from devicesdk.inference.preprocess import FEATURE_NAMES
 from devicesdk.wire.timebase import MINUTE, NEVER, SECOND, format_duration, to_seconds
 from devicesim.report.record import (
     BadMinute,
+    CheckRow,
     DeviceStory,
     DriftRow,
     FlagRow,
@@ -31,6 +32,7 @@ from devicesim.report.record import (
 from devicesim.scenario.population import group_count
 from devicesim.world.latencies import Latencies, nearest_rank
 from devicesim.world.ledger import DOWN, LEGS, UP, DropCause
+from devicesim.world.short_story import short_story
 from gateway.core.collect.scoring import histogram_of
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def build_record(
         around: what was measured outside.
     """
     scenario = world.scenario
-    found = [check.row() for check in checks]
+    found = [_told(check.row(), recorder) for check in checks]
     virtual_s = to_seconds(world.now)
     return RunRecord(
         scenario=scenario.name,
@@ -136,6 +138,12 @@ def _hardship(world: World) -> list[SiteRow]:
         SiteRow(one.site.name, one.site.what, one.active, one.passed, one.fired)
         for one in world.buggify.counts()
     ]
+
+
+def _told(row: CheckRow, recorder: Recorder) -> CheckRow:
+    if row.held is not False:
+        return row
+    return msgspec.structs.replace(row, explanation=short_story(row, recorder))
 
 
 def _iso(unix_ns: int) -> str:

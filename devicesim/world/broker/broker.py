@@ -296,6 +296,16 @@ class Broker:
         held = sum(session.held_copies() for session in self._sessions.values())
         return {BROKER: held, RETAINED: len(self._delivery.retained)}
 
+    def longest_queues(self, most: int) -> list[tuple[str, int, str]]:
+        """The sessions in which most copies wait: client, how many, and the kind of the first."""
+        waiting = [one for one in self._sessions.values() if one.queue]
+        waiting.sort(key=lambda one: (-len(one.queue or ()), one.client_id))
+        return [
+            (one.client_id, len(one.queue), one.queue[0].kind)
+            for one in waiting[:most]
+            if one.queue
+        ]
+
     def validate(self) -> None:
         """Re-check the whole state.
 

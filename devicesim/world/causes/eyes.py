@@ -35,7 +35,7 @@ HEARD: Final = "heard"
 EVERYDAY: Final = frozenset(
     {
         "acknowledged", "deadline", "frames ran", "frames taken", "conditions", "file read", "file hashed", "probe ran",
-        "subscribed", "alarm_on", "alarm_off", "last_known", "bad topic",
+        "subscribed", "collect.window_closed", "collect.judged", "alarm_on", "alarm_off", "last_known", "bad topic",
         NoteKind.ONLINE, NoteKind.IGNORED, NoteKind.ROUND_LOST, NoteKind.DEFERRED, NoteKind.ASKED,
         NoteKind.ANSWERED, NoteKind.RECALIBRATED, NoteKind.RULE_CHOSEN, NoteKind.WANT_OLD, NoteKind.KILL_OLD,
         NoteKind.FLAGS_OLD, notes.ALARM, notes.QUERY, notes.REPUBLISH,
@@ -149,14 +149,23 @@ class TellingPath(Path):
         self.book = book
         super().__init__(*arguments)
 
+    def refresh(self, now: int) -> None:
+        """Apply the overlay and the link; a path that is dark already may be so for a new reason."""
+        before, was_black = self._why(), self.black
+        super().refresh(now)
+        why = self._why()
+        if was_black and self.black and why != before:
+            self.book.add(now, self._index, DARK, words=why)
+
+    def _why(self) -> str:
+        return "packets vanish" if self.overlay.black else "no carrier"
+
     def _carrier_changes(self, now: int) -> None:
         self.book.begin(NOTHING)  # the link's own doing: the seed's luck
         super()._carrier_changes(now)
 
     def _goes_black(self, now: int) -> None:
-        overlay = self.overlay
-        why = "packets vanish" if overlay.black else "no carrier"
-        self.book.add(now, self._index, DARK, words=why)
+        self.book.add(now, self._index, DARK, words=self._why())
         super()._goes_black(now)
 
     def _clears(self, now: int) -> None:

@@ -22,7 +22,7 @@ from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.messages import UpdateState
 from devicesim.world.bands import Lasting
 from devicesim.world.causes.book import NOTHING, CauseBook, Moment
-from devicesim.world.causes.eyes import RUNS, CausalStage, Eyes
+from devicesim.world.causes.eyes import CLEAR, DARK, RUNS, CausalStage, Eyes
 from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.checks.check import Check
 from devicesim.world.drill import Drill
@@ -36,6 +36,8 @@ LOOKS_MAX: Final = 3_000_000
 SLOWEST_MAX: Final = 5
 SHOWN_MAX: Final = 200
 """Moments of each device concerned that are kept for a picture."""
+SHOWN_EARLY: Final = 20
+"""So many of them are the first; the others the last."""
 BEFORE_NS: Final = 3600 * 10**9
 _GATEWAYS: Final = {"gateway": GATEWAY, "broker": BROKER}
 _ABOUT_ROLLOUTS: Final = (
@@ -135,6 +137,8 @@ class _Witness:
         self._inquiry, self.check, self.question = inquiry, check, question
         self._fail = check.fail
         self.at_ns, self.here, self.seen, self.exact = question.at_ns, NOTHING, False, False
+        self.looked = False
+        """Whether the check is being looked at after a single step."""
         self.device = ""
         self.latest: dict[int, int] = {}
         self.latest_of: dict[tuple[int, str], int] = {}
@@ -146,6 +150,7 @@ class _Witness:
         if not self.seen:
             book = self._inquiry.book
             self.seen, self.at_ns, self.here = True, now, book.here
+            self.exact = self.looked
             self.device = host.device if host is not None else ""
             self.latest, self.latest_of = dict(book.latest), dict(book.latest_of)
             self.in_force = self._inquiry.in_force()
@@ -205,15 +210,16 @@ class Inquiry(Watcher):
         self._looked_at = now
         for one in self._witnesses:
             due = one.question.at_ns
-            if one.every_ns and not one.seen and due - one.every_ns < now < due:
+            if one.every_ns and not one.seen and due - one.every_ns < now <= due:
                 hosts = [
                     self.world.host(name)
                     for name in one.question.culprits
                     if name in self.world.numbers
                 ]
                 self._looks += len(self.world.hosts)
+                one.looked = not self._look_ns
                 one.check.look(now, hosts)
-                one.exact = one.seen and not self._look_ns
+                one.looked = False
 
     # -- what was found -------------------------------------------------------------------------
 
@@ -231,19 +237,39 @@ class Inquiry(Watcher):
             finding = Finding(first_ns, exact, chain, one.device, culprits=culprits)
         else:
             finding = self._from_culprits(one, culprits, first_ns)
+        finding.chain = self._whole(one, finding)
         finding.in_force = [fault for fault in one.in_force if self._concerns(fault, finding)]
         finding.lanes = self._lanes(finding)
         return finding
 
+    def _whole(self, one: _Witness, finding: Finding) -> list[Moment]:
+        """The chain with what else it takes to understand it: a moment can have two causes."""
+        nodes = {moment.node: moment for moment in finding.chain}
+        subject = self.world.numbers.get(finding.subject)
+        if subject is not None:
+            dark = why_dark(self.book, subject, one.at_ns)
+            nodes |= {moment.node: moment for moment in dark}
+        for kind in one.check.follows:
+            ends = self.book.chain(one.latest_of.get((GATEWAY, kind), NOTHING))
+            nodes |= {moment.node: moment for moment in ends[-2:]}
+        return [nodes[node] for node in sorted(nodes)]
+
     def _suspects(self, one: _Witness) -> list[str]:
         """The slowest, for a percentile; the gateway or the broker for what is theirs."""
-        measure = one.check.title.partition("_p")[0].partition(" ")[0]
-        slow = self._slowest.found.get(measure, [])
+        slow = self._slow(one)
         if slow:
             return list(dict.fromkeys(self.world.hosts[index].device for _, index, _ in slow))
         if one.device:
             return [one.device]
+        last = self.book.moment(one.here)
+        if last is not None and last.actor >= 0:
+            return [self._name(last.actor)]
         return [one.check.suspect] if one.check.suspect else []
+
+    def _slow(self, one: _Witness) -> list[tuple[int, int, int]]:
+        """Of a percentile, the slowest as (took, index, when)."""
+        measure, _, rank = one.check.title.partition(" ")[0].rpartition("_p")
+        return self._slowest.found.get(measure, []) if rank.isdigit() else []
 
     def _from_culprits(self, one: _Witness, culprits: list[str], first_ns: int) -> Finding:
         starts = [(name, start) for name in culprits if (start := self._start(one, name)) >= 0]
@@ -253,6 +279,8 @@ class Inquiry(Watcher):
         likeness = Counter(_signature(chain) for _, chain in chains)
         usual = max(likeness, key=lambda key: likeness[key])
         subject, chain = next(pair for pair in chains if _signature(pair[1]) == usual)
+        if not one.question.culprits and self._slow(one):  # known when the slowest was over
+            first_ns = min(first_ns, chain[-1].at_ns)
         return Finding(
             first_ns, False, chain, subject, likeness[usual], len(chains), culprits=culprits,
         )  # fmt: skip
@@ -264,16 +292,27 @@ class Inquiry(Watcher):
             halted = last[0]
             return halted if halted != NOTHING else max(last)
         index = self.world.numbers[culprit]
-        telling = _TELLING.get(one.check.title.partition(" ")[0])
-        slow = self._slowest.found.get(one.check.title.partition("_p")[0], [])
+        measure = one.check.title.partition(" ")[0]
+        telling = _TELLING.get(measure)
+        slow = self._slow(one)
         until = next((at for _, who, at in slow if who == index), one.at_ns)
         if telling is None and until == one.at_ns:
             return one.latest.get(index, NOTHING)
         mine = self.book.of(index, 0, until)
+        if measure == "exposed_ratio":
+            mine = self._until_exposed(mine)
         for moment in reversed(mine):
             if telling is None or telling(moment):
                 return moment.node
         return mine[-1].node if mine else NOTHING
+
+    def _until_exposed(self, mine: list[Moment]) -> list[Moment]:
+        """A device's moments up to the first in which it ran what a rollout brought."""
+        brought = [plan.bundle for plan in self.world.scenario.rollouts]
+        for place, moment in enumerate(mine):
+            if _runs(moment) and moment.words.partition(" ")[0] in brought:
+                return mine[: place + 1]
+        return mine
 
     def _concerns(self, fault: InForce, finding: Finding) -> bool:
         """Whether a fault that lasts is news, and about the subject of the finding."""
@@ -287,7 +326,7 @@ class Inquiry(Watcher):
                 continue
             labels = [host.parts.labels for host in world.hosts]
             hit = action.target.select(labels, world.entropy, scenario.occasion(place))
-            if world.numbers.get(finding.subject) not in hit:
+            if world.numbers.get(finding.subject, hit[0] if hit else -1) not in hit:
                 return False
         return not known
 
@@ -301,11 +340,22 @@ class Inquiry(Watcher):
             actor = _GATEWAYS.get(name, self.world.numbers.get(name))
             if actor is not None:
                 begin = min([m.at_ns for m in finding.chain[:1]] + [finding.first_ns - BEFORE_NS])
-                lanes[name] = self.book.of(actor, begin, finding.first_ns)[-SHOWN_MAX:]
+                mine = self.book.of(actor, begin, finding.first_ns)
+                early = max(0, min(SHOWN_EARLY, len(mine) - SHOWN_MAX + SHOWN_EARLY))
+                lanes[name] = mine[:early] + mine[early:][early - SHOWN_MAX :]
         return lanes
 
     def _name(self, actor: int) -> str:
         return self.world.hosts[actor].device if actor >= 0 else "gateway"
+
+
+def why_dark(book: CauseBook, index: int, at_ns: int) -> list[Moment]:
+    """The chain that leads to a device's path being dark at an instant; empty when it is clear.
+
+    Nobody tells a device that its path is gone, so it is in no chain of what the device does.
+    """
+    ways = [moment for moment in book.of(index, 0, at_ns) if moment.kind in (DARK, CLEAR)]
+    return book.chain(ways[-1].node) if ways and ways[-1].kind == DARK else []
 
 
 def _signature(chain: list[Moment]) -> tuple[int, str, str]:

@@ -49,6 +49,8 @@ class Check(Listener):
     kind: ClassVar[CheckKind] = "always"
     suspect: ClassVar[str] = ""
     """Who is to blame when no device is: ``gateway`` or ``broker``."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Notes of the gateway that the promise is about: what is broken is broken after them."""
 
     def __init__(self, world: World) -> None:
         self.world = world

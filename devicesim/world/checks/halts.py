@@ -14,7 +14,7 @@ from devicesdk.wire.messages import Have, Want
 from devicesdk.wire.timebase import MINUTE, SECOND, to_seconds
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.releases import digest_of
-from gateway.core import rows
+from gateway.core import notes, rows
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -54,6 +54,7 @@ class HaltHolds(Check):
     """
 
     name: ClassVar[str] = "halt_holds"
+    follows: ClassVar[tuple[str, ...]] = (notes.ROLLOUT_HALTED,)
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
