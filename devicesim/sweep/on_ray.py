@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from devicesim.sweep.engines import Hand, HandLost
+from devicesim.sweep.engines import EngineError, Hand, HandLost
 from devicesim.sweep.processes import environment
 from devicesim.sweep.task import Answer, Refused, Setup, Task
 from devicesim.sweep.worker import begin
 
 _DECODER: Final = msgspec.msgpack.Decoder(Answer)
+STARTS_MAX: Final = 3
 _STORE_BYTES: Final = 128 * 1024 * 1024
 """Ray's object store: our results are a few hundred bytes each."""
 
@@ -121,6 +122,21 @@ def _start(ray: Any, jobs: int) -> None:
         ray.init(log_to_driver=False)
         return
     os.environ.update(environment())  # its processes inherit ours
+    for attempt in range(1, STARTS_MAX + 1):
+        try:
+            _start_here(ray, jobs)
+        except Exception as error:
+            # Ray gives its own processes 30 s to come up, which a busy machine may exceed.
+            ray.shutdown()
+            if attempt == STARTS_MAX:
+                raise EngineError(
+                    f"expected Ray to start on this machine, found after {attempt} attempts: {error}"
+                ) from error
+        else:
+            return
+
+
+def _start_here(ray: Any, jobs: int) -> None:
     ray.init(
         num_cpus=jobs, include_dashboard=False, log_to_driver=False, configure_logging=False,
         object_store_memory=_STORE_BYTES, _node_ip_address="127.0.0.1",
