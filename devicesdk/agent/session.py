@@ -77,13 +77,13 @@ class Session:
         self._bearer_up = bearer_up
         self._backoff.booted(self._shared.boot_id)
         if bearer_up:
-            self._wait(now, self._backoff.first(self._shared.dice))
+            self._wait(now, self._backoff.first(self._shared.retries))
 
     def bearer_changed(self, now: int, *, up: bool) -> None:
         """The carrier came or went. A connection that is up stays so until the host says otherwise."""
         self._bearer_up = up
         if up and self.phase in (Phase.NO_BEARER, Phase.GAVE_UP):
-            self._wait(now, self._backoff.next(self._shared.dice))
+            self._wait(now, self._backoff.next(self._shared.retries))
         elif not up and self.phase in (Phase.BACKING_OFF, Phase.GAVE_UP):
             self._enter(Phase.NO_BEARER, NEVER)
 
@@ -176,7 +176,7 @@ class Session:
 
     def _retreat(self, now: int) -> None:
         if self._bearer_up:
-            delay_ns = self._backoff.next(self._shared.dice)
+            delay_ns = self._backoff.next(self._shared.retries)
             self._rushed = not self._rushed and self._shared.hardship.fires(RETRY_AT_ONCE)
             self._wait(now, 0 if self._rushed else delay_ns)
         else:

@@ -21,6 +21,9 @@ from devicesdk.wire.timebase import MS
 STATE_FILE = "state"
 WALL_CLOCK_FLOOR_MS = 1_577_836_800_000
 """2020-01-01: a clock that shows less was never set."""
+_RETRIES = int.from_bytes(b"retries")
+_OFFERS = int.from_bytes(b"offers")
+"""What sets the luck of these apart from the rest of a device's, so that two policies can be compared."""
 
 
 class Shared:
@@ -42,6 +45,7 @@ class Shared:
         "online",
         "out",
         "report_due",
+        "retries",
         "roles",
         "seed",
         "take_snapshot",
@@ -65,6 +69,8 @@ class Shared:
         self.hardship = hardship
         self.boot_id = 0
         self.dice = Dice(seed, 0)
+        self.retries = Dice(seed ^ _RETRIES, 0)
+        """Dice of the back-off alone: how often it is asked shifts no other draw."""
         self.conditions = Conditions()
         self.online = False
         """Connected and subscribed: publishing makes sense."""
@@ -86,8 +92,13 @@ class Shared:
         """A boot begins."""
         self.boot_id = boot_id
         self.dice = Dice(self.seed, boot_id)
+        self.retries = Dice(self.seed ^ _RETRIES, boot_id)
         self._boot_at = now
         self._boot_wall_ms = wall_ms
+
+    def offer_dice(self, generation: int) -> Dice:
+        """Dice of one offer: the same whenever the device hears it, and after a reboot."""
+        return Dice(self.seed ^ _OFFERS, generation)
 
     def wall_ms(self, now: int) -> int | None:
         """Wall-clock UTC in ms, or None while the clock was never set."""

@@ -240,7 +240,7 @@ class Update:
         if refusal is not None:
             self._conclude(*refusal)
             return
-        jitter_ns = self._shared.dice.below(want.jitter_ms * MS + 1)
+        jitter_ns = self._shared.offer_dice(want.generation).below(want.jitter_ms * MS + 1)
         self._job = Job(want, now + jitter_ns)
         self._books.enter(UpdateState.OFFERED)
         self._shared.save_state()

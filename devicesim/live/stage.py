@@ -30,7 +30,7 @@ from devicesim.live.pacer import Pacer
 from devicesim.live.path import LivePath
 from devicesim.live.storage import LiveStorage
 from devicesim.live.wire import Proxy, loopback
-from devicesim.world.assemble import broker_limits
+from devicesim.world.virtual_stage import broker_limits
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.find import open_broker
 from gateway.adapters.storage import SqlStorage, sqlite_url

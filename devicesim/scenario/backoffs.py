@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
 from devicesdk.agent.backoff_policies import POLICIES, named
 from devicesdk.agent.config import BackoffConfig
@@ -118,5 +118,5 @@ def read_backoff(value: object) -> object:
 
 
 ABackoff = Annotated[Backoff, BeforeValidator(read_backoff)]
-WORDS: Final = {"x-words": list(POLICIES)}
+WORDS: Final[dict[str, JsonValue]] = {"x-words": [*POLICIES]}
 """What an editor offers where an `ABackoff` stands."""

@@ -127,7 +127,7 @@ def build(plan: Plan, results: Mapping[str, Result], scenario: Scenario) -> Swee
     constant, differing = _outcomes(found)
     failed = sum(result.verdict == FAILED for result in found)
     broken = sum(result.verdict == BROKEN for result in found)
-    coverage = _coverage(found, scenario.checks.sometimes)
+    coverage = _coverage(found, tuple(map(str, scenario.checks.sometimes)))
     unseen = [row.name for row in coverage if row.asked and not row.runs]
     return SweepRecord(
         scenario=plan.name, title=scenario.title, file=plan.file,
@@ -223,7 +223,7 @@ def _coverage(results: list[Result], asked: tuple[str, ...]) -> list[CoverageRow
             name, meaning, sum(name in result.seen for result in results),
             sum(result.seen.get(name, 0) for result in results), name in asked,
         )
-        for name, meaning in SOMETIMES.items()
+        for name, meaning in (dict.fromkeys(asked, "") | SOMETIMES).items()
     ]  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from types import MappingProxyType
 
 import msgspec
 
@@ -48,9 +47,6 @@ from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.recorded import TRACE
 from devicesim.scenario.schema import Scenario
 from devicesim.world import crashes, deltas, replay, spoiled, wakelock
-from devicesim.world.broker.broker import Broker
-from devicesim.world.broker.limits import BrokerLimits
-from devicesim.world.broker_host import BrokerHost
 from devicesim.world.buggify import Buggify, buggify_of
 from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
@@ -58,15 +54,14 @@ from devicesim.world.device_parts import ModelShelf, Parts, Workshop
 from devicesim.world.flash import Flash
 from devicesim.world.gateway_host import GatewayHost
 from devicesim.world.hard_device import HardDevice
-from devicesim.world.hard_gateway import HardGateway
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
-from devicesim.world.path import Path
 from devicesim.world.places import Stage
 from devicesim.world.roles import WorldRoles
 from devicesim.world.senses import SENSES, AnySource, DataStream, kind_of
 from devicesim.world.trace import Trace
+from devicesim.world.virtual_stage import VirtualStage
 from devicesim.world.watch import Watch
 from devicesim.world.world import World
 from gateway.core import stimuli as hear
@@ -227,63 +222,6 @@ def _gateway_maker(scenario: Scenario, entropy: Entropy, buggify: Buggify | None
         experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
     )
     return lambda director, flags, roles: Gateway(config, director, flags, roles, hardship)
-
-
-class VirtualStage:
-    """Everything in memory, on virtual time: every fault can be done, everything can be seen."""
-
-    cannot: Mapping[str, str] = MappingProxyType({})
-    unseen: Mapping[str, str] = MappingProxyType({})
-    tolerance_ns = 0
-
-    def __init__(self, buggify: Buggify | None = None) -> None:
-        self._broker: BrokerHost | None = None
-        self._buggify = buggify
-
-    def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> BrokerHost:
-        """Make the in-memory broker."""
-        self._broker = BrokerHost(
-            kernel,
-            Broker(ledger, broker_limits(scenario)),
-            refuses_when_busy=scenario.broker.overload == "refuse",
-        )
-        return self._broker
-
-    def gateway(
-        self,
-        kernel: Kernel,
-        trace: Trace,
-        ledger: Ledger,
-        watch: Watch,
-        topics: Topics,
-        make: Callable[[], Gateway],
-        clock_start_ms: int,
-    ) -> GatewayHost:
-        """Make the virtual gateway host."""
-        assert self._broker is not None
-        parts = (kernel, trace, ledger, self._broker, watch, topics, make, clock_start_ms)
-        if self._buggify is not None:
-            return HardGateway(self._buggify.hand("gateway"), *parts)
-        return GatewayHost(*parts)
-
-    def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> Path:
-        """Make a virtual path."""
-        assert self._broker is not None
-        return Path(shop.kernel, shop.ledger, self._broker, parts.link, parts.luck, host)
-
-
-def broker_limits(scenario: Scenario) -> BrokerLimits:
-    """The bounds of the broker that a scenario describes."""
-    said = scenario.broker
-    unlimited = said.accept_rate_per_s >= 1e9
-    return BrokerLimits(
-        accept_rate_per_s=None if unlimited else said.accept_rate_per_s,
-        accept_backlog_max=BACKLOG_UNLIMITED if said.overload == "queue" else 100,
-        inflight_max=INFLIGHT_MAX,
-        queue_messages_max=said.queue_max_messages,
-        sessions_max=said.sessions_max,
-        session_expiry_ns_max=said.session_expiry_max_ns,
-    )
 
 
 def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:

@@ -52,10 +52,10 @@ class HardGateway(GatewayHost):
         if crashes == self.crashes == self._fell:
             self.start(now)
 
-    def crash(self, now: int) -> None:
+    def crash(self, now: int, effect: int = 0) -> None:
         """A fault that comes while the process is down keeps it down."""
         self._fell = -1
-        super().crash(now)
+        super().crash(now, effect)
 
     # -- messages ---------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from devicesdk.wire.timebase import SECOND, to_seconds
 from devicesim.report.record import ReturnRow, Series
 from devicesim.scenario.faults import BrokerRestart
+from devicesim.scenario.promises import Promise
 from devicesim.world.latencies import Latencies
 from devicesim.world.watch import Watcher
 
@@ -33,8 +34,8 @@ def wanted(world: World) -> bool:
     """Whether groups come back in ways of their own, or a check asks about it."""
     scenario = world.scenario
     checks = scenario.checks
-    asked = {one.measure for one in checks.eventually}
-    asked |= {one.measure for one in (*checks.at_end, *checks.slo)}
+    said = (*checks.eventually, *checks.at_end, *checks.slo)
+    asked = {one.measure for one in said if not isinstance(one, Promise)}
     own = any(group.backoff is not None for group in scenario.fleet)
     return own or not asked.isdisjoint(MEASURES)
 

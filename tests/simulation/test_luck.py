@@ -1,5 +1,9 @@
 """Adding a device or a fault changes nobody else's luck."""
 
+import sys
+from pathlib import Path
+
+from devicesdk.agent.dice import Dice
 from devicesim.entropy import Entropy
 from devicesim.world.gateway_host import GatewayHost
 from tests_kit import worlds
@@ -80,3 +84,43 @@ def test_what_others_fetch_tampers_with_nobody_elses_chunks(monkeypatch):
         shorter = min(len(fates), len(again))
         assert shorter >= 3, f"{device} fetched {shorter} chunks: too few to tell"
         assert fates[:shorter] == again[:shorter], f"{device} had the luck of others"
+
+
+def rolled(monkeypatch, text):
+    """Draws of the agents' dice by device, boot and caller."""
+    drawn, below = {}, Dice.below
+
+    def note(dice, bound):
+        made = below(dice, bound)
+        frame = sys._getframe(1)
+        while frame.f_code.co_filename.endswith("dice.py"):
+            frame = frame.f_back
+        owner = getattr(frame.f_locals.get("self"), "_shared", None)
+        if owner is not None and bound:
+            place = (owner.identity.device, owner.boot_id, Path(frame.f_code.co_filename).stem)
+            drawn.setdefault((*place, frame.f_code.co_name), []).append(made)
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Dice, "below", note)
+        worlds.make_drill(text).world.run()
+    return drawn
+
+
+def test_another_back_off_shifts_no_draw_that_is_not_its_own(monkeypatch):
+    cut = "timeline: [{at: 15m, for: 5m, do: partition, how: blackhole, target: all}]\n"
+    jitter = worlds.ROLLOUT.replace("soak: 1m", "soak: 1m, jitter: 5m")
+    policies = (
+        "",
+        "agent: {backoff: {jitter: none, cap: 10m}}\n",
+        "agent: {backoff: {base: 4s}}\n",
+    )
+    one, *others = (
+        rolled(monkeypatch, worlds.scenario_text(cut + jitter + policy, count=6))
+        for policy in policies
+    )
+    told = [key for key in one if key[2:] in (("work", "booted"), ("update", "_plan"))]
+    assert len(told) == 12, "six devices draw the phase of their windows and wait out a jitter"
+    for other in others:
+        shifted = [key for key in told if other.get(key) != one[key]]
+        assert shifted == [], f"luck that shifted with the back-off: {shifted[:3]}"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.topics import CTL, DEVICE_KINDS, WANT
-from devicesim.world.assemble import VirtualStage
 from devicesim.world.causes.book import NOTHING, CauseBook
 from devicesim.world.path import Path
 from devicesim.world.trace import GATEWAY
+from devicesim.world.virtual_stage import VirtualStage
 from devicesim.world.watch import Watcher
 from gateway.core import notes
 
