@@ -9,7 +9,7 @@ policy are this agent's own, whose growth is forgotten as ``agent.stable_after``
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import BeforeValidator, Field, model_validator
@@ -118,5 +118,5 @@ def read_backoff(value: object) -> object:
 
 
 ABackoff = Annotated[Backoff, BeforeValidator(read_backoff)]
-WORDS: Final = {"x-words": list(POLICIES)}
+WORDS: Final[dict[str, Any]] = {"x-words": list(POLICIES)}
 """What an editor offers where an `ABackoff` stands."""
