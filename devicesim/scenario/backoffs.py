@@ -9,7 +9,7 @@ policy are this agent's own, whose growth is forgotten as ``agent.stable_after``
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from pydantic import BeforeValidator, Field, JsonValue, model_validator

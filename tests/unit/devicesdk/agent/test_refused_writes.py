@@ -7,7 +7,8 @@ from hashlib import sha256
 from devicesdk.agent.effects import Activate, CutBurst, RunKit, RunModel, Save
 from devicesdk.agent.stimuli import FileHashed, KitRan, StorageFailed
 from devicesdk.wire.messages import UpdateState
-from tests_kit.agent_rig import Agents, Bundle, acknowledge, fetch, sent, stage, want_arrives
+from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_charts import Agents, acknowledge, fetch, sent, stage, want_arrives
 from tests_kit.charts import DUE, Asks, Never
 
 OLD, NEW, THIRD = Bundle(1), Bundle(2), Bundle(3)
