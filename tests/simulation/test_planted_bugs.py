@@ -232,7 +232,7 @@ def broker_queues_without_bound(patch):
 
     def boundless(self, limits, ledger):
         made(self, limits, ledger)
-        self._queue_max = 10**9
+        self.queue_max = 10**9
 
     patch.setattr(Delivery, "__init__", boundless)
 
