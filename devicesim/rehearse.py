@@ -185,6 +185,42 @@ class Rehearsal:
         )
 
 
+def rehearse_into(
+    folder: Path,
+    file: Path,
+    overrides: tuple[str, ...],
+    *,
+    seed: int,
+    whole: bool,
+    until: int | None = None,
+    pulse: Callable[[Rehearsal, int], None] | None = None,
+) -> RunRecord:
+    """Run a scenario file to its end, or to `until` (ns), and leave its files in `folder`.
+
+    Args:
+        folder: made here.
+        file: the scenario.
+        overrides: as with ``--set``.
+        seed: of the run.
+        whole: whether trace and reports are kept beside the outcomes.
+        until: instant to stop at, ns.
+        pulse: called with the run and the virtual instant now and then.
+
+    Raises:
+        ScenarioError: it is invalid.
+        FileExistsError: `folder` is there already.
+    """
+    made = Rehearsal(
+        open_scenario(file, overrides),
+        file,
+        seed=seed,
+        folder=folder,
+        overrides=overrides,
+        whole=whole,
+    )
+    return made.run(until, None if pulse is None else lambda now: pulse(made, now))
+
+
 def open_scenario(file: Path, overrides: tuple[str, ...] = ()) -> Scenario:
     """Load a scenario file with everything it names checked.
 
