@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from devicesim.compare.sides import Pair, Side, pair, read_side
+from devicesim.guarded import GivenUp
 from devicesim.rehearse import Rehearsal, open_scenario, rehearse_into
 from devicesim.sweep.engines import open_engine
 from devicesim.sweep.task import BROKEN, Keep, Setup, Task
@@ -27,7 +28,7 @@ RUN_S_MAX: Final = 86_400.0
 """A run that takes longer than this many seconds of real time is given up."""
 
 
-class RunBroken(RuntimeError):
+class RunBroken(GivenUp):
     """A run that could not be made, and why."""
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from devicesim.report import figures
 from devicesim.report.record import RunRecord, SiteRow
-from devicesim.report.wording import spaced
 
 
 def hardship_line(record: RunRecord) -> str:
@@ -41,7 +40,7 @@ def hardship(record: RunRecord) -> dict[str, Any] | None:
         "places": len(record.hardship),
         "rows": [
             {
-                "title": spaced(row.name).replace(".", ": ", 1),
+                "title": _title(row),
                 "what": row.what,
                 "fired": figures.count(row.fired),
                 "part": f"of {figures.count(row.passed)}" if row.passed else "never passed",
@@ -49,10 +48,13 @@ def hardship(record: RunRecord) -> dict[str, Any] | None:
             }
             for row in active
         ],
-        "calm": [
-            spaced(row.name).replace(".", ": ", 1) for row in record.hardship if not row.active
-        ],
+        "calm": [_title(row) for row in record.hardship if not row.active],
     }
+
+
+def _title(row: SiteRow) -> str:
+    """A place as people read it: ``agent.save_twice`` is ``agent: save twice``."""
+    return row.name.replace(".", ": ", 1).replace("_", " ")
 
 
 def _ordered(rows: list[SiteRow]) -> list[SiteRow]:

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from devicesim.world.latencies import nearest_rank
+
 WIDTH: Final = 340.0
 BINS: Final = 42
 DOT_RUNS_MAX: Final = 240
@@ -121,8 +123,8 @@ def _row(
     dots: list[Dot] = []
     for number, found in bins.items():
         dots += (_bar if bars else _stack)(number * step, sorted(found), base, step, rise)
-    ranked = sorted(value for value, _ in values)
-    median = ranked[max(0, math.ceil(len(ranked) / 2) - 1)]
+    median = nearest_rank(sorted(value for value, _ in values), 0.5)
+    assert median is not None, "values are not empty"
     return Row(title, base, dots, place(median), spell(median))
 
 
