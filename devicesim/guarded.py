@@ -8,6 +8,7 @@ Rule: whoever reads a traceback reads about a bug of ours, never about a mistake
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import traceback
@@ -19,6 +20,8 @@ import typer
 from devicesim.scenario import ScenarioError
 
 EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
+EXIT_UNREAD: Final = 141
+"""Whoever read standard output has left: what a shell says of a process ended by SIGPIPE."""
 WIDTH_MAX: Final = 110
 
 
@@ -54,6 +57,9 @@ def guarded(
     except GivenUp as error:
         typer.echo(f"fleetdrill: {error}", err=True)
         return EXIT_BROKEN
+    except BrokenPipeError:  # somebody has read enough: `fleetdrill story ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_UNREAD
     except KeyboardInterrupt:
         typer.echo("fleetdrill: interrupted", err=True)
         return EXIT_BROKEN

@@ -239,7 +239,7 @@ def write(wish: _Wish, done: Shrunk) -> str:
             words += ["--plugin", plugin]
     command = shlex.join(words)
     origin = [wish.setup.file, f"seed {wish.task.seed}"]
-    origin += [f"--set {override}" for override in wish.task.overrides]
+    origin += [f"--set {shlex.quote(override)}" for override in wish.task.overrides]
     facts = {
         "check": f"{done.failing.name} ({done.failing.kind})",
         "story": done.failing.story,
