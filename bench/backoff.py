@@ -9,12 +9,13 @@ backoff-lab itself.
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
 from devicesdk.agent.backoff_policies import POLICIES
+from devicesdk.wire.timebase import NEVER
 from devicesim.rehearse import Rehearsal, open_scenario
+from devicesim.world.latencies import nearest_rank
 
 FILE = Path(__file__).parents[1] / "scenarios" / "backoff-lab-jittered.yaml"
 DEVICES = 4_000
@@ -47,8 +48,8 @@ def line(policy: str, devices: int, overload: str) -> str:
 
 def spelled(took: list[int], away: int, share: float) -> str:
     """A percentile in seconds; who is away at the end counts as never."""
-    rank = math.ceil(share * (len(took) + away)) - 1
-    return f"{took[rank] / 1e9:.0f}" if rank < len(took) else "never"
+    found = nearest_rank(took + [NEVER] * away, share)
+    return "never" if found is None or found == NEVER else f"{found / 1e9:.0f}"
 
 
 def main() -> int:

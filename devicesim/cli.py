@@ -9,18 +9,17 @@ simulator itself failed; 4 determinism broke.
 
 from __future__ import annotations
 
-import sys
-import traceback
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from devicesim.scenario import ScenarioError, schema_text
+from devicesim.guarded import EXIT_DIVERGED, EXIT_FAILED, EXIT_HELD, guarded
+from devicesim.scenario import schema_text
 
-EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
 RUNS = Path("runs")
 
 ScenarioFile = Annotated[Path, typer.Argument(help="Scenario file (YAML).", show_default=False)]
@@ -95,11 +94,11 @@ def run(
         from devicesim.debugging import debug
 
         raise typer.Exit(
-            _guarded(
+            guarded(
                 lambda: debug(scenario, seed, until, wish.overrides, break_at, watch, typer.echo)
             )
         )
-    raise typer.Exit(_guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
+    raise typer.Exit(guarded(lambda: _run(wish, as_json=as_json, expect_digest=expect_digest)))
 
 
 class _Wish(NamedTuple):
@@ -218,7 +217,7 @@ def story(
             typer.echo(line)
         return EXIT_HELD
 
-    raise typer.Exit(_guarded(tell))
+    raise typer.Exit(guarded(tell))
 
 
 @scenario_app.command("validate")
@@ -230,7 +229,7 @@ def validate(
     """Check scenario files without running them."""
     worst = EXIT_HELD
     for file in files:
-        code = _guarded(lambda file=file: _validate(file, overrides or []))
+        code = guarded(partial(_validate, file, overrides or []))
         worst = max(worst, code)
     raise typer.Exit(worst)
 
@@ -248,31 +247,3 @@ def _validate(file: Path, overrides: list[str]) -> int:
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     typer.echo(schema_text(), nl=False)
-
-
-def _guarded(work: Any) -> int:
-    """Turn errors into a message on standard error and an exit code."""
-    try:
-        code: int = work()
-    except ScenarioError as error:
-        typer.echo(error.render(_width()), err=True)
-        return EXIT_INVALID
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        typer.echo(f"fleetdrill: {error}", err=True)
-        return EXIT_INVALID
-    except KeyboardInterrupt:
-        typer.echo("fleetdrill: interrupted", err=True)
-        return EXIT_BROKEN
-    except Exception:  # noqa: BLE001 - the last resort: say that it is our fault, and where
-        traceback.print_exc(file=sys.stderr)
-        typer.echo(
-            "fleetdrill: the simulator itself failed; this is a bug, please report it", err=True
-        )
-        return EXIT_BROKEN
-    return code
-
-
-def _width() -> int:
-    import shutil
-
-    return min(110, shutil.get_terminal_size((100, 24)).columns)

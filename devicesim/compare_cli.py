@@ -17,6 +17,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from devicesim.guarded import EXIT_DIVERGED, EXIT_FAILED, EXIT_HELD, guarded
+
 SideArgument = Annotated[
     Path, typer.Argument(help="Scenario file, or the folder of a run.", show_default=False)
 ]
@@ -73,12 +75,10 @@ def compare(
     ] = None,
 ) -> None:
     """Compare two policies on the same luck: paired differences, intervals, a page."""
-    from devicesim.cli import _guarded
-
     both = tuple(overrides or ())
     sides = (a, (*both, *(overrides_a or ()))), (b or a, (*both, *(overrides_b or ())))
     wish = _Wish(sides, seed, seeds, until, jobs, out, as_json, expect_same, expect_better or [])
-    raise typer.Exit(_guarded(lambda: _compare(wish)))
+    raise typer.Exit(guarded(lambda: _compare(wish)))
 
 
 class _Wish(NamedTuple):
@@ -181,8 +181,6 @@ def _one(order: Any) -> None:
 
 
 def _judge(found: Any, wish: _Wish) -> int:
-    from devicesim.cli import EXIT_DIVERGED, EXIT_FAILED, EXIT_HELD
-
     if wish.expect_same and not found.same:
         typer.echo("expected the same on both sides, found other traces", err=True)
         return EXIT_DIVERGED

@@ -310,7 +310,9 @@ class Tally:
 
         terminalreporter.section("fleetdrill")
         for test, rows in self._rows.items():
-            terminalreporter.line(f"{test}: {len(rows)} seeds, {self._outcome(test)}")
+            terminalreporter.line(
+                f"{test}: {len(rows)} seed{'s' if len(rows) != 1 else ''}, {self._outcome(test)}"
+            )
             for line in summed_up(rows)[0]:
                 terminalreporter.line(f"  {line}")
             if never := self._never(test):

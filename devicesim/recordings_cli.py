@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self
 
 import typer
 
+from devicesim.guarded import guarded
+
 if TYPE_CHECKING:
     from devicesim.models.link_trace import Trace
     from devicesim.recordings.curve import Deviation
@@ -120,13 +122,11 @@ def import_(
     verify: Verify = False,
 ) -> None:
     """Make a scenario of a recorded outage: its fleet comes and goes as the recorded one did."""
-    from devicesim.cli import _guarded
-
     wish = _Wish(
         tuple(files or ()), out, name, link, rtt, condition, only, ignore, keep_made_up, begin, until,
         utc_offset, time_format, year, profile, verify,
     )  # fmt: skip
-    raise typer.Exit(_guarded(lambda: _import(wish)))
+    raise typer.Exit(guarded(lambda: _import(wish)))
 
 
 class _Wish(NamedTuple):
@@ -408,10 +408,8 @@ def capture(
     certificates: Certificates = None,
 ) -> None:
     """Record who is connected to a live broker, and for how long: the same as `import` makes of a log."""
-    from devicesim.cli import _guarded
-
     raise typer.Exit(
-        _guarded(lambda: _capture(_Capture(broker, out, lasts, root, source, certificates)))
+        guarded(lambda: _capture(_Capture(broker, out, lasts, root, source, certificates)))
     )
 
 

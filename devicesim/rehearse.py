@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shlex
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from devicesdk.wire.timebase import MS, format_duration, parse_duration
 from devicesim.explain import Again, explain, worth_it
 from devicesim.large_pages import LargePages
 from devicesim.report import devices, document, html, junit
@@ -155,10 +157,12 @@ class Rehearsal:
         """The command that repeats this run bit for bit."""
         words = ["fleetdrill", "run", str(self.file), "--seed", str(self.seed)]
         if until is not None:
-            words += ["--until", f"{until // 1_000_000}ms"]
+            spelled = format_duration(until)
+            exact = parse_duration(spelled) == until
+            words += ["--until", spelled if exact else f"{until // MS}ms"]
         for override in self.overrides:
             words += ["--set", override]
-        return " ".join(words)
+        return shlex.join(words)
 
     def _write(self, folder: Path, record: RunRecord, digest: str) -> None:
         self._write_outcomes(folder, record)
@@ -183,6 +187,42 @@ class Rehearsal:
         (folder / "manifest.json").write_text(
             json.dumps({**manifest, **record.machine, **record.versions}, indent=1)
         )
+
+
+def rehearse_into(
+    folder: Path,
+    file: Path,
+    overrides: tuple[str, ...],
+    *,
+    seed: int,
+    whole: bool,
+    until: int | None = None,
+    pulse: Callable[[Rehearsal, int], None] | None = None,
+) -> RunRecord:
+    """Run a scenario file to its end, or to `until` (ns), and leave its files in `folder`.
+
+    Args:
+        folder: made here.
+        file: the scenario.
+        overrides: as with ``--set``.
+        seed: of the run.
+        whole: whether trace and reports are kept beside the outcomes.
+        until: instant to stop at, ns.
+        pulse: called with the run and the virtual instant now and then.
+
+    Raises:
+        ScenarioError: it is invalid.
+        FileExistsError: `folder` is there already.
+    """
+    made = Rehearsal(
+        open_scenario(file, overrides),
+        file,
+        seed=seed,
+        folder=folder,
+        overrides=overrides,
+        whole=whole,
+    )
+    return made.run(until, None if pulse is None else lambda now: pulse(made, now))
 
 
 def open_scenario(file: Path, overrides: tuple[str, ...] = ()) -> Scenario:

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 import typer
 
+from devicesim.guarded import EXIT_FAILED, EXIT_HELD, guarded
 from devicesim.sweep_cli import (
-    EXIT_FAILED,
-    EXIT_HELD,
     JOBS_DEFAULT,
     AsJson,
     EngineName,
@@ -28,7 +27,6 @@ from devicesim.sweep_cli import (
     Overrides,
     Plugins,
     Timeout,
-    guarded,
 )
 
 if TYPE_CHECKING:
@@ -103,7 +101,7 @@ def shrink(
         seconds = to_seconds(parse_duration(time_max)), to_seconds(parse_duration(run_timeout))
         return _shrink(wish, engine, jobs, reseed, runs_max, *seconds, as_json=as_json)
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(guarded(work, "shrinker"))
 
 
 def _wish(
@@ -241,7 +239,7 @@ def write(wish: _Wish, done: Shrunk) -> str:
             words += ["--plugin", plugin]
     command = shlex.join(words)
     origin = [wish.setup.file, f"seed {wish.task.seed}"]
-    origin += [f"--set {override}" for override in wish.task.overrides]
+    origin += [f"--set {shlex.quote(override)}" for override in wish.task.overrides]
     facts = {
         "check": f"{done.failing.name} ({done.failing.kind})",
         "story": done.failing.story,

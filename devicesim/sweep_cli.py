@@ -11,21 +11,18 @@ failing.
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from devicesim.scenario import ScenarioError
+from devicesim.guarded import EXIT_BROKEN, EXIT_FAILED, EXIT_HELD, guarded
 
 if TYPE_CHECKING:
     from devicesim.sweep.plan import Plan
     from devicesim.sweep.record import SweepRecord
 
-EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN = range(4)
 RUNS: Final = Path("runs")
 JOBS_DEFAULT: Final = max(1, len(os.sched_getaffinity(0)))
 
@@ -94,7 +91,7 @@ def sweep(
         plan, folder = _begin(scenario, resume, out, seeds, grid, overrides, plugins)
         return _sweep(plan, folder, engine, jobs, timeout_s, stop_after_failures, as_json=as_json)
 
-    raise typer.Exit(guarded(work))
+    raise typer.Exit(guarded(work, "sweep"))
 
 
 def _begin(
@@ -166,28 +163,3 @@ def exit_code(record: SweepRecord) -> int:
     if record.verdict in ("broken", "unfinished"):
         return EXIT_BROKEN
     return EXIT_HELD if record.verdict == "passed" else EXIT_FAILED
-
-
-def guarded(work: Any) -> int:
-    """Turn errors into a message on standard error and an exit code."""
-    try:
-        code: int = work()
-    except ScenarioError as error:
-        typer.echo(error.render(100), err=True)
-        return EXIT_INVALID
-    except (ValueError, FileNotFoundError, KeyError, ModuleNotFoundError) as error:
-        typer.echo(f"fleetdrill: {error}", err=True)
-        return EXIT_INVALID
-    except KeyboardInterrupt:
-        typer.echo("fleetdrill: interrupted", err=True)
-        return EXIT_BROKEN
-    except Exception as error:  # noqa: BLE001 - the last resort: say that it is our fault, and where
-        from devicesim.sweep.engines import EngineError
-
-        if isinstance(error, EngineError):
-            typer.echo(f"fleetdrill: {error}", err=True)
-            return EXIT_BROKEN
-        traceback.print_exc(file=sys.stderr)
-        typer.echo("fleetdrill: the sweep itself failed; this is a bug, please report it", err=True)
-        return EXIT_BROKEN
-    return code

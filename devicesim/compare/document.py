@@ -6,8 +6,6 @@ Leaves out curves and stories, which are in the runs' own folders.
 
 from __future__ import annotations
 
-import json
-import math
 from typing import Any
 
 import msgspec
@@ -15,6 +13,7 @@ import msgspec
 from devicesim.compare import wording
 from devicesim.compare.result import CheckPair, Comparison, Measure
 from devicesim.compare.sides import Side
+from devicesim.report.document import finite, spell
 
 
 def document(found: Comparison, report: str | None = None) -> dict[str, Any]:
@@ -46,13 +45,12 @@ def document(found: Comparison, report: str | None = None) -> dict[str, Any]:
         "most_different": [first.rows_a[index].device for index in found.different],
         "report": report,
     }
-    return {name: _finite(value) for name, value in made.items()}
+    return {name: finite(value) for name, value in made.items()}
 
 
 def encode(found: Comparison, report: str | None = None) -> str:
     """Spell `document` as indented JSON text with a newline at its end."""
-    made = document(found, report)
-    return json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return spell(document(found, report))
 
 
 def _side(side: Side) -> dict[str, Any]:
@@ -91,11 +89,3 @@ def _check(one: CheckPair) -> dict[str, Any]:
         "a": side(one.a),
         "b": side(one.b),
     }
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value

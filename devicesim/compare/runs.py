@@ -2,7 +2,7 @@
 
 Decides what one run of a comparison is asked for and what is kept of it: of the first seed everything a run
 leaves behind, of the others what can be compared (record, devices, scenario). Leaves out reading them back
-(sides.py), and steps of a rehearsal (devicesim/rehearse.py).
+(sides.py), steps of a rehearsal (devicesim/rehearse.py), and the workers (devicesim/sweep/engines.py).
 
 Rules: a run depends on its order alone, so how many processes there are changes no number; a run that
 cannot be made ends all of them with its own error.
@@ -10,19 +10,26 @@ cannot be made ends all of them with its own error.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from devicesim.compare.sides import Pair, Side, pair, read_side
-from devicesim.rehearse import Rehearsal, open_scenario
+from devicesim.guarded import GivenUp
+from devicesim.rehearse import Rehearsal, open_scenario, rehearse_into
+from devicesim.sweep.engines import open_engine
+from devicesim.sweep.task import BROKEN, Keep, Setup, Task
 
 JOBS_MAX: Final = 256
 SEEDS_MAX: Final = 10_000
+RUN_S_MAX: Final = 86_400.0
+"""A run that takes longer than this many seconds of real time is given up."""
+
+
+class RunBroken(GivenUp):
+    """A run that could not be made, and why."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -94,21 +101,20 @@ def orders(a: Wanted, b: Wanted, seeds: list[int], until_ns: int | None, out: Pa
 
 
 def carry_out(order: Order, pulse: Pulse | None = None) -> Path:
-    """Make one run; returns its folder.
+    """Make one run in this process; returns its folder.
 
     Raises:
         ScenarioError: the scenario is invalid.
     """
-    scenario = open_scenario(order.path, order.overrides)
-    rehearsal = Rehearsal(
-        scenario,
+    rehearse_into(
+        order.folder,
         order.path,
+        order.overrides,
         seed=order.seed,
-        folder=order.folder,
-        overrides=order.overrides,
         whole=order.whole,
+        until=order.until_ns,
+        pulse=pulse,
     )
-    rehearsal.run(order.until_ns, None if pulse is None else lambda now: pulse(rehearsal, now))
     return order.folder
 
 
@@ -117,19 +123,30 @@ def carry_out_all(todo: list[Order], jobs: int, told: Told) -> None:
 
     Raises:
         ValueError: `jobs` is out of range.
+        RunBroken: a run could not be made; the others are not finished.
     """
     if not 1 <= jobs <= JOBS_MAX:
         raise ValueError(f"expected 1 to {JOBS_MAX} jobs, found {jobs}")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, max(1, len(todo))), mp_context=context) as pool:
-        waiting = {pool.submit(carry_out, order): order for order in todo}
-        try:
-            for done, future in enumerate(as_completed(waiting), 1):
-                future.result()
-                told(waiting[future], done, len(todo))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if not todo:
+        return
+    file = todo[0].path
+    setup = Setup(file=str(file), text=file.read_text("utf-8"), watch_all=False)
+    orders_by_key = {str(order.folder): order for order in todo}
+    with open_engine("processes", setup, min(jobs, len(todo)), task_s_max=RUN_S_MAX) as engine:
+        for done, result in enumerate(engine.run(map(_task, todo)), 1):
+            if result.verdict == BROKEN and result.first is not None:
+                raise RunBroken(f"{result.key}: {result.first.name}: {result.first.story}")
+            told(orders_by_key[result.key], done, len(todo))
+
+
+def _task(order: Order) -> Task:
+    keep = Keep(
+        file=str(order.path),
+        folder=str(order.folder),
+        whole=order.whole,
+        until_ns=order.until_ns,
+    )
+    return Task(key=str(order.folder), seed=order.seed, overrides=order.overrides, keep=keep)
 
 
 def gather(a: Wanted, b: Wanted, seeds: list[int], out: Path) -> list[Pair]:

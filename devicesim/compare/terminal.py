@@ -24,7 +24,7 @@ from devicesim.report.wording import spaced
 
 CHANGES_SHOWN: Final = 12
 WIDE_COLUMNS: Final = 120
-"""Columns of a terminal from which on shares are shown."""
+"""Columns of a terminal from which on the means of B, and shares, are shown."""
 TITLE_WIDTH: Final = 20
 _VALUE_CHARS: Final = 44
 _STYLES: Final = {"better": GOOD, "worse": BAD, "other": "yellow", "same": SOFT, "unclear": ""}
@@ -96,29 +96,29 @@ def _measures(title: str, measures: list[Measure], *, wide: bool) -> Iterator[Re
     if shown:
         table = _table()
         table.add_column(title, overflow="fold", min_width=TITLE_WIDTH)
-        for name in ("A", "B", "B \N{MINUS SIGN} A"):
+        for name in ("A", "B", "B \N{MINUS SIGN} A") if wide else ("A", "B \N{MINUS SIGN} A"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("95 % interval", justify="right")
-        table.add_column("", no_wrap=True)
+        table.add_column("95 % interval", justify="right", no_wrap=wide)
+        table.add_column("", no_wrap=True, min_width=1)
         if wide and any(one.less or one.more for one in shown):
             table.add_column("lower / higher", justify="right", no_wrap=True)
         for one in shown:
-            table.add_row(*_row(one)[: len(table.columns)])
+            table.add_row(*_row(one, wide=wide)[: len(table.columns)])
         yield Padding(table, (1, 0, 0, 0))
     same = [one.column.title.lower() for one in measures if one.direction == "same"]
     if same:
         yield Padding(_text(f"exactly the same: {', '.join(same)}", SOFT), (0, 0, 0, 2))
 
 
-def _row(one: Measure) -> list[Text]:
+def _row(one: Measure, *, wide: bool) -> list[Text]:
     unit, style = one.column.unit, _STYLES[one.direction]
     title = one.column.title
     alone = wording.lost_and_found(one)
     return [
         Text.assemble(printable(title), (f"  {alone}", SOFT) if alone else ""),
-        _text(wording.spell(one.a, unit)), _text(wording.spell(one.b, unit)),
+        _text(wording.spell(one.a, unit)), *([_text(wording.spell(one.b, unit))] if wide else []),
         _text(wording.signed(one.difference, unit), style),
-        _text(wording.interval_text(one)), _text(wording.MARKS[one.direction], style),
+        _text(wording.interval_text(one, short=not wide)), _text(wording.MARKS[one.direction], style),
         _text(_shares(one), SOFT),
     ]  # fmt: skip
 

@@ -109,12 +109,15 @@ def signed(value: float, unit: str) -> str:
     return f"{sign}{spell(abs(value), unit)}"
 
 
-def interval_text(found: Measure) -> str:
-    """The interval, or a dash."""
+def interval_text(found: Measure, *, short: bool = False) -> str:
+    """The interval, or a dash; `short` says a unit that both ends have once."""
     if found.interval is None:
         return DASH
     unit = found.column.unit
     low, high = signed(found.interval.low, unit), signed(found.interval.high, unit)
+    number, _, last = low.rpartition(THIN)
+    if short and number and THIN not in number and high.endswith(THIN + last):
+        return f"{number} .. {high}"
     return f"{low} .. {high}" if low != high else low
 
 

@@ -85,7 +85,7 @@ _HEARD: Final = {
     "order to everybody": "heard a kill list or flags",
 }
 _DEVICE: Final = {
-    "boot": "booted, for the {a}. time",
+    "boot": "booted (boot {a} of its life)",
     "power off": "lost its power",
     "gateway start": "started",
     "gateway crash": "crashed",

@@ -51,19 +51,23 @@ def document(
     made["report"] = report
     if curves:
         made["series"] = plain["series"]
-    return {name: _finite(value) for name, value in made.items()}
+    return {name: finite(value) for name, value in made.items()}
 
 
 def encode(record: RunRecord, report: str | None = None, *, curves: bool = False) -> str:
     """Spell `document` as indented JSON text with a newline at its end."""
-    made = document(record, report, curves=curves)
+    return spell(document(record, report, curves=curves))
+
+
+def spell(made: dict[str, Any]) -> str:
+    """Spell a JSON object, indented, with a newline at its end."""
     return json.dumps(made, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Turn NaN and infinities, which JSON does not have, into null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+        return {name: finite(item) for name, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list) else value

@@ -40,7 +40,7 @@ def hardship(record: RunRecord) -> dict[str, Any] | None:
         "places": len(record.hardship),
         "rows": [
             {
-                "title": _title(row.name),
+                "title": _title(row),
                 "what": row.what,
                 "fired": figures.count(row.fired),
                 "part": f"of {figures.count(row.passed)}" if row.passed else "never passed",
@@ -48,12 +48,13 @@ def hardship(record: RunRecord) -> dict[str, Any] | None:
             }
             for row in active
         ],
-        "calm": [_title(row.name) for row in record.hardship if not row.active],
+        "calm": [_title(row) for row in record.hardship if not row.active],
     }
 
 
-def _title(site: str) -> str:
-    return site.replace("_", " ").replace(".", ": ", 1)
+def _title(row: SiteRow) -> str:
+    """A place as people read it: ``agent.save_twice`` is ``agent: save twice``."""
+    return row.name.replace(".", ": ", 1).replace("_", " ")
 
 
 def _ordered(rows: list[SiteRow]) -> list[SiteRow]:

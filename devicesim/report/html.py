@@ -13,17 +13,16 @@ from __future__ import annotations
 import base64
 import hashlib
 from functools import cache
-from importlib.resources import files
 from typing import Any, Final
 
-import jinja2
 from bokeh.core.json_encoder import serialize_json
 from markupsafe import Markup
 
 from devicesim.report.charts import LEFT_PX, RIGHT_PX, Timeline, bokeh_js, timeline
 from devicesim.report.drift import drift
-from devicesim.report.figures import Clock, printable
+from devicesim.report.figures import Clock
 from devicesim.report.lanes import lanes, percent, span_s
+from devicesim.report.pages import asset, environment
 from devicesim.report.panels import FRAME_PX, Panel, left_out_text, plan
 from devicesim.report.record import RunRecord
 from devicesim.report.view import context
@@ -44,17 +43,17 @@ def render(record: RunRecord) -> str:
     clock = Clock(record.clock_start, record.virtual_s)
     panels = plan(record.series, clock)
     drawn = timeline(record, panels, clock)
-    scripts = [_asset("report.js")]
+    scripts = [asset("report.js")]
     if drawn is not None:
         scripts.insert(0, _bokeh())
     parts = context(record) | {
         "policy": _POLICY.format(scripts=" ".join(_source_hash(text) for text in scripts)),
-        "style": Markup(_asset("report.css")),  # noqa: S704 - our own file
+        "style": Markup(asset("report.css")),  # noqa: S704 - our own file
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - ours and Bokeh's
         "strips": drift(record, clock),
         "timeline": None if drawn is None else _timeline(record, panels, drawn, clock),
     }
-    return _environment().get_template("report.html.j2").render(parts)
+    return environment().get_template("report.html.j2").render(parts)
 
 
 def _timeline(
@@ -96,23 +95,3 @@ def _source_hash(script: str) -> str:
 def _bokeh() -> str:
     """BokehJS, made safe to stand inside a script element."""
     return bokeh_js().replace("</script", "<\\/script").strip()
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("devicesim.report").joinpath("assets", name).read_text("utf-8").strip()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, finalize=_finalize,
-    )  # fmt: skip
-    environment.filters["px"] = lambda value: f"{value:.2f}"
-    return environment
-
-
-def _finalize(value: Any) -> Any:
-    """Keep control characters out of the page."""
-    return printable(value) if type(value) is str else value

@@ -8,13 +8,9 @@ Content-Security-Policy forbids both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
-from importlib.resources import files
 from typing import Any, Final, Self
 
-import jinja2
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
-from markupsafe import Markup
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -22,15 +18,13 @@ from rich.table import Table
 from rich.text import Text
 
 from devicesim.report.figures import compact, count, duration, number, printable
+from devicesim.report.pages import REPORT, render_scriptless
 from devicesim.report.soak_record import MessageRow, Quantiles, SoakRecord, WindowRow
 from devicesim.report.soak_view import CAUSE_WORDS, KIND_WORDS, context, detail, verdict_line
 from devicesim.report.terminal import BAD, GOOD, SOFT
 
 DRAW_EVERY_S: Final = 0.25
 BAR_WIDTH: Final = 28
-_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-)
 
 
 # -- the page -----------------------------------------------------------------------------------
@@ -38,25 +32,7 @@ _POLICY: Final = (
 
 def render(record: SoakRecord) -> str:
     """Make the page of a soak."""
-    style = Markup(f"{_asset('report.css')}\n{_asset('soak.css')}")  # noqa: S704 - our own files
-    parts = context(record) | {"policy": _POLICY, "style": style}
-    return _environment().get_template("soak.html.j2").render(parts)
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("devicesim.report").joinpath("assets", name).read_text("utf-8").strip()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )  # fmt: skip
-    environment.filters["px"] = lambda value: f"{value:.2f}"
-    return environment
+    return render_scriptless("soak.html.j2", "soak.css", context(record), REPORT)
 
 
 # -- JUnit --------------------------------------------------------------------------------------

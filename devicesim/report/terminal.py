@@ -55,7 +55,8 @@ def summary(record: RunRecord, console: Console | None = None, *, report: str = 
     """
     screen = console or Console(highlight=False)
     for part in _parts(record, report, screen.width):
-        screen.print(part)
+        # Text is left to the terminal to wrap, so that a command can be copied whole.
+        screen.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _parts(record: RunRecord, report: str, width: int) -> Iterator[RenderableType]:
@@ -71,6 +72,7 @@ def _parts(record: RunRecord, report: str, width: int) -> Iterator[RenderableTyp
         yield from _rollout(rollout, record)
     yield Text()
     yield _facts(record, report)
+    yield _text(f"  again   {record.reproduce}")
 
 
 def _checks(record: RunRecord, width: int) -> Iterator[RenderableType]:
@@ -154,7 +156,6 @@ def _facts(record: RunRecord, report: str) -> Table:
         f"{count(record.inferences)} inferences, {number(record.memory_mib)} MiB",
         "trace": record.trace_digest,
         "report": report,
-        "again": record.reproduce,
     }
     for name, value in rows.items():
         if value:

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from devicesdk.wire.timebase import NEVER, SECOND, format_duration
 from devicesim.scenario.action import Action
+from devicesim.scenario.backoffs import Backoff
 from devicesim.scenario.schema import Scenario
 
 _NAMING: Final = ("reference", "group", "id")
@@ -29,7 +30,10 @@ def flatten(scenario: Scenario) -> dict[str, str]:
 
 
 def _of_model(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
+    named = isinstance(model, Backoff) and model.policy is not None
     for name, field in type(model).model_fields.items():
+        if named and name not in model.model_fields_set:
+            continue  # the library decides, and our own default is not what it does
         value = getattr(model, name)
         yield from _of_value(value, _below(path, field.alias or name), name)
 

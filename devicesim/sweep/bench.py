@@ -30,6 +30,7 @@ from devicesim.sweep.task import (
     PASSED,
     STORY_CHARS_MAX,
     Failing,
+    Keep,
     Result,
     Setup,
     Task,
@@ -86,7 +87,7 @@ class Bench:
         """Run one task; whatever is raised becomes its result."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
-            found = self._rehearse(task)
+            found = self._rehearse(task) if task.keep is None else _keep(task, task.keep)
         except Exception as error:  # noqa: BLE001 - a sweep goes on; the result says what happened
             found = Result(key=task.key, seed=task.seed, verdict=BROKEN, failing=(blamed(error),))
         gc.collect()
@@ -165,6 +166,17 @@ def _innermost(trace: TracebackType | None) -> str:
             where = f"{module}.{trace.tb_frame.f_code.co_name}"
         trace = trace.tb_next
     return where
+
+
+def _keep(task: Task, keep: Keep) -> Result:
+    from devicesim.rehearse import rehearse_into  # pages and tables, which a sweep does without
+
+    record = rehearse_into(
+        Path(keep.folder), Path(keep.file), task.overrides,
+        seed=task.seed, whole=keep.whole, until=keep.until_ns,
+    )  # fmt: skip
+    verdict: Final = FAILED if record.verdict == "failed" else PASSED
+    return Result(key=task.key, seed=task.seed, verdict=verdict, digest=record.trace_digest)
 
 
 def _failing(check: Check) -> Failing:

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from devicesim.world.latencies import nearest_rank
+
 WIDTH: Final = 340.0
 BINS: Final = 42
 DOT_RUNS_MAX: Final = 240
@@ -21,6 +23,8 @@ DOT_RUNS_MAX: Final = 240
 ROW_HEIGHT: Final = 34.0
 TALL_ROW_HEIGHT: Final = 86.0
 DOT_MIN: Final = 3.2
+DOT_RISE: Final = 4.0
+"""Height for each run of a row that stands alone, so that few runs do not leave a void above them."""
 LOG_FROM: Final = 200.0
 """How many times the smallest the largest value must be for a logarithmic axis."""
 
@@ -88,14 +92,16 @@ def strip(
         )
         return part * WIDTH
 
-    tall = TALL_ROW_HEIGHT if len(rows) == 1 else ROW_HEIGHT
+    most = max(len(row) for _, row in rows)
+    tall = min(TALL_ROW_HEIGHT, max(ROW_HEIGHT, most * DOT_RISE)) if len(rows) == 1 else ROW_HEIGHT
     bars = max(len(row) for _, row in rows) > DOT_RUNS_MAX
     drawn = [
         _row(name, row, place, spell, tall, (number + 1) * tall, bars=bars)
         for number, (name, row) in enumerate(rows)
     ]
     middle = math.sqrt(low * high) if log else (low + high) / 2
-    ticks = [(0.0, spell(low)), (WIDTH / 2, spell(middle)), (WIDTH, spell(high))]
+    ends = [(0.0, spell(low)), (WIDTH, spell(high))] if max(values) > min(values) else []
+    ticks = [*ends[:1], (WIDTH / 2, spell(middle)), *ends[1:]]
     note = "logarithmic" if log else ""
     return Strip(title, meaning, note, len(rows) * tall, bars, drawn, ticks)
 
@@ -121,9 +127,12 @@ def _row(
     dots: list[Dot] = []
     for number, found in bins.items():
         dots += (_bar if bars else _stack)(number * step, sorted(found), base, step, rise)
-    ranked = sorted(value for value, _ in values)
-    median = ranked[max(0, math.ceil(len(ranked) / 2) - 1)]
-    return Row(title, base, dots, place(median), spell(median))
+    median = nearest_rank(sorted(value for value, _ in values), 0.5)
+    assert median is not None, "values are not empty"
+    at = place(median)
+    if not bars:  # where the dot of that run stands
+        at = (min(BINS - 1, int(at / WIDTH * BINS)) + 0.5) * step
+    return Row(title, base, dots, at, spell(median))
 
 
 def _stack(x: float, found: list[bool], base: float, step: float, rise: float) -> list[Dot]:

@@ -18,6 +18,7 @@ from typing import Final, Protocol, Self
 
 import msgspec
 
+from devicesim.guarded import GivenUp
 from devicesim.sweep.bench import Bench, PluginError
 from devicesim.sweep.task import Answer, Refused, Result, Setup, Task, lost
 
@@ -33,7 +34,7 @@ class HandLost(Exception):
     """A worker died; says how."""
 
 
-class EngineError(RuntimeError):
+class EngineError(GivenUp):
     """The engine as a whole cannot go on."""
 
 

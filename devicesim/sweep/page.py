@@ -7,12 +7,7 @@ no script, and its Content-Security-Policy allows none.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
-
-import jinja2
-from markupsafe import Markup
 
 from devicesim.report.figures import (
     count,
@@ -20,9 +15,9 @@ from devicesim.report.figures import (
     elapsed,
     measure,
     plural,
-    printable,
     share,
 )
+from devicesim.report.pages import render_scriptless
 from devicesim.report.wording import spaced
 from devicesim.sweep.charts import Heat, Strip, heat, strip
 from devicesim.sweep.outcomes import AMOUNTS, meaning_of
@@ -38,9 +33,6 @@ FAILURES_SHOWN_MAX: Final = 200
 CELLS_SHOWN_MAX: Final = 16
 STRIPS_SHOWN_MAX: Final = 24
 HEATS_SHOWN_MAX: Final = 6
-_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-)
 
 
 def render(plan: Plan, record: SweepRecord, results: Mapping[str, Result]) -> str:
@@ -51,12 +43,8 @@ def render(plan: Plan, record: SweepRecord, results: Mapping[str, Result]) -> st
         record: what came of it.
         results: by key.
     """
-    style = f"{_report('report.css')}\n{_own('sweep.css')}"
-    parts = context(plan, record, results) | {
-        "policy": _POLICY,
-        "style": Markup(style),  # noqa: S704 - our own files
-    }
-    return _environment().get_template("sweep.html.j2").render(parts)
+    parts = context(plan, record, results)
+    return render_scriptless("sweep.html.j2", "sweep.css", parts, "devicesim.sweep")
 
 
 def context(plan: Plan, record: SweepRecord, results: Mapping[str, Result]) -> dict[str, Any]:
@@ -160,26 +148,6 @@ def heats(plan: Plan, record: SweepRecord) -> list[Heat]:
 
 def _speller(unit: str) -> Callable[[float | None], str]:
     return lambda value: measure(value, unit)
-
-
-def _report(name: str) -> str:
-    return files("devicesim.report").joinpath("assets", name).read_text("utf-8").strip()
-
-
-@cache
-def _own(name: str) -> str:
-    return files("devicesim.sweep").joinpath("assets", name).read_text("utf-8").strip()
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_own), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-    )  # fmt: skip
-    environment.filters["px"] = lambda value: f"{value:.2f}"
-    return environment
 
 
 __all__ = ["context", "heats", "render", "strips"]

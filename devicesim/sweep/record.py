@@ -9,19 +9,21 @@ sweep as a whole: one sighting in any run keeps it, and a run alone does not bre
 
 from __future__ import annotations
 
-import math
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from devicesim.report.coverage import Exercised, Glimpse, coverage
+from devicesim.report.record import CheckRow
 from devicesim.scenario.checks import SOMETIMES
 from devicesim.sweep.outcomes import AMOUNTS, meaning_of, unit_of
 from devicesim.sweep.plan import Cell, Plan, key_of
 from devicesim.sweep.task import BROKEN, FAILED, Failing, Result, comparable
+from devicesim.world.latencies import nearest_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from devicesim.scenario import Scenario
 
@@ -72,13 +74,17 @@ class CheckTally(msgspec.Struct, frozen=True):
 
 
 class CoverageRow(msgspec.Struct, frozen=True):
-    """In how many runs something was exercised, and how often; `asked`: the scenario insists on it."""
+    """In how many runs something was exercised, and how often; `asked`: the scenario insists on it.
+
+    `seeds` are the first few in which it was.
+    """
 
     name: str
     meaning: str
     runs: int
     times: int
     asked: bool
+    seeds: list[int] = []
 
 
 class SweepRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +133,7 @@ def build(plan: Plan, results: Mapping[str, Result], scenario: Scenario) -> Swee
     constant, differing = _outcomes(found)
     failed = sum(result.verdict == FAILED for result in found)
     broken = sum(result.verdict == BROKEN for result in found)
-    coverage = _coverage(found, tuple(map(str, scenario.checks.sometimes)))
+    coverage = _coverage(plan, found, tuple(map(str, scenario.checks.sometimes)))
     unseen = [row.name for row in coverage if row.asked and not row.runs]
     return SweepRecord(
         scenario=plan.name, title=scenario.title, file=plan.file,
@@ -160,11 +166,8 @@ def quantiles(values: list[float]) -> Quantiles:
     """Nearest-rank quantiles of values in any order."""
     if not values:
         return Quantiles(0)
-    ranked, last = sorted(values), len(values) - 1
-    return Quantiles(
-        len(ranked),
-        *(ranked[min(last, max(0, math.ceil(q * len(ranked)) - 1))] for q in (0, 0.1, 0.5, 0.9, 1)),
-    )
+    ranked = sorted(values)
+    return Quantiles(len(ranked), *(nearest_rank(ranked, q) for q in (0, 0.1, 0.5, 0.9, 1)))
 
 
 def _verdict(
@@ -217,14 +220,24 @@ def _tallies(ordered: list[tuple[int, Cell, Result]]) -> list[CheckTally]:
     return sorted(rows, key=lambda row: -row.runs)
 
 
-def _coverage(results: list[Result], asked: tuple[str, ...]) -> list[CoverageRow]:
+def _coverage(plan: Plan, results: list[Result], asked: tuple[str, ...]) -> list[CoverageRow]:
+    """What runs met, the rarest first; every run looks for every word."""
+    meanings = dict.fromkeys(asked, "") | SOMETIMES
+    made = coverage(_glimpse(plan, result, meanings) for result in results)
+    rows = {row.name: row for row in made.rows}
+    rows |= {name: Exercised(name, 0, 0, 0, [], []) for name in meanings if name not in rows}
     return [
-        CoverageRow(
-            name, meaning, sum(name in result.seen for result in results),
-            sum(result.seen.get(name, 0) for result in results), name in asked,
-        )
-        for name, meaning in (dict.fromkeys(asked, "") | SOMETIMES).items()
-    ]  # fmt: skip
+        CoverageRow(row.name, meanings[row.name], row.seen, row.times, row.name in asked, row.seeds)
+        for row in rows.values()
+    ]
+
+
+def _glimpse(plan: Plan, result: Result, words: Iterable[str]) -> Glimpse:
+    rows = [
+        CheckRow(name, "sometimes", name in result.seen, count=result.seen.get(name, 0))
+        for name in words
+    ]
+    return Glimpse(plan.name, result.seed, rows)
 
 
 __all__ = ["CellRow", "CheckTally", "CoverageRow", "FailureRow", "Quantiles", "SweepRecord", "build",

@@ -32,6 +32,9 @@ BAR_WIDTH: Final = 32
 OUTCOMES_SHOWN: Final = 8
 FAILURES_SHOWN: Final = 5
 CELLS_SHOWN: Final = 24
+MEDIANS_SHOWN: Final = 4
+WIDE_COLUMNS: Final = 100
+"""Columns of a terminal from which on the grid shows all of those medians."""
 
 
 class SweepScreen:
@@ -135,11 +138,11 @@ def verdict_line(record: SweepRecord) -> str:
 def summary(record: SweepRecord, console: Console | None = None, *, page: str = "") -> None:
     """Print the end of a sweep on standard output."""
     screen = console or Console(highlight=False)
-    for part in _parts(record, page):
-        screen.print(part)
+    for part in _parts(record, page, screen.width):
+        screen.print(part, soft_wrap=isinstance(part, Text))  # a command stays one line
 
 
-def _parts(record: SweepRecord, page: str) -> Iterator[RenderableType]:
+def _parts(record: SweepRecord, page: str, width: int) -> Iterator[RenderableType]:
     good = record.verdict == "passed"
     yield Text.assemble(
         (("\N{CHECK MARK}" if good else "\N{BALLOT X}") + " ", GOOD if good else BAD),
@@ -158,7 +161,7 @@ def _parts(record: SweepRecord, page: str) -> Iterator[RenderableType]:
     if len(record.failures) > FAILURES_SHOWN:
         yield Text(f"    and {count(len(record.failures) - FAILURES_SHOWN)} more", SOFT)
     if record.grid:
-        yield Padding(_grid(record), (1, 0, 0, 2))
+        yield Padding(_grid(record, width), (1, 0, 0, 2))
     elif record.cells and record.cells[0].outcomes:
         yield Padding(_outcomes(record, record.cells[0]), (1, 0, 0, 2))
     yield Padding(_facts(record, page), (1, 0, 0, 2))
@@ -176,13 +179,14 @@ def _outcomes(record: SweepRecord, cell: CellRow) -> Table:
     return table
 
 
-def _grid(record: SweepRecord) -> Table:
+def _grid(record: SweepRecord, width: int) -> Table:
     """A line for each point of the grid: how many held, and the medians of a few outcomes."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=SOFT)
     for path in record.grid:
-        table.add_column(Text(printable(path)))
+        table.add_column(Text(printable(path)), no_wrap=True)
     table.add_column("did not hold", justify="right")
-    names = list(record.cells[0].outcomes)[:4] if record.cells else []
+    shown = MEDIANS_SHOWN if width >= WIDE_COLUMNS else MEDIANS_SHOWN // 2
+    names = list(record.cells[0].outcomes)[:shown] if record.cells else []
     for name in names:
         table.add_column(f"{spaced(name)} (median)", justify="right")
     for cell in record.cells[:CELLS_SHOWN]:

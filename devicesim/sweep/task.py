@@ -36,13 +36,29 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     watch_all: bool = True
 
 
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is to leave in `folder`, which it makes: all of its files, or what it takes to compare it.
+
+    `file` is the scenario, read by the worker; `until_ns` an instant to stop at.
+    """
+
+    file: str
+    folder: str
+    whole: bool
+    until_ns: int | None = None
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `overrides` are those of ``--set``; `text` None: the setup's scenario."""
+    """One run. `overrides` are those of ``--set``; `text` None: the setup's scenario.
+
+    One with a `keep` leaves its files behind instead of outcomes in its result.
+    """
 
     key: str
     seed: int
     overrides: tuple[str, ...] = ()
     text: str | None = None
+    keep: Keep | None = None
 
 
 class Failing(msgspec.Struct, frozen=True):

@@ -57,7 +57,7 @@ from devicesim.world.hard_device import HardDevice
 from devicesim.world.inference import InferencePool
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import Ledger
-from devicesim.world.places import Stage
+from devicesim.world.places import BlobPlace, Stage
 from devicesim.world.roles import WorldRoles
 from devicesim.world.senses import SENSES, AnySource, DataStream, kind_of
 from devicesim.world.trace import Trace
@@ -163,19 +163,7 @@ def assemble(
         lambda: build(director, flags, roles), start_ms,
     )  # fmt: skip
     pool, shelf = InferencePool(), ModelShelf()
-    bundles = {
-        name: install(
-            source,
-            spoiled.signer_of(scenario.bundle(name), keys.targets, entropy.seed),
-            gateway.blobs,
-            pool,
-            shelf,
-            scenario.bundle(name).chunk_bytes,
-            deltas=scenario.bundle(name).delta == "auto",
-            memory=scenario.bundle(name).costs.memory,
-        )
-        for name, source in stock.sources.items()
-    }
+    bundles = _install_all(scenario, stock, keys.targets, gateway.blobs, pool, shelf, entropy.seed)
     if isinstance(gateway, GatewayHost):
         gateway.models = GatewayModels(pool, bundles.values())
     shop = Workshop(kernel, trace, ledger, watch, shelf, topics, place.path)
@@ -199,6 +187,32 @@ def assemble(
         at = int(entropy.stream("boot", host.device).uniform() * spread_ns)
         kernel.at(at, host.power_on)
     return world
+
+
+def _install_all(
+    scenario: Scenario,
+    stock: Stock,
+    targets: Signer,
+    blobs: BlobPlace,
+    pool: InferencePool,
+    shelf: ModelShelf,
+    seed: int,
+) -> dict[str, InstalledBundle]:
+    """Sign, index and install every bundle of the scenario, by ``id@version``."""
+    bundles = {}
+    for name, source in stock.sources.items():
+        said = scenario.bundle(name)
+        bundles[name] = install(
+            source,
+            spoiled.signer_of(said, targets, seed),
+            blobs,
+            pool,
+            shelf,
+            said.chunk_bytes,
+            deltas=said.delta == "auto",
+            memory=said.costs.memory,
+        )
+    return bundles
 
 
 def _hosts(shop: Workshop, everybody: list[Parts], buggify: Buggify | None) -> list[DeviceHost]:

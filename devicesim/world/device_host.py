@@ -17,15 +17,14 @@ from typing import Any, ClassVar, Final
 from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.agent import Agent
-from devicesdk.wire import codec
 from devicesdk.wire.timebase import MS, NEVER, SECOND
 from devicesim.models.crossing import Crossing
 from devicesim.world import deltas
-from devicesim.world.broker.packets import Connect, Message, Will
-from devicesim.world.broker_host import ConnectRequest
+from devicesim.world.broker.packets import Message
 from devicesim.world.burst import Burst
 from devicesim.world.device_elsewhere import ELSEWHERE, Elsewhere
 from devicesim.world.device_kits import KITS
+from devicesim.world.device_messages import MESSAGES
 from devicesim.world.device_parts import Parts, Workshop
 from devicesim.world.device_storage import STORAGE, refusal
 from devicesim.world.ledger import DropCause
@@ -290,10 +289,11 @@ class DeviceHost:
 
     def on_disconnected(self, now: int, reason: str) -> None:
         """The connection is gone and the device knows."""
-        self._offline(now, reason)
+        self.went_offline(now, reason)
         self.stimulate(hear.Disconnected(reason), now)
 
-    def _offline(self, now: int, reason: str) -> None:
+    def went_offline(self, now: int, reason: str) -> None:
+        """The connection is no longer of use, whoever ended it; tells those who watch."""
         if self.online:
             self.online = False
             self.parts.body.set_connected(now, connected=False)
@@ -337,49 +337,6 @@ class DeviceHost:
         self.stimulate(hear.BearerChanged(up), now)
 
     # -- effects --------------------------------------------------------------------------------
-
-    def _connect(self, effect: ask.Connect, now: int) -> None:
-        shop, config = self.shop, self.parts.config
-        for seen in shop.watch.attempted:
-            seen(self, now)
-        will = Message(
-            self.topics.device(self.device, "link"),
-            codec.encode(effect.will),
-            1,
-            retain=True,
-            kind="link",
-        )
-        request = Connect(
-            client_id=self.device,
-            session_expiry_ns=config.session_expiry_ns,
-            will=Will(message=will),
-        )
-        self.parts.body.message(now, 2000, uplink=True)
-        self.path.open(now, ConnectRequest(request, config.keepalive_ns))
-
-    def _disconnect(self, effect: ask.Disconnect, now: int) -> None:
-        self.path.close(now, DropCause.CONNECTION_LOST)
-        self._offline(now, effect.reason)
-
-    def _subscribe(self, effect: ask.Subscribe, now: int) -> None:
-        connection = self.path.connection
-        if connection is not None and connection.device_open:
-            connection.subscribe(now, effect.filters)
-
-    def _publish(self, effect: ask.Publish, now: int) -> None:
-        shop = self.shop
-        for seen in shop.watch.published:
-            seen(self, effect, now)
-        self.parts.body.message(now, len(effect.payload), uplink=True)
-        self.acked_by = NEVER
-        connection = self.path.connection
-        if connection is not None and connection.device_open:
-            self.bytes_up += len(effect.payload)
-            topic = self.parts.topic_of[effect.kind]
-            message = Message(
-                topic, effect.payload, 1 if effect.token else 0, effect.retain, None, effect.kind
-            )
-            connection.publish(now, message, effect.token)
 
     def _activate(self, effect: ask.Activate, now: int) -> None:
         for seen in self.shop.watch.activated:
@@ -488,14 +445,11 @@ class DeviceHost:
 
 
 DeviceHost.table = {
-    ask.Connect: DeviceHost._connect,  # noqa: SLF001 - the table of this very class
-    ask.Disconnect: DeviceHost._disconnect,  # noqa: SLF001
-    ask.Subscribe: DeviceHost._subscribe,  # noqa: SLF001
-    ask.Publish: DeviceHost._publish,  # noqa: SLF001
+    **MESSAGES,
     **STORAGE,
     **KITS,
     ask.ApplyDelta: deltas.apply,
-    ask.Activate: DeviceHost._activate,  # noqa: SLF001
+    ask.Activate: DeviceHost._activate,  # noqa: SLF001 - the table of this very class
     ask.RunModel: DeviceHost._run_model,  # noqa: SLF001
     **ELSEWHERE,
     ask.StandBy: DeviceHost._stand_by,  # noqa: SLF001

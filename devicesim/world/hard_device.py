@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from devicesdk.agent import effects as ask
 from devicesdk.wire.timebase import MS, SECOND
-from devicesim.world import device_kits, device_storage, host_sites
+from devicesim.world import device_kits, device_messages, device_storage, host_sites
 from devicesim.world.broker.packets import Message
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.device_parts import Parts, Workshop
@@ -89,7 +89,7 @@ class HardDevice(DeviceHost):
     # -- effects ----------------------------------------------------------------------------------
 
     def _publish(self, effect: ask.Publish, now: int) -> None:
-        super()._publish(effect, now)
+        device_messages.publish(self, effect, now)
         hardship = self.parts.hardship
         if effect.token and hardship.fires(host_sites.SENT_TWICE):
             at = now + 1 + hardship.below(host_sites.SENT_TWICE, AGAIN_NS_MAX)

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
+from typing import TypeVar
 
 from devicesdk.wire.timebase import NEVER
+
+T = TypeVar("T", int, float)
 
 
 class Latencies:
@@ -44,7 +48,7 @@ class Latencies:
         return nearest_rank(sorted(self._took), share)
 
 
-def nearest_rank(ascending: list[int], share: float) -> int | None:
+def nearest_rank(ascending: Sequence[T], share: float) -> T | None:
     """The smallest value that at least this share of the values does not exceed; None of nothing."""
     if not ascending:
         return None

@@ -15,22 +15,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
-import traceback
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from devicesim.scenario import ScenarioError
+from devicesim.guarded import EXIT_BROKEN, EXIT_FAILED, EXIT_HELD, guarded
 
 if TYPE_CHECKING:
     from devicesim.live.soak.plan import Plan
     from devicesim.live.soak.run import SoakRun, Stop
     from devicesim.report.soak_record import SoakRecord, WindowRow
 
-EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN = range(4)
 EXIT_KILLED: Final = 130
 RUNS: Final = Path("runs")
 FOR_DEFAULT: Final = "30m"
@@ -122,7 +119,12 @@ def soak(
         "persistence": persistence, "direct": direct, "beat": beat, "metrics_port": metrics_port,
         "seed": seed, "overrides": tuple(overrides or ()),
     }  # fmt: skip
-    raise typer.Exit(_guarded(lambda: _soak(scenario, said, out, resume, as_json=as_json)))
+    from gateway.adapters.brokers.process import BrokerError
+
+    def work() -> int:
+        return _soak(scenario, said, out, resume, as_json=as_json)
+
+    raise typer.Exit(guarded(work, "soak", (BrokerError,)))
 
 
 def _plan(file: Path | None, said: dict[str, Any]) -> Plan:
@@ -246,25 +248,3 @@ def write(folder: Path, record: SoakRecord) -> None:
     (folder / "soak.json").write_bytes(msgspec.json.encode(record))
     (folder / "soak.html").write_text(reports.render(record), "utf-8")
     (folder / "junit.xml").write_text(reports.to_xml(record), "utf-8")
-
-
-def _guarded(work: Any) -> int:
-    """Turn errors into a message on standard error and an exit code."""
-    from gateway.adapters.brokers.process import BrokerError
-
-    try:
-        code: int = work()
-    except ScenarioError as error:
-        typer.echo(error.render(100), err=True)
-        return EXIT_INVALID
-    except (ValueError, FileNotFoundError, KeyError, BrokerError) as error:
-        typer.echo(f"fleetdrill: {error}", err=True)
-        return EXIT_INVALID
-    except KeyboardInterrupt:
-        typer.echo("fleetdrill: interrupted", err=True)
-        return EXIT_BROKEN
-    except Exception:  # noqa: BLE001 - the last resort: say that it is our fault, and where
-        traceback.print_exc(file=sys.stderr)
-        typer.echo("fleetdrill: the soak itself failed; this is a bug, please report it", err=True)
-        return EXIT_BROKEN
-    return code

@@ -9,6 +9,7 @@ the timeline like those in the file, and everything is in ``plan.json``.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -77,7 +78,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         switches = {"--lose-sessions": self.lose_sessions, "--direct": self.direct,
                     "--no-persistence": not self.persistence}  # fmt: skip
         words += [name for name, on in switches.items() if on]
-        return " ".join([*words, *(f"--set {override}" for override in self.overrides)])
+        return " ".join(
+            [*words, *(f"--set {shlex.quote(override)}" for override in self.overrides)]
+        )
 
 
 def _spelled(value_ns: int | None) -> str | None:

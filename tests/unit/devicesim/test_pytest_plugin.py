@@ -99,7 +99,7 @@ def test_a_check_that_fails_fails_the_seed_with_its_story(suite, pytester, run):
             "again: fleetdrill run small.yaml --seed 1",
             "   or: pytest *::test_small --fleetdrill-seed 1",
             " look: *small-seed-1/report.html",
-            "*::test_small: 1 seeds, 1 failed: 1",
+            "*::test_small: 1 seed, 1 failed: 1",
         ]
     )
     summary = (pytester.path / "summary.md").read_text()

@@ -28,6 +28,14 @@ def test_defaults_are_there():
     assert resolved()["agent.backoff.base"] == "1s"
 
 
+def test_of_a_back_off_by_name_only_what_was_said_is_told():
+    found = resolved("agent: {backoff: {policy: hivemq, cap: 90s}}\n")
+    told = {path: text for path, text in found.items() if path.startswith("agent.backoff")}
+    assert told == {"agent.backoff.policy": "hivemq", "agent.backoff.cap": "1m30s"}, (
+        "defaults of ours are not what that library does"
+    )
+
+
 def test_items_without_a_name_go_by_their_verb_and_number():
     faults = (
         "timeline: [{at: 1m, for: 1m, do: gateway.crash}, {at: 5m, for: 1m, do: gateway.crash}]\n"

@@ -7,7 +7,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from devicesdk.cli import main as _main  # noqa: F401 - the entry point exists
-from devicesim.live.soak.cli import EXIT_INVALID, EXIT_KILLED, interrupted, register
+from devicesim.guarded import EXIT_INVALID
+from devicesim.live.soak.cli import EXIT_KILLED, interrupted, register
 from devicesim.live.soak.run import Stop
 
 SCENARIO = str(Path(__file__).resolve().parents[5] / "scenarios" / "soak.yaml")
