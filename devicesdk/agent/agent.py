@@ -291,6 +291,10 @@ class Agent:
         """Whether the device is connected and subscribed."""
         return self._shared.online
 
+    def proved_ms(self, now: int) -> int:
+        """UTC as far as it was proved to this device (proved_time.py), ms; 0: not at all."""
+        return self._trust.proved_ms(now)
+
     @property
     def standing(self) -> str:
         """Where it stands, for people: session, update, slot."""

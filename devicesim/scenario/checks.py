@@ -116,6 +116,10 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     ),
     "kill_p50": (Kind.DURATION, "kill to device obeyed, online devices, median"),
     "kill_p99": (Kind.DURATION, "kill to device obeyed, online devices, 99th percentile"),
+    "kill_believed_p99": (
+        Kind.DURATION,
+        "kill to device obeyed, all that believe they are online, obeyed by now or not, 99th percentile",
+    ),
     "offer_p99": (Kind.DURATION, "wave open to offer received, online devices, 99th percentile"),
     "update_p50": (Kind.DURATION, "offer to commit, median"),
     "update_p99": (Kind.DURATION, "offer to commit, 99th percentile"),

@@ -68,6 +68,12 @@ class Agent(Model):
         alias="stable_after",
         description="A session this old resets the back-off.",
     )
+    tls_time: Literal["own", "proved"] = Field(
+        default="own",
+        description="What the dates of the broker's certificate are held against where devices judge by"
+        " their own clocks. own: the wall clock; proved: the newest signed instant that the device has"
+        " kept, where that is later.",
+    )
     backoff: ABackoff = Field(
         default_factory=Backoff,
         description="Waits between attempts to connect: a policy by name, or figures; a group may"

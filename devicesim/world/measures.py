@@ -145,6 +145,7 @@ class Meter(Listener):
             "reconnect_worst_group": lambda: self.returns.worst_group_ns,
             "kill_p50": percentile(sessions.kills, 0.5),
             "kill_p99": percentile(sessions.kills, 0.99),
+            "kill_believed_p99": lambda: sessions.kill_believed_ns(0.99),
             "offer_p99": percentile(updates.offers, 0.99),
             "update_p50": percentile(updates.updates, 0.5),
             "update_p99": percentile(updates.updates, 0.99),

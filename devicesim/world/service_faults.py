@@ -42,7 +42,10 @@ def certificate_expires(
         return start_ms + at // MS
 
     def shown_to(host: DeviceHost) -> Certificate:
-        clock = host.parts.clock.wall_ms if action.clocks == "own" else right
+        clock: Callable[[int], int] = right
+        if action.clocks == "own":
+            proved = world.scenario.agent.tls_time == "proved"
+            clock = partial(_proved_ms, host) if proved else host.parts.clock.wall_ms
         return Certificate(since_ms, until_ms, clock)
 
     shown = [(host, shown_to(host)) for host in hosts]
@@ -54,6 +57,12 @@ def certificate_expires(
             gates.change(host.path, at, partial(_renew, certificate))
 
     return undo
+
+
+def _proved_ms(host: DeviceHost, now: int) -> int:
+    """What a device's clock says, or what was proved to it, the later one; survives a lost clock."""
+    wall = host.parts.clock.wall_ms(now)
+    return wall if host.agent is None else max(wall, host.agent.proved_ms(now))
 
 
 def _show(certificate: Certificate, on: Gates) -> None:

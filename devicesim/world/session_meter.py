@@ -16,7 +16,7 @@ from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import topics
 from devicesim.scenario.faults import BrokerRestart
 from devicesim.world.hearing import Hearing, Listener
-from devicesim.world.latencies import Latencies
+from devicesim.world.latencies import Latencies, nearest_rank
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -51,6 +51,25 @@ class Spread:
         self.latencies = Latencies()
 
 
+class Believed:
+    """One kill list, and those who believed that they were online when it set out."""
+
+    __slots__ = ("_at_ns", "_took")
+
+    def __init__(self, at_ns: int, online: bytearray) -> None:
+        self._at_ns = at_ns
+        self._took: dict[int, int] = {index: -1 for index, on in enumerate(online) if on}
+
+    def obeyed(self, index: int, took: int) -> None:
+        """It got there; of a device the first time counts."""
+        if self._took.get(index) == -1:
+            self._took[index] = took
+
+    def waits(self, now: int) -> list[int]:
+        """How long each took, ns; who has not obeyed yet waits until `now`."""
+        return [took if took >= 0 else now - self._at_ns for took in self._took.values()]
+
+
 class SessionMeter(Listener):
     """Follows sessions.
 
@@ -76,6 +95,7 @@ class SessionMeter(Listener):
         actions = world.scenario.timeline
         self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
         self.reconnects, self.kills = Latencies(), Latencies()
+        self._believed: dict[str, Believed] = {}
         self.spreads: dict[str, Spread] = {}
         """Kill lists and flags by name and version, in the order in which they were published."""
         self.groups, self.regions = self._parts("group"), self._parts("region")
@@ -162,6 +182,8 @@ class SessionMeter(Listener):
         if name not in self.spreads:
             what = f"flags of {segment}, revision {number}" if segment else f"kill list {number}"
             self.spreads[name] = Spread(now, what)
+            if not segment:
+                self._believed[name] = Believed(now, self.online)
 
     def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
         """An agent obeys a kill list, or takes flags."""
@@ -178,8 +200,16 @@ class SessionMeter(Listener):
         spread.latencies.add(now, took)
         if name.startswith(f"{_KILL}:"):
             self.kill_ns[host.index] = max(took, self.kill_ns[host.index])
+            self._believed[name].obeyed(host.index, took)
             if self.reached(host, spread.at_ns):
                 self.kills.add(now, took)
+
+    def kill_believed_ns(self, share: float) -> int | None:
+        """A percentile over all kills and all who believed they would hear of them; None of nobody."""
+        now = self._world.now
+        return nearest_rank(
+            sorted(took for kill in self._believed.values() for took in kill.waits(now)), share
+        )
 
     def waiting_ns(self, host: DeviceHost, now: int) -> int:
         """How long a device that is away at `now` could have been back already."""

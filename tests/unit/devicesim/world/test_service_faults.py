@@ -449,3 +449,18 @@ def test_a_broker_that_accepts_slowly_is_as_before_when_the_last_such_fault_is_o
         before=before,
     )
     assert rates == [5.0, 5.0, 9.0, drill.world.broker.core.limits.accept_rate_per_s]
+
+
+def test_what_was_proved_counts_as_a_clock_where_tls_goes_by_it():
+    drill, diary, why = watched(
+        [
+            "{at: 10m, for: 40m, do: broker.certificate_expires, clocks: own, lasts: 300d}",
+            "{at: 20m, do: clock.lose_rtc, target: id=kiosk-0002}",
+            "{at: 25m, do: broker.restart}",
+        ],
+        "agent: {tls_time: proved}\n",
+        fleet=WITH_RTC,
+    )
+    assert diary.online[45] == 4, "it believes in 1970, and knows better"
+    assert why == []
+    whole(drill)

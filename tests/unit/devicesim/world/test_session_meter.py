@@ -63,6 +63,22 @@ def publish(kind, message):
     return Publish(f"fd/main/{kind}", kind, codec.encode(envelope), 1, retain=True)
 
 
+def test_a_kill_is_waited_for_by_all_who_believe_they_are_online(meter):
+    first, second, third, _ = meter._world.hosts
+    for host in (first, second):
+        meter.connected(host, 0)
+    second.path.black = True  # half-open: it does not know
+    assert meter.kill_believed_ns(0.99) is None
+    meter.gateway_published(publish("kill", KillList(version=1)), 0)
+    for host, at in ((first, 30), (first, 60), (third, 40)):
+        meter.noted(host, Note(NoteKind.KILL_OBEYED, 1), at)
+    meter._world.kernel.now = 90 * SECOND
+    assert meter.kill_believed_ns(0.5) == 30, "the one that heard it, the first time"
+    assert meter.kill_believed_ns(0.99) == 90 * SECOND, "the one that did not waits still"
+    meter.noted(second, Note(NoteKind.KILL_OBEYED, 1), 50 * SECOND)
+    assert meter.kill_believed_ns(0.99) == 50 * SECOND
+
+
 def test_a_kill_is_timed_for_those_who_could_hear_it(meter):
     here, late, dark, _ = meter._world.hosts
     for host in (here, dark):
