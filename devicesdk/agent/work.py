@@ -226,7 +226,8 @@ class Work:
             self.at = NEVER if self._elsewhere is None else self._elsewhere.at
             return
         active = self._slots.active
-        if not active:
+        if not active or not (self._shared.config.window_frames or self._trial.running):
+            # Without frames there are no windows; a trial runs its own all the same.
             self.at = NEVER if self._elsewhere is None else self._elsewhere.at
             return
         earliest = self._gate_at
@@ -470,7 +471,7 @@ class Work:
         if self.running:
             assert self.enabled or self._cut, "a killed feature runs"
             assert self._slots.active or self._cut, "a burst runs and no slot is active"
-        elif self.enabled and self._slots.active:
+        elif self.enabled and self._slots.active and self._shared.config.window_frames:
             assert self.at != NEVER, "nothing runs and nothing will"
 
 

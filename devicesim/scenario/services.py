@@ -45,7 +45,7 @@ class Broker(Model):
         alias="session_store",
         ge=1,
         le=10_000_000,
-        description="Sessions remembered for absent clients; past it the longest absent is lost.",
+        description="Sessions held, of clients connected or not; past it a new client is refused.",
     )
     session_expiry_max_ns: PositiveDuration = Field(
         default=14 * DAY,

@@ -7,7 +7,7 @@ import pytest
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.effects import Act, Activate, CutBurst, Publish, RunModel, Save
 from devicesdk.agent.stimuli import Arrived, DeadlineReached, Disconnected
-from devicesdk.wire.timebase import MINUTE, MS, SECOND
+from devicesdk.wire.timebase import HOUR, MINUTE, MS, SECOND
 from tests_kit.agent_bundles import Bundle, flags_of, kill_of
 from tests_kit.agent_charts import Agents, acknowledge, connect, frames_ran, sent
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
@@ -241,3 +241,9 @@ def test_a_deadline_that_comes_early_begins_nothing():
     chart = agents.boot()
     chart >> DeadlineReached()
     chart << Never(RunModel)
+
+
+def test_a_device_without_frames_is_online_and_runs_none():
+    chart = Agents(OLD, AgentConfig(window_frames=0)).online()
+    chart >> After(HOUR) << Never(RunModel)
+    chart >> Disconnected("no frames, no windows") << Never(RunModel)
