@@ -33,6 +33,14 @@ class Broker(Model):
         description="Connections past accept_rate: queue waits its turn, refuse answers server"
         " busy, drop never answers.",
     )
+    backlog_max_connections: int = Field(
+        default=100,
+        alias="backlog",
+        ge=1,
+        le=1_000_000,
+        description="With drop and refuse: connections that may wait their turn. More than accept_rate"
+        " works off before a client gives up, and none of them is still there when it is served.",
+    )
     queue_max_messages: int = Field(
         default=1000,
         alias="queue_max",

@@ -85,9 +85,10 @@ def broker_limits(scenario: Scenario) -> BrokerLimits:
     """The bounds of the broker that a scenario describes."""
     said = scenario.broker
     unlimited = said.accept_rate_per_s >= 1e9
+    queues = said.overload == "queue"
     return BrokerLimits(
         accept_rate_per_s=None if unlimited else said.accept_rate_per_s,
-        accept_backlog_max=BACKLOG_UNLIMITED if said.overload == "queue" else 100,
+        accept_backlog_max=BACKLOG_UNLIMITED if queues else said.backlog_max_connections,
         inflight_max=INFLIGHT_MAX,
         queue_messages_max=said.queue_max_messages,
         sessions_max=said.sessions_max,

@@ -14,6 +14,11 @@ def test_units():
     assert (agent.keepalive_ns, agent.backoff.cap_ns) == (60 * SECOND, 120 * SECOND)
 
 
+def test_a_backlog_has_a_bound_of_its_own():
+    assert Broker().backlog_max_connections == 100, "as long as mosquitto's"
+    assert Broker.model_validate({"backlog": 12}).backlog_max_connections == 12
+
+
 @pytest.mark.parametrize(
     ("model", "data"),
     [
@@ -21,6 +26,7 @@ def test_units():
         (Backoff, {"jitter": "some"}),
         (Agent, {"keepalive": 60}),
         (Broker, {"queue_max": 0}),
+        (Broker, {"backlog": 0}),
         (Broker, {"accept_rate": 500}),
     ],
 )
