@@ -11,7 +11,7 @@ from devicesim.models.profile import decode_links, decode_profile
 
 NAMES = [
     "esp32-sensor", "gauge-gateway", "handheld", "jetson-camera",
-    "phone", "rpi4-kiosk", "rpi5-kiosk", "vehicle-gateway",
+    "phone", "rpi4-kiosk", "rpi5-kiosk", "thermostat", "vehicle-gateway",
 ]  # fmt: skip
 
 
