@@ -18,6 +18,7 @@ import argparse
 import math
 import sys
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -259,8 +260,8 @@ def _apart(tops: list[float]) -> list[float]:
 def _lowest(values: list[float], top: float) -> str:
     """The lowest share after the fleet has come up, as words: ``lowest 27 %``."""
     known = _known(values)
-    best = known.index(max(known))
-    risen = next((i for i, value in enumerate(known) if value >= 0.9 * known[best]), 0)
+    pairs = enumerate(pairwise(known))
+    risen = next((i for i, (value, then) in pairs if value > 0 and then <= value), 0)
     lowest = min(known[risen:], default=0.0)
     return f"lowest {100 * lowest / top:.0f}{THIN}%"
 
