@@ -42,11 +42,11 @@ def certificate_expires(
         return start_ms + at // MS
 
     def shown_to(host: DeviceHost) -> Certificate:
-        clock: Callable[[int], int] = right
-        if action.clocks == "own":
-            proved = world.scenario.agent.tls_time == "proved"
-            clock = partial(_proved_ms, host) if proved else host.parts.clock.wall_ms
-        return Certificate(since_ms, until_ms, clock)
+        if action.clocks == "right":
+            return Certificate(since_ms, until_ms, right)
+        if world.scenario.agent.tls_time == "proved":
+            return Certificate(since_ms, until_ms, partial(_proved_ms, host))
+        return Certificate(since_ms, until_ms, host.parts.clock.wall_ms)
 
     shown = [(host, shown_to(host)) for host in hosts]
     for host, certificate in shown:
