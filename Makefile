@@ -60,6 +60,7 @@ test: setup broker node lint ## everything that CI runs
 
 campaign: setup broker ## the slow tests: full-size scenarios, long enumerations (tens of minutes)
 	$(BIN)/pytest -m slow
+	$(BIN)/python -m bench.scenarios
 
 bench: setup broker load ## speeds, each beside a floor or a peer measured in the same run
 	$(BIN)/python -m bench
