@@ -133,7 +133,8 @@ def _stretches(marks: list[LaneMark], scale: _Scale) -> list[Stretch]:
     """The row's line, turn by turn; what was before the first turn follows from the turn."""
     turns = [mark for mark in marks if mark.kind in _TURNS]
     if not turns:
-        return [Stretch(LEFT, scale.at(scale.end) - LEFT, _UP)]
+        tries = any(mark.kind == _ATTEMPT or mark.kind in _WAITS for mark in marks)
+        return [Stretch(LEFT, scale.at(scale.end) - LEFT, _AWAY if tries else _UP)]
     state, since, found = _BEFORE.get(turns[0].kind, _OFF), scale.begin, []
     for turn in [*turns, None]:
         until = scale.end if turn is None else turn.at_s

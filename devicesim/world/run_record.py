@@ -306,7 +306,7 @@ def _worst(world: World, recorder: Recorder) -> list[DeviceStory]:
 
 
 def _first_bad_minute(world: World, recorder: Recorder, checks: list[Check]) -> BadMinute | None:
-    """The minute of the earliest failure, with the stories of that minute."""
+    """The minute of the earliest failure, with the other stories of that minute."""
     lasting = [check for check in checks if check.kind in ("always", "eventually")]
     failed = [(check.first, check.row()) for check in lasting if check.first is not None]
     if not failed:
@@ -314,7 +314,8 @@ def _first_bad_minute(world: World, recorder: Recorder, checks: list[Check]) -> 
     first, row = min(failed, key=lambda pair: pair[0].at_ns)
     minute = first.at_ns // MINUTE * MINUTE
     lines = [f"{check.name}: {story}" for check in lasting
-             for story in check.failed if minute <= story.at_ns < minute + MINUTE]  # fmt: skip
+             for story in check.failed
+             if story is not first and minute <= story.at_ns < minute + MINUTE]  # fmt: skip
     if first.device:
         index = world.host(first.device).index
         lines += recorder.stories.lines(index, minute + MINUTE)

@@ -50,3 +50,10 @@ def test_a_device_that_was_off_has_no_line_until_it_boots():
     lane = Lane("kiosk-0000", [LaneMark(10.0, "boot", ""), LaneMark(12.0, "connected", "")])
     (row,) = story_chart(bare("failed"), replace(ROW, lanes=[lane]))["rows"]
     assert [stretch.state for stretch in row.stretches] == ["away", "up"]
+
+
+def test_a_device_that_only_tries_is_away():
+    """Its line was green, because nothing told that it had ever been gone."""
+    marks = [LaneMark(100.0, "attempt", "tries"), LaneMark(120.0, "back_off", "waits")]
+    (row,) = story_chart(bare("failed"), replace(ROW, lanes=[Lane("kiosk-0000", marks)]))["rows"]
+    assert [stretch.state for stretch in row.stretches] == ["away"]
