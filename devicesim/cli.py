@@ -172,6 +172,7 @@ def _glance(rehearsal: Any) -> dict[str, Any]:
         "online": meter.online_count,
         "devices": len(world.hosts),
         "events": world.kernel.events,
+        "note": "again, to find the causes" if rehearsal.explaining else "",
     }
 
 

@@ -126,6 +126,11 @@ def _compare(wish: _Wish) -> int:
 def _refuse_nonsense(wish: _Wish, a: Any, b: Any) -> None:
     from devicesim.compare.runs import SEEDS_MAX
 
+    if wish.sides[0] == wish.sides[1] and not wish.expect_same:
+        raise ValueError(
+            "expected two different sides, found the same twice: give a second scenario or run, or "
+            "--set-b PATH=VALUE (or --expect-same, to prove that a run repeats itself)"
+        )
     if not 1 <= wish.seeds <= SEEDS_MAX:
         raise ValueError(f"expected 1 to {SEEDS_MAX} seeds, found {wish.seeds}")
     if (a.is_run or b.is_run) and wish.seeds > 1:

@@ -66,6 +66,8 @@ class Rehearsal:
     ) -> None:
         self.explain = explain
         self.scenario, self.file, self.overrides = scenario, file, overrides
+        self.explaining = False
+        """The run is over and has failed: it runs again, to find the causes."""
         self.seed = scenario.seed if seed is None else seed
         if folder is not None:
             folder.mkdir(parents=True)
@@ -142,6 +144,7 @@ class Rehearsal:
             around=around,
         )
         if self.explain and worth_it(record):
+            self.explaining = True
             with patient_collector():
                 record = explain(record, self.again, pulse)
         if self.folder is not None:

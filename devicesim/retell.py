@@ -89,5 +89,6 @@ def _words(kind: str, a: int, b: int) -> str:
         sentence = _GATEWAYS[kind].replace(" {subject}", "").replace("{subject}", "it")
         return sentence.format(a=a, b=b)
     if sentence is not None:
+        sentence = sentence.replace("a milliseconds", f"{a:,} ms")
         return f"{sentence} [a={a}, b={b}]"
     return " ".join(f"{name}={value}" for name, value in (("a", a), ("b", b)) if value)

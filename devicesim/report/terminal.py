@@ -9,6 +9,8 @@ Rule: text from a scenario is printed as it is; square brackets in it are not ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
 from textwrap import wrap
 from typing import Final
 
@@ -73,6 +75,8 @@ def _parts(record: RunRecord, report: str, width: int) -> Iterator[RenderableTyp
     yield Text()
     yield _facts(record, report)
     yield _text(f"  again   {record.reproduce}")
+    if not good and report.endswith("report.html"):
+        yield _text(f"  why     fleetdrill story {quote(str(Path(report).parent))}")
 
 
 def _checks(record: RunRecord, width: int) -> Iterator[RenderableType]:

@@ -24,7 +24,7 @@ from devicesim.world.ledger import DropCause
 
 KIND_MEANS: Final[dict[CheckKind, str]] = {
     "always": "at every step",
-    "eventually": "in time after a heal",
+    "eventually": "in time after an action",
     "sometimes": "exercised at least once",
     "finally": "at the end",
     "slo": "service level",

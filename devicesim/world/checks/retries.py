@@ -127,5 +127,5 @@ class BoundedRetry(Check):
             self.fail(
                 now,
                 f"expected retries to be spread, at most {self._together_max} devices in one second "
-                f"after their fourth, found more: their back-offs run in step",
+                f"after their fourth, found {self._in_second} and counting: their back-offs run in step",
             )
