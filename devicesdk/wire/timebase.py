@@ -48,7 +48,10 @@ def parse_duration(text: str) -> int:
     for part in _PART.finditer(text):
         if part.start() != end:
             break
-        total += round(float(part[1]) * _UNITS[part[2]])
+        length = float(part[1]) * _UNITS[part[2]]
+        if length == float("inf"):
+            break
+        total += round(length)
         end = part.end()
     if not text or end != len(text):
         raise ValueError(

@@ -188,6 +188,10 @@ def _unknown(token: Token, known: Known) -> Refusal:
     )  # fmt: skip
 
 
+_EXACT_MAX: Final = 1e15
+"""Larger whole numbers are floats: arithmetic with them cannot overflow into an exception."""
+
+
 def _literal(token: Token) -> Number:
     text = token.text
     try:
@@ -195,7 +199,9 @@ def _literal(token: Token) -> Number:
             return Number(read_number(text[:-1]) / 100, Kind.SHARE)
         if text[-1].isalpha():
             return Number(read_duration(text), Kind.DURATION)
-        return Number(int(text) if text.isdigit() else read_number(text), None)
+        number = read_number(text)
+        exact = text.isdigit() and number <= _EXACT_MAX
+        return Number(int(text) if exact else number, None)
     except Refusal as refusal:
         refusal.offset = token.offset
         raise

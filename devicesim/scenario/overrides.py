@@ -15,6 +15,7 @@ from typing import Any, Final
 from devicesim.scenario.document import Document, UnreadableError, read_document
 from devicesim.scenario.errors import Path, Problem, choices, nearest_word
 
+POSITION_DIGITS_MAX: Final = 9
 _NAMING_KEYS: Final = ("group", "id")
 
 
@@ -85,7 +86,12 @@ def put_at(document: Document, parts: list[str], value: Any, origin: str) -> Pat
 
 def find_item(items: list[Any], part: str) -> int | None:
     """Find a list item by its position or its name."""
-    if part.isascii() and part.isdigit() and int(part) < len(items):
+    if (
+        part.isascii()
+        and part.isdigit()
+        and len(part) <= POSITION_DIGITS_MAX
+        and int(part) < len(items)
+    ):
         return int(part)
     for index, item in enumerate(items):
         if isinstance(item, dict) and part in [item.get(key) for key in _NAMING_KEYS]:

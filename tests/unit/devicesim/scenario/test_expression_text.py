@@ -48,3 +48,26 @@ def test_nesting_is_bounded():
         parse_expression("(" * 40 + "stuck == 0" + ")" * 40, KNOWN)
     with pytest.raises(Refusal):
         parse_expression("not " * 40 + "stuck == 0", KNOWN)
+
+
+HUGE = "1" + "0" * 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"fleet.online_ratio >= {HUGE}",
+        f"stuck + {HUGE} >= 0",
+        f"reconnect_p99 < {HUGE}h",
+        f"reconnect_p99 < {HUGE}s",
+        f"fleet.online_ratio >= {HUGE}%",
+    ],
+)
+def test_a_number_too_large_for_arithmetic_is_refused(text):
+    with pytest.raises(Refusal):
+        parse_expression(text, KNOWN)
+
+
+def test_a_large_number_does_not_overflow_in_a_sum():
+    node = parse_expression(f"stuck * {'9' * 300} * {'9' * 300} >= 0", KNOWN)
+    assert node.holds(lambda _: 2.0) is True

@@ -51,3 +51,10 @@ def test_overrides_refused(override, expected, nearest):
     assert problem is not None
     assert expected in problem.expected
     assert (problem.nearest, problem.origin) == (nearest, f"--set {override}")
+
+
+def test_a_position_of_five_thousand_digits_is_a_position_that_there_is_not():
+    document, _ = read_document("fleet: [{group: kiosk}]")
+    problem = apply_override(document, f"fleet.{'9' * 5000}.count=3")
+    assert problem is not None
+    assert "a position from 0 to 0" in problem.expected
