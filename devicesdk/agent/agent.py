@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from devicesdk.agent import refused_writes
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.books import Books
 from devicesdk.agent.config import AgentConfig, Identity
@@ -43,12 +44,12 @@ from devicesdk.agent.outbox import Outbox
 from devicesdk.agent.probe import Probe
 from devicesdk.agent.report import Report
 from devicesdk.agent.session import Session
-from devicesdk.agent.shared import STATE_FILE, Shared
+from devicesdk.agent.shared import Shared
 from devicesdk.agent.sites import HAVE_AGAIN
 from devicesdk.agent.slots import Slots, factory_state
 from devicesdk.agent.snapshot import DebugMode, State, StateUnreadable, decode_state, encode_state
 from devicesdk.agent.trial import TrialClock
-from devicesdk.agent.trust import TRUST_FILE, Trust
+from devicesdk.agent.trust import Trust
 from devicesdk.agent.update import Update
 from devicesdk.agent.work import Work
 from devicesdk.bundle.chunks import Digests, RealDigests
@@ -453,15 +454,15 @@ class Agent:
             self._inbox.ignore()
 
     def _on_storage_failed(self, failed: hear.StorageFailed, now: int) -> None:
-        if failed.file == STATE_FILE:
-            self._shared.forget_saved()
-        elif failed.file == TRUST_FILE:
-            self._trust.forget_saved()
+        save = refused_writes.forget(failed, self._shared, self._trust, self._download)
         for effect in failed.lost:
             self._install.never_asked(effect)
             self._probe.never_asked(effect)
         again = self._work.never_done(failed.lost)
-        if not self._update.storage_failed(now):
+        ended = self._update.storage_failed(now)
+        if save:
+            self._shared.save_state()
+        if not ended:
             if again:
                 self._work.switch(now)
             else:

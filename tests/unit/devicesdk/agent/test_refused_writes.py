@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from devicesdk.agent.effects import Activate, CutBurst, RunKit, RunModel, Save
-from devicesdk.agent.stimuli import FileHashed, KitRan, StorageFailed
+from devicesdk.agent.config import AgentConfig
+from devicesdk.agent.effects import Activate, CutBurst, Delete, RunKit, RunModel, Save
+from devicesdk.agent.stimuli import Arrived, FileHashed, KitRan, StorageFailed
+from devicesdk.wire import topics
 from devicesdk.wire.messages import UpdateState
-from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_bundles import Bundle, kill_of
 from tests_kit.agent_charts import Agents, acknowledge, fetch, sent, stage, want_arrives
 from tests_kit.charts import DUE, Asks, Never
+from tests_kit.role_rig import Repository, RoleRig
 
 OLD, NEW, THIRD = Bundle(1), Bundle(2), Bundle(3)
 
@@ -69,3 +72,45 @@ def test_a_kit_that_never_ran_does_not_swallow_the_answer_of_the_next():
     chart >> KitRan("b", True, "", 1, 1)
     acknowledge(chart)
     assert sent(chart, "have")[-1].state is UpdateState.TRIAL
+
+
+def test_a_state_lost_behind_another_files_write_is_saved_again():
+    chart = Agents(OLD).online() >> Arrived(topics.KILL, kill_of(1))
+    save = chart.found(Asks(Save, file="state"))
+    chart >> StorageFailed("trust", "full", (save,))
+    chart << Asks(Save, file="state", data=save.data)
+
+
+def test_a_state_lost_behind_a_state_waits_for_the_next_save():
+    chart = Agents(OLD).online() >> Arrived(topics.KILL, kill_of(1))
+    save = chart.found(Asks(Save, file="state"))
+    chart >> StorageFailed("state", "full", (save,))
+    chart << Never(Save)
+    chart >> Arrived(topics.KILL, kill_of(2))
+    chart << Asks(Save, file="state")
+
+
+def test_trust_lost_behind_a_refused_state_is_saved_again():
+    rig = RoleRig(Repository(OLD, NEW), OLD, NEW, factory=OLD).start()
+    rig.want(NEW)
+    assert rig.settles(NEW)
+    kept = rig.disk.read("trust")
+    assert kept is not None
+    heard = StorageFailed("state", "full", (Save("trust", kept),))
+    again = rig.agent.handle(heard, rig.now)
+    assert [(e.file, e.data) for e in again if type(e) is Save] == [("trust", kept)]
+    assert not [
+        e for e in rig.agent.handle(StorageFailed("trust", "full"), rig.now) if type(e) is Save
+    ]
+
+
+def test_a_map_lost_behind_a_refused_write_is_not_believed():
+    big = Bundle(2, 300_000)
+    chart = want_arrives(Agents(OLD, AgentConfig(checkpoint_bytes=8192)).online(), big)
+    fetch(chart, big)
+    save = [e for e in chart.left if type(e) is Save and e.file == "map"][-1]
+    want_arrives(chart, OLD, 2)
+    chart >> StorageFailed("slot-b", "worn out", (save,))
+    chart << Asks(Delete, file="map")
+    chart >> StorageFailed("slot-b", "worn out", (save,))
+    chart << Never(Delete)

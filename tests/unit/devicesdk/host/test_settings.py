@@ -66,6 +66,14 @@ def test_a_configuration_changes_what_it_names_and_nothing_else(tmp_path):
     assert read_config(None) == AgentConfig()
 
 
+def test_a_device_may_stop_trying_for_a_while(tmp_path):
+    path = tmp_path / "agent.json"
+    path.write_text(json.dumps({"backoff": {"attempts_max": 5, "rest_ns": 1}}))
+    assert read_config(str(path)).backoff.rest_ns == 1
+    path.write_text(json.dumps({"backoff": "aws-embedded-c"}))
+    assert read_config(str(path)).backoff.attempts_max == 5
+
+
 @pytest.mark.parametrize("said", ["hivemq", {"policy": "hivemq"}])
 def test_a_back_off_may_be_named(tmp_path, said):
     path = tmp_path / "agent.json"
@@ -84,6 +92,9 @@ def test_a_back_off_may_be_named(tmp_path, said):
         ({"backoff": {"cap": 9}}, r"found backoff\.cap"),
         ({"window_ns": "15m"}, "agent configuration"),
         ([], "agent configuration"),
+        ({"backoff": {"attempts_max": 5}}, r"rest_ns above 0.*attempts_max of 5.*set "),
+        ({"backoff": {"policy": "aws-embedded-c", "rest_ns": 0}}, r"rest_ns above 0"),
+        ({"backoff": {"attempts_max": 5, "rest_ns": -1}}, r"found .*rest_ns of -1"),
     ],
 )
 def test_a_misspelt_configuration_is_refused(tmp_path, content, said):
