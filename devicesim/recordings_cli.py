@@ -346,9 +346,15 @@ def _complain(findings: Findings) -> None:
     from devicesim.report.figures import printable
 
     for each in findings.complaints:
-        typer.echo(f"{each.file}:{each.line}: not understood: {printable(each.text)}", err=True)
+        why = each.why or f"not understood: {each.text}"
+        typer.echo(f"{each.file}:{each.line}: {printable(why)}", err=True)
     if findings.unclear > len(findings.complaints) > 0:
         typer.echo(f"and {findings.unclear - len(findings.complaints):,} more such lines", err=True)
+    for file in findings.zoneless:
+        typer.echo(
+            f"{file}: times without a zone are taken as UTC; if they are not: --utc-offset +02:00",
+            err=True,
+        )
     if findings.setbacks:
         typer.echo(
             f"the clock was set {findings.setbacks} times, by {format_duration(findings.set_back_ns)} in all: "

@@ -39,6 +39,7 @@ COUNT_TOPIC: Final = "$SYS/broker/clients/connected"
 UPTIME_TOPIC: Final = "$SYS/broker/uptime"
 RETRY_S: Final = 1.0
 KEEPALIVE_S: Final = 15
+DIGITS_MAX: Final = 18
 NAME: Final = "fleetdrill-capture-"
 
 
@@ -151,17 +152,22 @@ class Capture:
             return
         self._judged = True
         words = payload.split()
-        if words and words[0].isdigit() and int(words[0]) * SECOND < self._back_at - self._lost_at:
+        if (
+            words
+            and words[0].isdigit()
+            and _number(words[0]) * SECOND < self._back_at - self._lost_at
+        ):
             self._builder.all_down(self._lost_at)
             self._counted.all_down(self._lost_at)
             self._open.clear()
 
     def _count(self, payload: bytes, at: int) -> None:
-        if not payload.strip().isdigit():
+        digits = payload.strip()
+        if not digits.isdigit():
             self.unclear += 1
             return
         self.counts += 1
-        number = min(DEVICES_MAX, max(0, int(payload[:12]) - 1))  # without us
+        number = min(DEVICES_MAX, max(0, _number(digits) - 1))  # without us
         if self._at_start is None:
             self._at_start = number
         while len(self._open) < number:
@@ -205,6 +211,11 @@ class Capture:
             "found": f"{len(recording.edges):,} devices, {recording.sessions:,} sessions in "
             f"{format_duration(max(SECOND, recording.length_ns // SECOND * SECOND))}",
         }  # fmt: skip
+
+
+def _number(digits: bytes) -> int:
+    """The number of which these are the digits; of a very long one, one that is large."""
+    return int(digits.lstrip(b"0")[:DIGITS_MAX] or b"0")
 
 
 class _Ear:

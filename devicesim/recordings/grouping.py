@@ -18,6 +18,7 @@ from devicesim.scenario.fields import NAME_CHARS_MAX
 
 GROUPS_MAX: Final = 20
 HANDFUL_SHARE: Final = 0.02
+TAIL_CHARS_MAX: Final = 64
 OTHERS: Final = "others"
 _HEX: Final = "[0-9a-fA-F]"
 _TAIL: Final = re.compile(
@@ -40,7 +41,8 @@ def made_up(client: str) -> bool:
 
 def pattern_of(client: str) -> str:
     """What stands before the number at the end, as a name; ``device`` when nothing does."""
-    stem = _TAIL.sub("", client, count=1)
+    # only the end is searched: an id of 65,535 digits takes no longer than another
+    stem = client[:-TAIL_CHARS_MAX] + _TAIL.sub("", client[-TAIL_CHARS_MAX:], count=1)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[: NAME_CHARS_MAX - 8].strip("-_")
     return name or "device"
 

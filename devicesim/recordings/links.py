@@ -22,8 +22,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Final
 
 from devicesdk.wire.timebase import MS, SECOND
@@ -60,7 +60,8 @@ _UPS: Final = {
 _RTTS: Final = {"rtt": 1.0, "rtt_ms": 1.0, "latency": 1.0, "latency_ms": 1.0, "lat": 1.0, "ping": 1.0, "delay_ms": 1.0, "rtt_s": 1e3}  # fmt: skip
 _LOSSES: Final = {"loss": 1.0, "loss_share": 1.0, "loss_percent": 0.01, "loss_pct": 0.01}
 _GAPS: Final = {"gap": 1.0, "gap_s": 1.0}
-_ARRAY: Final = re.compile(r"\b(lat|thru|gap|loss)_array=\(([^)]*)\)")
+_ARRAY: Final = re.compile(r"\b(lat|thru|gap|loss)_array=\(([^()]*)\)")
+_LINE: Final = re.compile(r"[^\r\n]*(?:\r\n?|\n|\Z)")
 _BRANCH: Final = re.compile(r'\[\s*"\$([12])"\s*==\s*"(\w+)"\s*\]')
 
 
@@ -89,25 +90,37 @@ def _rows(text: str, condition: str) -> tuple[list[Row], float]:
     """Rows of any format, and where the last of them ends, in seconds."""
     if "_array=(" in text:
         return _script(text, condition)
-    lines = [
-        (number, line.strip())
-        for number, line in enumerate(text.lstrip("\ufeff").splitlines(), 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not lines:
+    rest = _lines(text.lstrip("\ufeff"))
+    head = next(rest, None)
+    if head is None:
         raise RecordingError("expected a recorded link, found an empty file")
-    if len(lines) > ROWS_MAX:
-        raise RecordingError(f"expected at most {ROWS_MAX} lines, found {len(lines)}")
-    first = lines[0][1]
+    first = head[1]
+    lines = chain([head], rest)
     if re.fullmatch(r"\d{1,15}", first, re.ASCII):
         return _mahimahi(lines)
     numbers = re.split(r"[,;\t ]+", first)
     if all(re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", part) for part in numbers):
         return _two_columns(lines)
-    return _table(lines)
+    return _table(head, rest)
 
 
-def _mahimahi(lines: Sequence[tuple[int, str]]) -> tuple[list[Row], float]:
+def _numbered(text: str) -> Iterator[tuple[int, str]]:
+    """All lines without what surrounds them, one at a time."""
+    return ((number, found[0].strip()) for number, found in enumerate(_LINE.finditer(text), 1))
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that say something, `ROWS_MAX` at most."""
+    count = 0
+    for number, line in _numbered(text):
+        if line and not line.startswith("#"):
+            count += 1
+            if count > ROWS_MAX:
+                raise RecordingError(f"expected at most {ROWS_MAX} lines, found more")
+            yield number, line
+
+
+def _mahimahi(lines: Iterable[tuple[int, str]]) -> tuple[list[Row], float]:
     counts: dict[int, int] = {}
     last = 0
     for number, line in lines:
@@ -136,7 +149,7 @@ def _mahimahi(lines: Sequence[tuple[int, str]]) -> tuple[list[Row], float]:
     return rows, end
 
 
-def _two_columns(lines: Sequence[tuple[int, str]]) -> tuple[list[Row], float]:
+def _two_columns(lines: Iterable[tuple[int, str]]) -> tuple[list[Row], float]:
     rows: list[Row] = []
     for number, line in lines:
         parts = re.split(r"[,;\t ]+", line)
@@ -170,8 +183,8 @@ def _column(names: list[str], words: dict[str, float]) -> tuple[int, float] | No
     )
 
 
-def _table(lines: Sequence[tuple[int, str]]) -> tuple[list[Row], float]:
-    header = lines[0][1]
+def _table(head: tuple[int, str], lines: Iterable[tuple[int, str]]) -> tuple[list[Row], float]:
+    header = head[1]
     delimiter = next((d for d in (",", ";", "\t") if d in header), ",")
     names = [
         re.sub(r"[^a-z0-9]+", "_", part.strip().lower()).strip("_")
@@ -185,11 +198,11 @@ def _table(lines: Sequence[tuple[int, str]]) -> tuple[list[Row], float]:
         down, loss = _column(names, {**_DOWNS, "throughput": 1e3, "bandwidth": 1e3, "rate": 1e3}), _column(names, {**_LOSSES, "loss": 0.01})  # fmt: skip
     if down is None or (at is None and not akamai):
         raise RecordingError(
-            f"line {lines[0][0]}: expected milliseconds (Mahimahi), two columns of seconds and Mbit/s, or a "
+            f"line {head[0]}: expected milliseconds (Mahimahi), two columns of seconds and Mbit/s, or a "
             f"header with time and bandwidth, found {header[:80]!r}"
         )
     rows: list[Row] = []
-    for number, line in lines[1:]:
+    for number, line in lines:
         cells = line.split(delimiter)
 
         def cell(
@@ -223,7 +236,7 @@ def _script(text: str, condition: str) -> tuple[list[Row], float]:
     arrays: dict[str, dict[str, list[float]]] = {}
     kind = ""
     branch = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in _numbered(text):
         found = _BRANCH.search(line)
         if found:
             kind, branch = (found[2], found[2]) if found[1] == "1" else (kind, f"{kind}/{found[2]}")

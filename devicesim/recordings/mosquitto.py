@@ -86,11 +86,12 @@ class Event(NamedTuple):
 
 
 class Complaint(NamedTuple):
-    """A line that was not understood, and where it stands."""
+    """A line that was not understood, where it stands, and why, where that is known."""
 
     file: str
     line: int
     text: str
+    why: str = ""
 
 
 def read_message(text: str) -> Event | None:

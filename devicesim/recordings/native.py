@@ -14,7 +14,7 @@ Decides what is written; tables.py reads it. One row for each session: *up* and 
 the start, to the nanosecond. A device that was never up has one row of no length. ``start`` and ``end``
 say how long was looked, ``unknown`` (any number of them) when nobody looked. ``group`` may be left out.
 
-Rules: UTF-8, RFC 4180, rows sorted by device and time, the same recording the same bytes.
+Rules: UTF-8, RFC 4180 (a row whose names a reader might trim or take for a comment is quoted), rows sorted by device and time, the same recording the same bytes.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def write_recording(recording: Recording, file: Path) -> None:
         out.write(f"# end: {spell_exactly(start + recording.length_ns)}\n# source: {source}\n")
         for begin, end in recording.unknown:
             out.write(f"# unknown: {spell_exactly(start + begin)}/{spell_exactly(start + end)}\n")
-        rows = csv.writer(out, lineterminator="\n")
-        rows.writerow(COLUMNS)
+        plain = csv.writer(out, lineterminator="\n")
+        quoted = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(COLUMNS)
         for device, edges in recording.edges.items():
             group = recording.groups.get(device, "")
+            rows = quoted if _awkward(device) or _awkward(group) else plain
             if not edges:
                 rows.writerow((device, group, *NEVER_UP))
             for up, down in pairs(edges):
@@ -62,6 +64,10 @@ def write_recording(recording: Recording, file: Path) -> None:
 
 NEVER_UP: Final = ("0", "0")
 """A session of no length: the device is known, and was never there."""
+
+
+def _awkward(name: str) -> bool:
+    return name.startswith(("#", "\ufeff", "\0")) or "\r" in name or name != name.strip()
 
 
 def spell_exactly(unix_ns: int) -> str:

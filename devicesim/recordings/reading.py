@@ -24,7 +24,7 @@ import msgspec
 from devicesdk.wire.timebase import SECOND
 from devicesim.recordings.intervals import Builder, Recording, RecordingError
 from devicesim.recordings.mosquitto import Complaint, Log, Spelling
-from devicesim.recordings.tables import Table, header_of
+from devicesim.recordings.tables import Table, cells_of_headings, header_of
 
 LINE_BYTES_MAX: Final = 65_536
 PEEK_LINES_MAX: Final = 200
@@ -55,6 +55,7 @@ class Findings(msgspec.Struct, kw_only=True):
     set_back_ns: int = 0
     broker_starts: int = 0
     cut_short: list[str] = []
+    zoneless: list[str] = []
 
 
 @contextmanager
@@ -102,24 +103,38 @@ class _Peeked(msgspec.Struct):
 def _peek(file: str, spelling: Spelling) -> _Peeked:
     """Whether a file is a table, and when it begins."""
     scratch = Log(Builder(), spelling)
+    first: tuple[int, str] | None = None
+    below = False
     with opened(file) as (stream, _):
         try:
-            for number, text in enumerate(lines_of(stream)):
+            for number, text in enumerate(lines_of(stream), 1):
                 bare = text.strip("\r\n\ufeff ")
                 if bare.startswith("#") or not bare:
                     continue
                 if header_of(bare) is not None:
                     return _Peeked(file, table=True, at=0)
+                if first is not None and not below and cells_of_headings(first[1], bare):
+                    raise _no_columns(file, *first)
+                below = first is not None
                 at = scratch.instant(text[:160])
                 if at is not None:
                     return _Peeked(file, table=False, at=at)
-                if number >= PEEK_LINES_MAX:
+                if number > PEEK_LINES_MAX:
                     break
+                first = first or (number, bare)
         except _BROKEN as error:
             raise RecordingError(
                 f"{file}: expected a file that can be unpacked, found: {error}"
             ) from error
+    if first is not None and file.endswith((".csv", ".tsv")) and cells_of_headings(first[1]):
+        raise _no_columns(file, *first)
     return _Peeked(file, table=False, at=2**62)
+
+
+def _no_columns(file: str, line: int, text: str) -> RecordingError:
+    return RecordingError(
+        f"{file}:{line}: expected columns device,up,down or device,time,state, found {text[:120]}"
+    )
 
 
 def read_files(
@@ -196,6 +211,9 @@ def _findings(
     try:
         recording = builder.finish(names, start=start, end=end)
     except RecordingError as error:
+        if isinstance(reader, Table):
+            told = "".join(f"; {c.file}:{c.line}: {c.why}" for c in reader.complaints[:1])
+            raise RecordingError(f"{error} in {reader.lines} lines of {names}{told}") from error
         example = "".join(f"; {c.file}:{c.line} says {c.text!r}" for c in reader.complaints[:1])
         raise RecordingError(
             f"{error} in {reader.lines} lines of {names}; a mosquitto must log notices "
@@ -206,4 +224,5 @@ def _findings(
         unclear=reader.unclear, complaints=reader.complaints, takeovers=builder.takeovers,
         orphans=builder.orphans, setbacks=builder.setbacks, set_back_ns=builder.set_back_ns,
         broker_starts=builder.broker_starts, cut_short=cut_short,
+        zoneless=reader.zoneless if isinstance(reader, Table) else [],
     )  # fmt: skip

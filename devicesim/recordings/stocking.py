@@ -19,7 +19,7 @@ from devicesim.scenario.recorded import TRACE
 if TYPE_CHECKING:
     from devicesim.scenario.schema import Scenario
 
-TRACE_BYTES_MAX: Final = 256 * 1024 * 1024
+TRACE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 def load_recordings(scenario: Scenario, bases: Iterable[Path]) -> dict[str, Recording]:

@@ -6,7 +6,7 @@ such a table with a few lines of comment before it. Leaves out files (reading.py
     device,up,down                  device,time,state
     dev-1,1700000000,1700003600     dev-1,2023-11-14T22:13:20Z,online
 
-Rules: the header decides, in any order and case, with commas, semicolons or tabs; an empty *up* means
+Rules: comments stand before the header only; the header decides, in any order and case, with commas, semicolons or tabs; an empty *up* means
 since before the recording, an empty *down* until after it; small numbers count seconds since its start.
 A row that cannot be read is told by its place; the rest is used.
 """
@@ -67,6 +67,8 @@ RELATIVE_S_MAX: Final = 10**8
 SPAN_NS_MAX: Final = 3 * 366 * 86_400 * SECOND
 DELIMITERS: Final = (",", ";", "\t")
 COLUMNS_MAX: Final = 64
+INSTANT: Final = "ISO 8601 (2024-07-16T10:00:00Z) or an epoch in s, ms, us or ns"
+_HEADING: Final = re.compile(r"\s*[^\W\d][\w ./()-]{0,39}")
 _COMMENT: Final = re.compile(r"#\s*([a-z-]+)\s*[: ]\s*(.*)")
 
 
@@ -78,6 +80,7 @@ class Columns:
     """
 
     def __init__(self, header: Sequence[str]) -> None:
+        self.header = [name.strip() for name in header]
         names = [_folded(name) for name in header]
         self.device = _place(names, DEVICE)
         self.group = _place(names, GROUP)
@@ -122,6 +125,23 @@ def header_of(line: str) -> tuple[str, Columns] | None:
     return None
 
 
+def cells_of_headings(line: str, below: str | None = None) -> bool:
+    """Whether a line looks like the headings of a table, and the line below like a row of it."""
+    for delimiter in DELIMITERS:
+        try:
+            cells = split(line, delimiter)
+            count = len(cells) if below is None else len(split(below, delimiter))
+        except csv.Error:
+            continue
+        if 1 < len(cells) == count <= COLUMNS_MAX and all(map(_HEADING.fullmatch, cells)):
+            return True
+    return False
+
+
+class _Unclear(Exception):
+    """A row cannot be read; says why."""
+
+
 class Table:
     """Reads rows into a `Builder`; comments and the header come first.
 
@@ -136,6 +156,10 @@ class Table:
         self._delimiter = ","
         self.lines = self.about = self.other = self.unclear = 0
         self.complaints: list[Complaint] = []
+        self.zoneless: list[str] = []
+        """Files with times that say no zone, where none was given."""
+        self._ours = False
+        self._zoneless = False
         self.start: int | None = None
         self.end: int | None = None
         self.source = ""
@@ -143,6 +167,7 @@ class Table:
     def begins_anew(self) -> None:
         """Another file: its header comes first."""
         self._columns = None
+        self._ours = self._zoneless = False
 
     def line(self, text: str, file: str, number: int) -> None:
         """Take one line.
@@ -154,9 +179,11 @@ class Table:
         if not text.strip():
             return
         self.lines += 1
-        if text.startswith("#"):
+        if self._columns is not None:
+            self._take(text, file, number)
+        elif text.startswith("#"):
             self._comment(text, file, number)
-        elif self._columns is None:
+        else:
             found = header_of(text)
             if found is None:
                 raise RecordingError(
@@ -164,12 +191,17 @@ class Table:
                 )
             self._delimiter, self._columns = found
             self.other += 1
-        elif self._row(text):
+
+    def _take(self, text: str, file: str, number: int) -> None:
+        try:
+            self._row(text)
             self.about += 1
-        else:
+        except _Unclear as why:
             self.unclear += 1
             if len(self.complaints) < COMPLAINTS_KEPT_MAX:
-                self.complaints.append(Complaint(file, number, text[:160]))
+                self.complaints.append(Complaint(file, number, text[:160], str(why)))
+        if self._zoneless and file not in self.zoneless:
+            self.zoneless.append(file)
 
     def _comment(self, text: str, file: str, number: int) -> None:
         self.other += 1
@@ -192,58 +224,75 @@ class Table:
                     f"{file}:{number}: expected two instants with / between them, found {value!r}"
                 )
             self._builder.nobody_looked(gap[0], gap[1])
-        elif key == "fleetdrill-presence" and value.strip() != "1":
-            raise RecordingError(
-                f"{file}:{number}: expected version 1 of the format, found {value!r}; update fleetdrill"
-            )
+        elif key == "fleetdrill-presence":
+            self._ours = True
+            if value.strip() != "1":
+                raise RecordingError(
+                    f"{file}:{number}: expected version 1 of the format, found {value!r}; update fleetdrill"
+                )
 
-    def _row(self, text: str) -> bool:
+    def _row(self, text: str) -> None:
         try:
             cells = split(text, self._delimiter)
-        except csv.Error:
-            return False
+        except csv.Error as error:
+            raise _Unclear(f"expected cells as in RFC 4180, found: {error}") from error
         columns = self._columns
         assert columns is not None
         assert columns.device is not None
-        device = _cell(cells, columns.device).strip()
-        if not device or len(cells) <= columns.last:
-            return False
-        if columns.state is not None:
-            said = self._event(device, cells, columns)
-        else:
-            said = self._session(device, cells, columns)
-        if said and columns.group is not None:
-            group = _cell(cells, columns.group).strip()
+        if len(cells) <= columns.last:
+            raise _Unclear(f"expected at least {columns.last + 1} cells, found {len(cells)}")
+        # what native.py quotes is meant to the letter
+        exact = self._ours and text.startswith('"')
+        device = _cell(cells, columns.device)
+        device = device if exact else device.strip()
+        if not device:
+            raise _Unclear(
+                f"column {columns.header[columns.device]}: expected a name, found nothing"
+            )
+        try:
+            if columns.state is not None:
+                self._event(device, cells, columns)
+            else:
+                self._session(device, cells, columns)
+        except _Unclear as why:
+            raise _Unclear(f"{why}; this row of {device[:80]} is left out") from None
+        if columns.group is not None:
+            group = _cell(cells, columns.group)
+            group = group if exact else group.strip()
             if group:
                 self._builder.groups[device] = group
-        return said
 
-    def _session(self, device: str, cells: list[str], columns: Columns) -> bool:
+    def _session(self, device: str, cells: list[str], columns: Columns) -> None:
         assert columns.up is not None
         assert columns.down is not None
         up_text, down_text = _cell(cells, columns.up), _cell(cells, columns.down)
         up, down = self._instant(up_text), self._instant(down_text)
-        unclear = (up is None and up_text.strip().lower() not in STILL) or (
-            down is None and down_text.strip().lower() not in STILL
-        )
-        if unclear or (up is not None and down is not None and down < up):
-            return False
+        for at, text, place in ((up, up_text, columns.up), (down, down_text, columns.down)):
+            if at is None and text.strip().lower() not in STILL:
+                raise _no_instant(columns.header[place], text)
+        if up is not None and down is not None and down < up:
+            raise _Unclear(
+                f"expected an end after the begin, found {down_text.strip()} after {up_text.strip()}"
+            )
         self._builder.interval(device, up, down)
-        return True
 
-    def _event(self, device: str, cells: list[str], columns: Columns) -> bool:
+    def _event(self, device: str, cells: list[str], columns: Columns) -> None:
         assert columns.time is not None
         assert columns.state is not None
         at = self._instant(_cell(cells, columns.time))
         state = _cell(cells, columns.state).strip().lower()
-        if at is None or (state not in COMES and state not in GOES):
-            return False
+        if at is None:
+            raise _no_instant(columns.header[columns.time], _cell(cells, columns.time))
+        if state not in COMES and state not in GOES:
+            raise _Unclear(
+                f"column {columns.header[columns.state]}: expected online or offline (or other words for them), "
+                f"found {state[:40]!r}"
+            )
         at = self._builder.moment(at)
         if state in COMES:
             self._builder.up(device, at)
         else:
             self._builder.down(device, at)
-        return True
 
     def _instant(self, text: str) -> int | None:
         text = text.strip()
@@ -254,7 +303,14 @@ class Table:
                 if text.startswith("-")
                 else (self.start or 0) + instants.seconds_ns(found[1], found[2])
             )
+        if found is None and not self._offset and not self._zoneless:
+            iso = instants.ISO.fullmatch(text)
+            self._zoneless = iso is not None and iso[8] is None
         return instants.read_instant(text, self._offset)
+
+
+def _no_instant(column: str, text: str) -> _Unclear:
+    return _Unclear(f"column {column}: expected {INSTANT}, found {text.strip()[:40]!r}")
 
 
 def _cell(cells: list[str], at: int) -> str:

@@ -203,3 +203,28 @@ def link(text, **more):
         clear(error, "carry something|rise|lasts")
         return
     assert abs(again.length_ns - trace.length_ns) <= max(10**10, trace.length_ns)
+
+
+# a line of a log or a table holds no line feed, and no name is empty
+NAME = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), min_size=1)
+AWKWARD = st.sampled_from(
+    ["#7", "# start: x", "# unknown: 1/2", " a", "a ", "\ufeffa", "\0", "\r", '"', "a\rb", ","]
+)
+
+
+@PROFILE
+@given(st.dictionaries(st.one_of(AWKWARD, NAME), st.one_of(st.none(), AWKWARD, NAME), min_size=1))
+def test_any_name_is_read_back(groups):
+    builder = Builder()
+    for device, group in groups.items():
+        builder.interval(device, 1_700_000_000 * 10**9, 1_700_000_060 * 10**9)
+        if group is not None:
+            builder.groups[device] = group
+    recording = builder.finish("x")
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "p.csv"
+        write_recording(recording, file)
+        found = read_files([str(file)])
+    assert found.unclear == 0
+    assert found.recording.edges == recording.edges
+    assert found.recording.groups == recording.groups

@@ -120,3 +120,16 @@ def test_what_cannot_be_captured_ends_with_an_error(run, tmp_path, words, why):
     done = run("capture", *words, "--out", tmp_path / "x.csv")
     assert done.exit_code in (2, 3)
     assert why in done.output
+
+
+def test_a_bad_row_and_a_missing_zone_are_told(run, tmp_path):
+    table = tmp_path / "b.csv"
+    table.write_text(
+        "device,up,down\nkiosk-1,2024-07-16T10:00:00,2024-07-16T11:00:00\n"
+        "kiosk-2,2024-13-45T10:00:00Z,2024-07-16T11:00:00\n"
+    )
+    done = run("import", table, "--out", tmp_path / "x")
+    assert done.exit_code == 0, done.output
+    assert f"{table}:3: column up: expected ISO 8601 (2024-07-16T10:00:00Z)" in done.output
+    assert "found '2024-13-45T10:00:00Z'; this row of kiosk-2 is left out" in done.output
+    assert done.output.count(f"{table}: times without a zone are taken as UTC") == 1

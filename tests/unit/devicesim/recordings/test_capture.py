@@ -125,3 +125,19 @@ def test_nonsense_is_no_presence(topic, payload):
     capture.message(topic, payload, S)
     with pytest.raises(RecordingError, match="found silence"):
         capture.finish("here", 100 * S)
+
+
+@pytest.mark.parametrize("payload", [b" " * 12 + b"5", b"0" * 13 + b"5 ", b"5\n"])
+def test_a_count_may_stand_anywhere_in_its_payload(payload):
+    capture = started()
+    capture.message(COUNT_TOPIC, payload, 0)
+    assert len(spans(capture)) == 4  # without us
+
+
+def test_an_uptime_of_very_many_digits_is_a_long_one():
+    capture = started()
+    capture.message(LOG, UP % b"a", 10 * S)
+    capture.lost(20 * S)
+    capture.connected(40 * S)
+    capture.message(UPTIME_TOPIC, b"9" * 10_000 + b" seconds", 41 * S)
+    assert spans(capture)["a"] == [10, 100]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from devicesim.recordings.grouping import GROUPS_MAX, OTHERS, grouped, made_up, natural, pattern_of
@@ -61,3 +63,9 @@ def test_names_that_libraries_draw_are_no_devices(client):
 
 def test_numbers_sort_as_numbers():
     assert sorted(["d-10", "d-9", "d", "c-11"], key=natural) == ["c-11", "d", "d-9", "d-10"]
+
+
+def test_a_very_long_id_takes_no_time():
+    start = time.process_time()
+    pattern_of("1" * 32_000 + "g")
+    assert time.process_time() - start < 0.5

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
+
 import pytest
 
 from devicesim.recordings.intervals import RecordingError
-from devicesim.recordings.links import RTT_MS, read_link, write_link
+from devicesim.recordings.links import ROWS_MAX, RTT_MS, read_link, write_link
 
 MS, S = 10**6, 10**9
 
@@ -135,3 +138,21 @@ def test_what_is_written_is_read_back():
         trace.up_bps,
     )
     assert (again.rtt_ns, again.loss) == (trace.rtt_ns, trace.loss)
+
+
+def test_too_many_lines_are_refused_without_keeping_them():
+    text = "1\n" * (ROWS_MAX + 1_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(RecordingError, match=f"expected at most {ROWS_MAX} lines, found more"):
+            read_link(text)
+        assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_never_end_take_no_time():
+    start = time.process_time()
+    with pytest.raises(RecordingError, match="expected --condition"):
+        read_link("lat_array=(" * 30_000)
+    assert time.process_time() - start < 1.0

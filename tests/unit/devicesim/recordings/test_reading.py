@@ -87,3 +87,20 @@ def test_no_file_a_folder_and_a_mixture_are_refused(tmp_path):
         read_files([str(tmp_path)])
     with pytest.raises(RecordingError, match="either logs or tables"):
         read_files([str(tmp_path / "m.log"), str(tmp_path / "t.csv")])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("name;von;bis\nkiosk-1;2024-07-16T10:00:00Z;\n",
+         "t.csv:1: expected columns device,up,down or device,time,state, found name;von;bis"),
+        ("name,von,bis\n", "t.csv:1: expected columns device,up,down"),
+        ("device,up,down\na,soon,\n", "t.csv:2: column up: expected ISO 8601"),
+    ],
+)  # fmt: skip
+def test_a_table_that_is_not_understood_gets_no_advice_about_logs(tmp_path, text, why):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(RecordingError) as caught:
+        read_files([str(tmp_path / "t.csv")])
+    assert why in str(caught.value)
+    assert "mosquitto" not in str(caught.value)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from devicesim.recordings.intervals import Builder, Recording, RecordingError
@@ -88,3 +90,35 @@ def test_what_is_written_is_read_back(tmp_path):
     assert again == Recording(
         recording.start_unix_ns, recording.length_ns, recording.edges, {"a": "g"}, recording.unknown, "somewhere"
     )  # fmt: skip
+
+
+def test_after_the_header_there_are_no_comments():
+    found, table = read("# a comment\ndevice,up,down\n#7,0,10\n# start: x,0,5\n")
+    assert found == {"#7": [0, 10], "# start: x": [0, 5]}
+    assert not table.complaints
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("device,up,down\na,2024-13-45T10:00:00Z,",
+         r"column up: expected ISO 8601 \(2024-07-16T10:00:00Z\) or an epoch in s, ms, us or ns, found '2024-13-45T1.* of a is left"),
+        ("device,Ends,up,down\na,1,0,soon", "column down: expected ISO 8601 .* found 'soon'"),
+        ("device,up,down\na,9,3", "expected an end after the begin, found 3 after 9; this row of a"),
+        ("device,up,down\n,1,2", "column device: expected a name, found nothing"),
+        ("device,up,down\na,1", "expected at least 3 cells, found 2"),
+        ("device,time,state\na,1,maybe", "column state: expected online or offline .*, found 'maybe'"),
+        ("device,time,state\na,x,up", "column time: expected ISO 8601 .*, found 'x'"),
+    ],
+)  # fmt: skip
+def test_a_complaint_says_which_column_and_what_was_expected(text, why):
+    table = Table(Builder())
+    for number, line in enumerate(text.splitlines(), 1):
+        table.line(line, "t.csv", number)
+    assert re.match(why, table.complaints[0].why), table.complaints[0].why
+
+
+def test_a_time_without_a_zone_is_noted_once_a_file():
+    row = "a,2024-07-16T10:00:00,2024-07-16T11:00:00"
+    assert read(f"device,up,down\n{row}\n{row}")[1].zoneless == ["t.csv"]
+    assert read("device,up,down\na,2024-07-16T10:00:00Z,1721127600")[1].zoneless == []
