@@ -31,6 +31,7 @@ from devicesim.world.broker.lifecycle import Lifecycle
 from devicesim.world.broker.session import Session
 from devicesim.world.connection import Connection
 from devicesim.world.device_host import DeviceHost
+from devicesim.world.device_messages import publish
 from devicesim.world.gateway_host import GatewayHost
 from gateway.core.control import outcomes, strata
 from gateway.core.control.rollouts import Rollouts
@@ -291,7 +292,7 @@ def host_speaks_after_its_last_breath(patch):
         was_on = self.on
         power_off(self, now, tear=tear)
         if was_on:
-            self._publish(Publish("ev", b"\x83\xa1b\x01\xa1q\x01\xa1k\xa2ow", 0, False), now)
+            publish(self, Publish("ev", b"\x83\xa1b\x01\xa1q\x01\xa1k\xa2ow", 0, False), now)
 
     patch.setattr(DeviceHost, "power_off", dying_words)
 

@@ -92,7 +92,7 @@ def test_the_rules_step_aside_for_the_heat_before_the_firmware_has_to(heat):
     without = drill_of("heat-wave-throttle", "scale=0.03", "choosing.policy.rules=[{name: normal}]")
     hot = Ears(without)
     without.world.run()
-    assert broken(without) == []
+    assert all("throttled_ratio" in one for one in broken(without)), "more than the heat was broken"
     assert max(hot.throttled) > 0.4, "a heat wave that throttles nobody proves nothing"
     assert max(ears.throttled) < max(hot.throttled) / 2
     assert sum(ears.throttled) < sum(hot.throttled) / 2
