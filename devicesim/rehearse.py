@@ -11,7 +11,6 @@ import resource
 import shlex
 import time
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -25,7 +24,8 @@ from devicesim.rundir import TraceFile, machine, new_folder, versions, write_tra
 from devicesim.scenario import load
 from devicesim.scenario.resolved import flatten
 from devicesim.scenario.schema import Scenario
-from devicesim.stock import load_profiles, stock_for
+from devicesim.scenario.texts import digest_of
+from devicesim.stock import load_profiles, read_texts, stock_for
 from devicesim.world.assemble import assemble
 from devicesim.world.drill import Drill
 from devicesim.world.places import Stage
@@ -74,6 +74,7 @@ class Rehearsal:
         elif out is not None:
             folder = new_folder(out, f"{scenario.name}-{self.seed}")
         self.folder, self._whole = folder, whole
+        self._scenario_digest = digest_of(*read_texts(file))
         self._wall, self._cpu = time.perf_counter(), time.process_time()
         self._pages = LargePages.of_this_process()
         self._trace_file = TraceFile(folder / "trace.bin" if folder and whole else None)
@@ -128,7 +129,7 @@ class Rehearsal:
             wall_s=time.perf_counter() - self._wall,
             cpu_s=time.process_time() - self._cpu,
             memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            scenario_digest=sha256(self.file.read_bytes()).hexdigest()[:16],
+            scenario_digest=self._scenario_digest,
             reproduce=self.reproduce(until),
             machine=machine(),
             versions=versions(),

@@ -112,7 +112,9 @@ def _wish(
     plugins: tuple[str, ...],
     out: Path | None,
 ) -> _Wish:
+    from devicesim.stock import read_texts
     from devicesim.sweep.plan import PLAN_FILE
+    from devicesim.sweep.task import Setup
 
     if (where / PLAN_FILE).is_file():
         return _of_sweep(where, seed, check, overrides, plugins, out)
@@ -128,9 +130,9 @@ def _wish(
         file, folder = Path(said["scenario"]), where
         overrides = (*said["overrides"], *overrides)
         seed = said["seed"] if seed is None else seed
-    return _make(
-        file, file.read_text("utf-8"), seed, check, overrides, plugins, out or folder / REPRO_FILE
-    )
+    text, bases = read_texts(file)
+    setup = Setup(file=str(file), text=text, bases=bases, plugins=plugins, watch_all=False)
+    return _make(setup, seed, check, overrides, out or folder / REPRO_FILE)
 
 
 def _of_sweep(
@@ -154,27 +156,20 @@ def _of_sweep(
                 check is None or matches(f, check) for f in result.failing
             ):
                 said = plan.overrides + cell.overrides + overrides
-                return _make(
-                    Path(plan.file), plan.text, one, check, said, (*plan.plugins, *plugins),
-                    out or folder / REPRO_FILE,
-                )  # fmt: skip
+                setup = msgspec.structs.replace(
+                    plan.setup, plugins=(*plan.plugins, *plugins), watch_all=False
+                )
+                return _make(setup, one, check, said, out or folder / REPRO_FILE)
     what = f"{check or 'a check'} failing" + ("" if seed is None else f" with seed {seed}")
     raise ValueError(f"expected a run of {folder} with {what}, found none")
 
 
 def _make(
-    file: Path,
-    text: str,
-    seed: int | None,
-    check: str | None,
-    overrides: tuple[str, ...],
-    plugins: tuple[str, ...],
-    out: Path,
+    setup: Setup, seed: int | None, check: str | None, overrides: tuple[str, ...], out: Path
 ) -> _Wish:
     from devicesim.sweep.bench import Bench
-    from devicesim.sweep.task import Setup, Task
+    from devicesim.sweep.task import Task
 
-    setup = Setup(file=str(file), text=text, plugins=plugins, watch_all=False)
     bench = Bench(msgspec.structs.replace(setup, plugins=()))
     scenario = bench.open(Task(key="", seed=0, overrides=overrides))
     if scenario.clock.mode == "real":
@@ -221,7 +216,7 @@ def _shrink(
             perf_counter,
             screen.show,
         )
-        data = shrinker.data_of(setup.text, task.overrides)
+        data = shrinker.data_of(setup, task.overrides)
         done = shrinker.shrink(data, task.seed, first, failing, judge, bench, reseeds)
     command = write(wish, done)
     _tell(wish, done, command, as_json=as_json)

@@ -19,12 +19,24 @@ from devicesim.models.profile import Profile, decode_links, decode_profile
 from devicesim.recordings.stocking import load_recordings, load_traces
 from devicesim.scenario.choosing import PolicySource
 from devicesim.scenario.schema import Scenario
+from devicesim.scenario.texts import bases_of
 from devicesim.world.assemble import Stock
 from devicesim.world.equip import equipped
 from devicesim.world.senses import AnySource
 
 LINKS_FILE: Final = "links.yaml"
 _HERE: Final = Path(__file__).parent
+
+
+def read_texts(scenario_file: Path) -> tuple[str, dict[str, str]]:
+    """The text of a scenario, and those of all that it extends, by path.
+
+    Raises:
+        OSError: there is no such file.
+        ScenarioError: a base is not to be read.
+    """
+    text = scenario_file.read_text("utf-8")
+    return text, bases_of(str(scenario_file), text, lambda path: Path(path).read_text("utf-8"))
 
 
 def profile_folders(scenario_file: Path | None = None) -> list[Path]:
@@ -97,6 +109,11 @@ def _load_policy(path: str, scenario_file: Path) -> str:
     )
 
 
+def recording_folders(scenario_file: Path) -> tuple[Path, ...]:
+    """Folders from which paths of recordings and link traces may begin, nearest first."""
+    return (scenario_file.resolve().parent, *_bases(scenario_file))
+
+
 def _bases(scenario_file: Path) -> tuple[Path, ...]:
     """Where paths of a scenario may begin, nearest first."""
     return (Path.cwd(), *scenario_file.resolve().parents[:3], _HERE.parent)
@@ -150,7 +167,7 @@ def stock_for(
     if profiles is None or links is None:
         profiles, links = load_profiles(scenario_file)
     sources = load_sources(scenario, scenario_file)
-    bases = (scenario_file.resolve().parent, *_bases(scenario_file))
+    bases = recording_folders(scenario_file)
     return Stock(
         profiles, links, sources, load_policies(scenario, scenario_file),
         load_recordings(scenario, bases), load_traces(scenario, bases),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from devicesim.explain import Again, explain
 from devicesim.rehearse import open_scenario
 from devicesim.report.record import CheckRow, RunRecord, Venue, failed_first
 from devicesim.rundir import code_digest
-from devicesim.stock import stock_for
+from devicesim.scenario import ScenarioError
+from devicesim.scenario.texts import digest_of
+from devicesim.stock import read_texts, stock_for
 
 
 class Kept(msgspec.Struct):
@@ -132,8 +133,12 @@ def _changed(kept: Kept, manifest: dict[str, Any], file: Path) -> str:
     """What is not as it was when the run was made; empty: nothing."""
     if not file.is_file():
         return f"its scenario {file} is not there any more."
-    if sha256(file.read_bytes()).hexdigest()[:16] != kept.scenario_digest:
-        return f"its scenario {file} has changed since."
+    try:
+        digest = digest_of(*read_texts(file))
+    except (ScenarioError, UnicodeDecodeError):
+        digest = ""
+    if digest != kept.scenario_digest:
+        return f"its scenario {file}, or one that it extends, has changed since."
     if manifest.get("code") != code_digest():
         return "the program has changed since."
     return ""

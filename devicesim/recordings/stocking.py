@@ -22,25 +22,37 @@ if TYPE_CHECKING:
 TRACE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
-def load_recordings(scenario: Scenario, bases: Iterable[Path]) -> dict[str, Recording]:
+def load_recordings(
+    scenario: Scenario, bases: Iterable[Path], known: dict[str, Recording] | None = None
+) -> dict[str, Recording]:
     """The recordings that groups follow, by path.
 
     Args:
         scenario: whose groups name them.
         bases: folders from which paths may begin, nearest first.
+        known: those that were read before; what is read now is added.
 
     Raises:
         RecordingError: one is missing, or no recording.
     """
     wanted = dict.fromkeys(group.presence.file for group in scenario.fleet if group.presence)
     folders = tuple(bases)
-    return {
-        path: read_files([str(_find(path, folders, "a recording"))]).recording for path in wanted
-    }
+    known = {} if known is None else known
+    for path in wanted:
+        if path not in known:
+            known[path] = read_files([str(_find(path, folders, "a recording"))]).recording
+    return {path: known[path] for path in wanted}
 
 
-def load_traces(scenario: Scenario, bases: Iterable[Path]) -> dict[str, Trace]:
+def load_traces(
+    scenario: Scenario, bases: Iterable[Path], known: dict[str, Trace] | None = None
+) -> dict[str, Trace]:
     """The link traces that groups name, by path.
+
+    Args:
+        scenario: whose groups name them.
+        bases: folders from which paths may begin, nearest first.
+        known: those that were read before; what is read now is added.
 
     Raises:
         RecordingError: one is missing, or no trace.
@@ -52,7 +64,11 @@ def load_traces(scenario: Scenario, bases: Iterable[Path]) -> dict[str, Trace]:
         if link.startswith(TRACE)
     )
     folders = tuple(bases)
-    return {path: load_trace(_find(path, folders, "a link trace")) for path in wanted}
+    known = {} if known is None else known
+    for path in wanted:
+        if path not in known:
+            known[path] = load_trace(_find(path, folders, "a link trace"))
+    return {path: known[path] for path in wanted}
 
 
 def load_trace(file: Path, *, rtt_ms: float | None = None, condition: str = "") -> Trace:

@@ -1,6 +1,6 @@
 """One worker's bench: runs tasks one after the other, a world at a time.
 
-Decides what is kept between tasks (profiles, links and bundle sources, which no world changes) and how a run
+Decides what is kept between tasks (profiles, links, bundle sources and recordings, which no world changes) and how a run
 that blows up is told. Leaves out who is the worker (engines.py) and where results go.
 
 Rules: a world is gone, cycles and all, before the next one is built; an exception is a result like any other,
@@ -19,9 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from devicesim.recordings.stocking import load_recordings, load_traces
 from devicesim.scenario import load
 from devicesim.scenario.checks import SOMETIMES
-from devicesim.stock import load_policies, load_profiles, load_sources
+from devicesim.scenario.texts import reader
+from devicesim.stock import load_policies, load_profiles, load_sources, recording_folders
 from devicesim.sweep.outcomes import outcomes_of
 from devicesim.sweep.task import (
     BROKEN,
@@ -40,11 +42,13 @@ from devicesim.world.drill import Drill
 from devicesim.world.world import patient_collector
 
 if TYPE_CHECKING:
+    from devicesim.models.link_trace import Trace
+    from devicesim.recordings.intervals import Recording
     from devicesim.scenario import Scenario
     from devicesim.world.checks.check import Check
 
 SOURCES_MAX: Final = 32
-"""Bundle sources kept between tasks; past it all are read again."""
+"""Bundle sources, recordings and link traces kept between tasks; past it all are read again."""
 _OURS: Final = ("devicesim", "devicesdk", "gateway")
 
 
@@ -70,6 +74,8 @@ class Bench:
             plug_in(plugin)
         self._profiles, self._links = load_profiles(self._file)
         self._sources: dict[Any, Any] = {}
+        self._recordings: dict[str, Recording] = {}
+        self._traces: dict[str, Trace] = {}
 
     def open(self, task: Task) -> Scenario:
         """The scenario of a task.
@@ -78,8 +84,9 @@ class Bench:
             ScenarioError: it is invalid.
         """
         text = self.setup.text if task.text is None else task.text
+        file = str(self._file)
         return load(
-            str(self._file), task.overrides, lambda _: text,
+            file, task.overrides, reader(self.setup.bases | {file: text}),
             profiles=self._profiles, links=self._links.links,
         )  # fmt: skip
 
@@ -118,6 +125,7 @@ class Bench:
 
         Raises:
             SourceError: a bundle is missing or altered.
+            RecordingError: a recording or a link trace is missing, or none.
         """
         names = scenario.model_dump_json(include={"bundles"})
         if names not in self._sources:
@@ -125,7 +133,15 @@ class Bench:
                 self._sources.clear()
             self._sources[names] = load_sources(scenario, self._file)
         policies = load_policies(scenario, self._file)
-        return Stock(self._profiles, self._links, self._sources[names], policies)
+        for kept in (self._recordings, self._traces):
+            if len(kept) >= SOURCES_MAX:
+                kept.clear()
+        folders = recording_folders(self._file)
+        return Stock(
+            self._profiles, self._links, self._sources[names], policies,
+            load_recordings(scenario, folders, self._recordings),
+            load_traces(scenario, folders, self._traces),
+        )  # fmt: skip
 
 
 def plug_in(plugin: str) -> None:

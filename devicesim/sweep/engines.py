@@ -201,6 +201,7 @@ class CrewEngine:
             return lost(job.task, "worker died", f"expected a result, found that the worker {why}")
         self._deaths = 0
         if isinstance(answer, Refused):
+            self._forget(hand)
             raise PluginError(answer.why)
         self._done[hand] = self._done.get(hand, 0) + 1
         if self._done[hand] >= self._worker_tasks_max:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from devicesim.scenario import Scenario
+from devicesim.scenario.texts import digest_of
+from devicesim.stock import read_texts
 from devicesim.sweep.bench import Bench
 from devicesim.sweep.task import Setup, Task
 
@@ -53,6 +54,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     file: str
     text: str
+    bases: dict[str, str] = {}
+    """Texts of all that the scenario extends, by path, as they were when the plan was made."""
     name: str
     seeds: tuple[int, ...]
     overrides: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def setup(self) -> Setup:
         """What workers get."""
-        return Setup(file=self.file, text=self.text, plugins=self.plugins)
+        return Setup(file=self.file, text=self.text, bases=self.bases, plugins=self.plugins)
 
     @property
     def size(self) -> int:
@@ -82,8 +85,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scenario_digest(self) -> str:
-        """Digest of the scenario's text, as in the record of a run."""
-        return sha256(self.text.encode()).hexdigest()[:16]
+        """Digest of the scenario's text and its bases', as in the record of a run."""
+        return digest_of(self.text, self.bases)
 
     def tasks(self) -> list[Task]:
         """Every task: seed by seed, and for each of them all cells, so that cells fill evenly."""
@@ -191,9 +194,9 @@ def make_plan(
     paths = [path for path, _ in grid]
     if len(dict.fromkeys(paths)) != len(paths):
         raise ValueError(f"expected each path of --grid once, found {', '.join(paths)}")
-    text = file.read_text("utf-8")
+    text, bases = read_texts(file)
     plan = Plan(
-        file=str(file), text=text, name="", seeds=seeds, overrides=overrides, grid=grid,
+        file=str(file), text=text, bases=bases, name="", seeds=seeds, overrides=overrides, grid=grid,
         plugins=plugins, code=code,
     )  # fmt: skip
     if len(plan.cells) > CELLS_MAX or plan.size > TASKS_MAX:

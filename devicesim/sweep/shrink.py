@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from devicesdk.wire.timebase import SECOND
-from devicesim.scenario.document import read_document
 from devicesim.scenario.overrides import apply_override
+from devicesim.scenario.texts import whole_document
 from devicesim.sweep import cuts
 from devicesim.sweep.ddmin import ddmin
 from devicesim.sweep.judge import Found, Judge
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from devicesim.sweep.bench import Bench
     from devicesim.sweep.cuts import Data
     from devicesim.sweep.engines import Engine
+    from devicesim.sweep.task import Setup
 
 RESEEDS: Final = 8
 """Other seeds that a cut which changes luck is tried with."""
@@ -57,9 +58,9 @@ class CannotRepeat(ValueError):
     """The failure to be shrunk does not occur."""
 
 
-def data_of(text: str, overrides: tuple[str, ...]) -> Data:
-    """The plain data of a scenario after its overrides, both of which are known to be valid."""
-    document, _ = read_document(text)
+def data_of(setup: Setup, overrides: tuple[str, ...]) -> Data:
+    """The plain data of a scenario, laid over its bases, after its overrides; all are known to be valid."""
+    document, _ = whole_document(setup.file, setup.text, setup.bases)
     for override in overrides:
         apply_override(document, override)
     data: Data = document.data

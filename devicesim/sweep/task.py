@@ -24,14 +24,15 @@ STORY_CHARS_MAX: Final = 400
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """What all tasks of one engine share; a worker gets it once.
 
-    `file` is where bundles and profiles are looked for from; `text` the scenario itself, so that a file
-    that is edited while a sweep runs changes nothing. `plugins` are ``module`` or ``module:function``,
+    `file` is where bundles and profiles are looked for from; `text` the scenario itself and `bases` the texts
+    of all that it extends, by path, so that a file that is edited while a sweep runs changes nothing. `plugins` are ``module`` or ``module:function``,
     imported, and called, in each worker before its first task. `watch_all` has every ``sometimes`` seen,
     not only those that the scenario asks for.
     """
 
     file: str
     text: str
+    bases: dict[str, str] = {}
     plugins: tuple[str, ...] = ()
     watch_all: bool = True
 

@@ -41,7 +41,7 @@ from devicesim.models.link_trace import Trace as LinkTrace
 from devicesim.models.link_trace import TraceLink
 from devicesim.models.profile import Profile
 from devicesim.models.thermal import Ambient
-from devicesim.recordings.intervals import Recording
+from devicesim.recordings.intervals import Recording, RecordingError
 from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.recorded import TRACE
@@ -300,7 +300,7 @@ class _Factory:
     def all_parts(self) -> list[Parts]:
         """The parts of every device, in the population's order."""
         specs = expand(self._scenario, self._stock.profiles, self._entropy)
-        if self._stock.recordings:
+        if any(group.presence for group in self._scenario.fleet):
             self.followed = replay.follow(self._scenario, self._stock.recordings, specs)
         labels = [self._labels(spec) for spec in specs]
         for rollout in self._scenario.rollouts:
@@ -392,7 +392,12 @@ class _Factory:
         return EpochLink(kind, self._tables[spec.link], streams, availability=there)
 
     def _traced(self, spec: DeviceSpec, there: Availability | None) -> Link:
-        trace = self._stock.traces[spec.link.removeprefix(TRACE)]
+        path = spec.link.removeprefix(TRACE)
+        trace = self._stock.traces.get(path)
+        if trace is None:
+            raise RecordingError(
+                f"expected the link trace {path} of group {spec.group}, found no such one in the stock"
+            )
         offset_ns = self._entropy.stream("link.offset", spec.id).integer(trace.length_ns)
         return TraceLink(trace, self._entropy.stream("link.loss", spec.id), offset_ns, there)
 

@@ -84,7 +84,7 @@ def follow(
         fleet: all devices.
 
     Raises:
-        RecordingError: a group follows nobody.
+        RecordingError: a group follows nobody, or its recording is missing.
     """
     until = scenario.clock.duration_ns
     specs: dict[str, list[DeviceSpec]] = {group.group: [] for group in scenario.fleet}
@@ -95,7 +95,12 @@ def follow(
     for group in scenario.fleet:
         if group.presence is None:
             continue
-        recording = recordings[group.presence.file]
+        recording = recordings.get(group.presence.file)
+        if recording is None:
+            raise RecordingError(
+                f"expected the recording {group.presence.file} of group {group.group}, "
+                "found no such one in the stock"
+            )
         models = _models(recording, group.presence.of, group.group, group.presence.file)
         known = frozenset(models)  # membership only
         named = all(spec.id in known for spec in specs[group.group])

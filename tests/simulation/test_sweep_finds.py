@@ -60,7 +60,7 @@ def test_a_planted_bug_is_found_and_shrunk(bug, tmp_path):
         failing = shrinker.choose(first, BUGS[bug])
         budget = Budget(RUNS_MAX, SECONDS_MAX)
         judge = Judge(engine, bench, failing.identity, budget, perf_counter)
-        data = shrinker.data_of(plan.text, ())
+        data = shrinker.data_of(plan.setup, ())
         done = shrinker.shrink(data, worst.seed, first, failing, judge, bench)
         text = to_yaml(done.data, done.seed)
         again = shrinker.find_first(engine, Task(key="again", seed=done.seed, text=text))

@@ -83,6 +83,18 @@ def test_what_fails_is_shrunk_from_a_sweep_and_the_file_repeats_it(file, tmp_pat
     assert json.loads(again.stdout)["trace_digest"] == told["digest"], "another run than it says"
 
 
+def test_a_twin_is_shrunk_to_a_file_that_needs_no_base(file, tmp_path):
+    twin = tmp_path / "twin.yaml"
+    twin.write_text("extends: lab.yaml\nscenario: twin\nremove: [timeline.0]\n")
+    done = fleetdrill(
+        "shrink", twin, "--seed", 3, "--runs-max", 40, "--out", tmp_path / "repro.yaml", "--json"
+    )
+    told = json.loads(done.stdout)
+    assert load((tmp_path / "repro.yaml").read_text(), (), None).name == "twin"
+    again = fleetdrill(*told["reproduce"].split()[1:], "--out", tmp_path / "x", "--json", code=1)
+    assert json.loads(again.stdout)["trace_digest"] == told["digest"]
+
+
 def test_a_run_of_the_sweep_is_the_run_of_the_run_command(file, tmp_path):
     fleetdrill("sweep", file, "--seeds", "3..3", "--out", tmp_path / "runs", code=1)
     line = (tmp_path / "runs" / "sweep-lab" / "results.jsonl").read_text()

@@ -104,6 +104,16 @@ def test_a_plugin_that_is_not_there_is_told_before_anything_runs(setup):
             done(one, tasks(1))
 
 
+def test_a_worker_that_refuses_is_ended_with_its_engine(setup):
+    crew = ProcessCrew(Setup(file=setup.file, text=setup.text, plugins=("no_such_module:install",)))
+    hired = []
+    hire = crew.hire
+    crew.hire = lambda: hired.append(hire()) or hired[-1]
+    with pytest.raises(PluginError), CrewEngine(crew, 1) as engine:
+        done(engine, tasks(1))
+    assert [hand.process.poll() is None for hand in hired] == [False]
+
+
 def test_an_exception_is_a_result_named_by_where_it_was_raised(setup):
     broken = Task(key="1", seed=1, overrides=("scale=100", "fleet.kiosk.count=1000000"))
     with open_engine("inline", setup, 1) as engine:
