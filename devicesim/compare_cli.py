@@ -107,6 +107,11 @@ def _compare(wish: _Wish) -> int:
     seeds = list(range(first, first + wish.seeds))
     until = parse_duration(wish.until) if wish.until is not None else None
     todo = runs.orders(a, b, seeds, until, Path())
+    if wish.sides[0] == wish.sides[1] and not wish.expect_same:
+        raise ValueError(
+            "expected two different sides, found the same twice: give a second scenario or run, or "
+            "--set-b PATH=VALUE (or --expect-same, to prove that a run repeats itself)"
+        )
     folder = new_folder(wish.out, f"compare-{_name(a)}-{_name(b)}-{first}")
     todo = runs.orders(a, b, seeds, until, folder)
     _make(todo, wish.jobs)
@@ -126,11 +131,6 @@ def _compare(wish: _Wish) -> int:
 def _refuse_nonsense(wish: _Wish, a: Any, b: Any) -> None:
     from devicesim.compare.runs import SEEDS_MAX
 
-    if wish.sides[0] == wish.sides[1] and not wish.expect_same:
-        raise ValueError(
-            "expected two different sides, found the same twice: give a second scenario or run, or "
-            "--set-b PATH=VALUE (or --expect-same, to prove that a run repeats itself)"
-        )
     if not 1 <= wish.seeds <= SEEDS_MAX:
         raise ValueError(f"expected 1 to {SEEDS_MAX} seeds, found {wish.seeds}")
     if (a.is_run or b.is_run) and wish.seeds > 1:

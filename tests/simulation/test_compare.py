@@ -124,6 +124,7 @@ def test_the_command_says_it_all_and_keeps_its_exit_codes(lab, tmp_path):
         (["scenarios", "--set-a", "scale=2"], "which has been run"),
         (["{lab}", "--seeds", "0"], "expected 1 to 10000 seeds"),
         (["{lab}", "--set-b", "broker.accept=1"], "accept_rate"),
+        (["{lab}"], "expected two different sides"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(lab, tmp_path, words, said):
