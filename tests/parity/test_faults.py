@@ -16,8 +16,11 @@ from devicesim.world.drill import Drill
 from devicesim.world.ledger import DOWN, DropCause
 from tests_kit import faulted, worlds
 
-SPEED = 60.0
+SPEED = 20.0
+"""Slow enough for a busy machine: a second in which nobody gets a processor is a third of a keep-alive."""
 LASTS = "at: 2m, for: 3m"
+FORGETS = "at: 2m, for: 3m45s"
+"""The NAT's own: the update's last chunks keep its victim's connection warm, and silence is found late."""
 KICK = "{at: 2m30s, for: 1s, do: partition, how: reset, target: 'id!=kiosk-0000 & id!=kiosk-0005'}"
 FAULTS = {
     "kiosk-0000": "do: captive_portal",
@@ -45,7 +48,10 @@ CANNOT = {
 
 
 def timeline():
-    lines = [f"{{{LASTS}, {what}, target: id={who}}}" for who, what in FAULTS.items()]
+    lines = [
+        f"{{{FORGETS if 'nat' in what else LASTS}, {what}, target: id={who}}}"
+        for who, what in FAULTS.items()
+    ]
     lines += [KICK, "{at: 1m, for: 4m, do: source.gone}", *LATER]
     lines += [f"{{{LASTS}, do: {verb}, {more}}}" for verb, more in CANNOT.items()]
     return f"timeline: [{', '.join(lines)}]\n"
@@ -83,19 +89,20 @@ async def lived(folder):
 
 @pytest.mark.mosquitto
 def test_faults_of_networks_and_services_begin_and_end_against_mosquitto(tmp_path):
-    drill, diary, connected = asyncio.run(asyncio.wait_for(lived(tmp_path), 60))
+    drill, diary, connected = asyncio.run(asyncio.wait_for(lived(tmp_path), 180))
     world = drill.world
     came = diary.between(diary.came, 2.5, 5.0)
     assert {device for _, device in came} <= {"kiosk-0005", FREE}, "somebody passed a closed gate"
     assert FREE in {device for _, device in came}, "the one without a fault was not back"
-    thrown = {device for _, device, _ in diary.between(diary.went, 2.0, 5.0)}
-    assert thrown == {*FAULTS, FREE}
+    thrown = {device for _, device, _ in diary.between(diary.went, 2.0, 6.0)}
+    assert thrown == {*FAULTS, FREE}, diary.went
     assert diary.online[11.5] == 7, "a fault outlived its end"
     assert diary.between(diary.went, 8.0, 12.0) == []
     assert world.ledger.drops(DOWN)[DropCause.SOURCE_GONE] > 0
     assert drill.meter.read("updated_ratio") == 1.0
     assert [line.partition(":")[0] for line in world.skipped] == [*[*CANNOT][:3], "older"]
-    taken = diary.between(diary.went, 6.0, 8.0)
+    # What the NAT has forgotten stays forgotten when it is repaired: its victim may find that out now.
+    taken = [gone for gone in diary.between(diary.went, 6.0, 8.0) if gone[1] != "kiosk-0005"]
     assert {device for _, device, _ in taken} == {FREE}, taken
     assert len(taken) == 2, "once at the beginning, once a minute later"
     assert world.gateway.crashes >= 2, "one at an effect, the others for want of room"
