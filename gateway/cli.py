@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_REFUSED, EXIT_INVALID, EXIT_BROKEN = range(4)
 EXIT_AWAY: Final = 5
 STATE: Final = Path("fleetdrill-state")
-ENTROPY_BYTES: Final = 72
 _CODES: Final = {"invalid": EXIT_INVALID, "refused": EXIT_REFUSED, "broken": EXIT_BROKEN}
 
 State = Annotated[Path, typer.Option("--state", help="State folder of the gateway.")]
@@ -102,8 +101,7 @@ def _serve(state: Path, file: Path | None, broker: str | None, json_logs: bool) 
     whole_process(handler, config.log.level)
     os.umask(0o077)  # what is in the folder is nobody else's business
     state.mkdir(parents=True, exist_ok=True)
-    entropy = os.urandom(ENTROPY_BYTES)  # noqa: TID251 - here entropy enters
-    _run_loop(serve(config, state, RealClock(), entropy))
+    _run_loop(serve(config, state, RealClock(), os.urandom))  # noqa: TID251 - here entropy enters
     return EXIT_DONE
 
 

@@ -111,6 +111,13 @@ class MetricsSection(msgspec.Struct, frozen=True, kw_only=True):
     """Where Prometheus asks for ``/metrics``; 0: nowhere."""
 
 
+class SecuritySection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[security]``."""
+
+    second_person: tuple[str, ...] = ()
+    """Verbs, such as ``rollout.create``, that somebody else than the asker must approve."""
+
+
 class LogSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[log]``."""
 
@@ -125,6 +132,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     broker: BrokerSection = BrokerSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
+    security: SecuritySection = SecuritySection()
     runtime: RuntimeLimits = RuntimeLimits()
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()

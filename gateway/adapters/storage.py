@@ -39,6 +39,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from gateway.adapters.migrate import migrate
 from gateway.core import rows as core_rows
+from gateway.core.aside import ASIDE
 from gateway.core.gateway import TABLES
 from gateway.ports import StorageError
 
@@ -76,13 +77,20 @@ class SqlStorage:
     Args:
         url: SQLAlchemy URL, such as ``sqlite:////var/lib/fleetdrill/gateway.db``.
         tables: table name to the type of its rows.
+        aside: the same for tables that `rows` leaves out, because they may grow without bound.
 
     Raises:
         StorageError: it cannot be opened, is in use, or has a newer schema.
     """
 
-    def __init__(self, url: str, tables: dict[str, type[Any]] | None = None) -> None:
-        self._tables = TABLES if tables is None else tables
+    def __init__(
+        self,
+        url: str,
+        tables: dict[str, type[Any]] | None = None,
+        aside: dict[str, type[Any]] | None = None,
+    ) -> None:
+        self._read_whole = TABLES if tables is None else tables
+        self._tables = {**self._read_whole, **(ASIDE if aside is None else aside)}
         self._batch: dict[tuple[str, str], Any] = {}
         self._lock = _lock(url)
         try:
@@ -137,8 +145,8 @@ class SqlStorage:
         return lost
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
-        """All durable rows as (table, key, row), by table and key, page by page."""
-        for table in sorted(self._tables):
+        """All durable rows as (table, key, row), by table and key, page by page; without those aside."""
+        for table in sorted(self._read_whole):
             after = ""
             while True:
                 page = self.page(table, after, PAGE_ROWS)

@@ -35,7 +35,7 @@ _DECODER: Final = msgspec.json.Decoder(AnyVerb)
 
 
 class Does(Protocol):
-    """Does verbs; `verbs.Operator`."""
+    """Does verbs; `office.Local`."""
 
     async def do(self, verb: AnyVerb) -> Any:
         """Do it; raises `VerbError`."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from devicesdk.aio.port import Dial
+from devicesdk.wire.errors import ProtocolError
 from gateway.core import effects as ask
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
@@ -23,6 +24,16 @@ from gateway.runtime.rounds import Rounds
 
 Notes = tuple[ask.Note, ...]
 Answer = asyncio.Future[Notes]
+Record = Callable[[Notes, str], list[ask.Persist]]
+"""Rows to make durable together with a mutation: of what the core noted, or why it refused to look at it."""
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """Somebody who waits for a mutation to be durable."""
+
+    answer: Answer
+    stimuli: tuple[hear.AnyStimulus, ...]
+    record: Record | None = None
 
 
 class NotRunningError(RuntimeError):
@@ -76,6 +87,7 @@ class Life:
         "inbox",
         "looks",
         "over",
+        "refusals",
         "rounds",
         "told_epoch",
         "told_up",
@@ -87,11 +99,13 @@ class Life:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timers: dict[str, tuple[int, asyncio.TimerHandle]] = {}
-        self.inbox: deque[tuple[hear.AnyStimulus, int, Answer | None]] = deque()
-        """Stimulus, packet id to acknowledge or 0, who asked."""
+        self.inbox: deque[tuple[hear.AnyStimulus | None, int, Asking | None]] = deque()
+        """Stimulus, packet id to acknowledge or 0; or who asked, and for what."""
         self.acks = Acks()
         self.answers: list[tuple[Answer, Notes]] = []
         """What this turn's commit will answer."""
+        self.refusals: list[tuple[Answer, ProtocolError]] = []
+        """The same for those whom the core would not hear."""
         self.looks: deque[tuple[Callable[[Gateway], Any], asyncio.Future[Any]]] = deque()
         self.group: list[int] = []
         """Telemetry that waits for its commit: packet ids, 0 for QoS 0."""
@@ -145,8 +159,10 @@ class Life:
         for name in list(self._timers):
             self.disarm(name)
         gone = NotRunningError("the gateway stopped before it had answered: look, then ask again")
-        futures: list[asyncio.Future[Any]] = [f for _, _, f in self.inbox if f is not None]
-        futures += [answer for answer, _ in self.answers]
+        futures: list[asyncio.Future[Any]] = [
+            asking.answer for _, _, asking in self.inbox if asking is not None
+        ]
+        futures += [answer for answer, _ in (*self.answers, *self.refusals)]
         futures += [found for _, found in self.looks]
         for future in futures:
             if not future.done():

@@ -39,7 +39,15 @@ from gateway.ports import Blobs, Counters, Observer, Storage, Unobserved
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.hearing import Hearing
 from gateway.runtime.inference import Inference
-from gateway.runtime.life import Answer, BusyError, Life, NotRunningError, Ports
+from gateway.runtime.life import (
+    Answer,
+    Asking,
+    BusyError,
+    Life,
+    NotRunningError,
+    Ports,
+    Record,
+)
 from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.performing import Performer
 from gateway.runtime.plane import Plane
@@ -225,9 +233,14 @@ class Runtime:
 
     # -- what others ask ------------------------------------------------------------------------
 
-    def submit(self, stimulus: hear.AnyStimulus) -> Answer:
+    def submit(self, *stimuli: hear.AnyStimulus, record: Record | None = None) -> Answer:
         """Hand in an operator's mutation; the answer comes when what follows from it is durable: the
         notes that the core made of it, refusals among them.
+
+        Args:
+            stimuli: what is asked of the core, in one commit; nothing, for `record` alone.
+            record: makes more rows, which become durable in the same commit or not at all. It is called
+                once, when the core has answered, and must not raise.
 
         Raises:
             NotRunningError: at once, or by the future when the end comes before the answer.
@@ -236,7 +249,7 @@ class Runtime:
         """
         life = self._open_life()
         answer: Answer = asyncio.get_running_loop().create_future()
-        life.inbox.append((stimulus, 0, answer))
+        life.inbox.append((None, 0, Asking(answer, stimuli, record)))
         self._asked += 1
         answer.add_done_callback(self._asked_done)
         life.wake.set()
@@ -322,10 +335,11 @@ class Runtime:
         effects: list[ask.AnyEffect] = []
         acks: list[int] = []
         for _ in range(min(len(inbox), self._limits.batch_messages_max)):
-            stimulus, packet_id, answer = inbox.popleft()
-            if answer is not None:
-                effects += self._handled_for(life, answer, stimulus, now)
+            stimulus, packet_id, asking = inbox.popleft()
+            if asking is not None:
+                effects += self._handled_for(life, asking, now)
                 continue
+            assert stimulus is not None, "nobody asks, and nothing happened"
             effects += self._handled(stimulus, now)
             if type(stimulus) is hear.Arrived and stimulus.kind == TEL:
                 group.append(packet_id)
@@ -343,23 +357,23 @@ class Runtime:
             say(logging.CRITICAL, "the core raised", stimulus=stimulus)
             raise
 
-    def _handled_for(
-        self, life: Life, answer: Answer, stimulus: hear.AnyStimulus, now: int
-    ) -> list[ask.AnyEffect]:
+    def _handled_for(self, life: Life, asking: Asking, now: int) -> list[ask.AnyEffect]:
         """The same for somebody who waits for the answer."""
-        life.answers.append((answer, ()))
+        said: list[ask.AnyEffect] = []
+        refusal = ""
         try:
-            said = self.core.handle(stimulus, now)
-        except ProtocolError as error:  # refused before anything was changed
-            life.answers.pop()
-            if not answer.done():
-                answer.set_exception(error)
-            return []
+            for stimulus in asking.stimuli:
+                said += self.core.handle(stimulus, now)
+        except ProtocolError as error:  # refused before anything of it was changed
+            life.refusals.append((asking.answer, error))
+            refusal = str(error)
         except Exception:
-            say(logging.CRITICAL, "the core raised", stimulus=stimulus)
+            say(logging.CRITICAL, "the core raised", stimuli=asking.stimuli)
             raise
-        life.answers[-1] = answer, tuple(e for e in said if type(e) is ask.Note)
-        return said
+        noted = tuple(e for e in said if type(e) is ask.Note)
+        if not refusal:
+            life.answers.append((asking.answer, noted))
+        return said if asking.record is None else [*said, *asking.record(noted, refusal)]
 
     async def _made_durable(self, life: Life, effects: list[ask.AnyEffect], now: int) -> bool:
         """Commit the rows of a turn; False when this life ended meanwhile."""
@@ -403,6 +417,10 @@ class Runtime:
             if not answer.done():
                 answer.set_result(notes)
         life.answers.clear()
+        for answer, error in life.refusals:
+            if not answer.done():
+                answer.set_exception(error)
+        life.refusals.clear()
         while life.looks:
             look, found = life.looks.popleft()
             if found.done():

@@ -9,6 +9,8 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
     broker/        of a broker that we start
     gateway.sock   the operator's door
 
+In keys/, audit.key signs the audit log's heads, and audit-trust.json verifies them.
+
 Rules: SIGTERM and SIGINT end it gracefully, a second one at once; whatever else ends it ends it with
 an error, and starting it again restores what was durable.
 """
@@ -16,10 +18,13 @@ an error, and starting it again restores what was durable.
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -56,32 +61,39 @@ from gateway.adapters.keys import (
 from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.config import BrokerSection, Config
+from gateway.core.audit.chain import ROLE_AUDIT
+from gateway.core.audit.journal import Journal
 from gateway.core.gateway import Gateway
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
+from gateway.runtime.office import Local, Office
+from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
-from gateway.runtime.verbs import Operator
 
 PORT_FILE: Final = "broker.port"
 """Port of the broker that we started."""
 BLOBS_FOLDER: Final = "blobs"
 KEYS_FOLDER: Final = "keys"
 SEED_BYTES: Final = 32
+ENTROPY_BYTES: Final = 72
+AUDIT_TRUST_FILE: Final = "audit-trust.json"
+"""In the keys folder: the public key that verifies the audit log."""
 
 
-async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> None:
+async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int], bytes]) -> None:
     """Run a gateway until somebody asks for its end.
 
     Args:
         config: its configuration.
         state: its folder, which exists.
         clock: real time.
-        entropy: at least 72 unguessable bytes: keys, where there are none yet, and jitter.
+        source: gives so many unguessable bytes: for keys, where there are none yet, tokens, and jitter.
 
     Raises:
         Exception: what ended it, if nobody asked for the end.
     """
+    entropy = source(ENTROPY_BYTES)
     async with AsyncExitStack() as stack:
         # Our products of matrices are small: other threads of BLAS would spin for work that never comes.
         stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
@@ -115,8 +127,16 @@ async def serve(config: Config, state: Path, clock: Clock, entropy: bytes) -> No
         if config.metrics.port:
             _tell_metrics(config, runtime, broker, stack)
         operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
-        door = Door(operator, state / DOOR_FILE)
-        await _run(runtime, door, broker.name)
+        office = Office(
+            runtime,
+            operator,
+            Journal(audit_signer(keys, entropy)),
+            wall_ms=clock.wall_ms,
+            entropy=source,
+            second=frozenset(config.security.second_person),
+        )
+        door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
+        await _run(runtime, office, door, broker.name)
 
 
 def kept_port(state: Path) -> int:
@@ -133,12 +153,13 @@ def keep_port(state: Path, broker: RunningBroker) -> None:
         (state / PORT_FILE).write_text(f"{broker.endpoint.port}\n")
 
 
-async def _run(runtime: Runtime, door: Door, broker: str) -> None:
+async def _run(runtime: Runtime, office: Office, door: Door, broker: str) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask, asked, runtime)
     await runtime.start()
+    await office.restore()
     await door.open()
     say(logging.INFO, "ready", broker=broker, door=door.path)
     end = loop.create_task(runtime.wait())
@@ -180,6 +201,24 @@ def online_signers(keys: Path, entropy: bytes) -> tuple[Ed25519Signer, Ed25519Si
         say(logging.WARNING, "made signing keys", folder=keys, hint="devices must trust them: give "
             "them trust.json; no targets key is trusted yet, so no bundle can be published")  # fmt: skip
     return read_signer(keys, ROLE_DIRECTOR), read_signer(keys, ROLE_FLAGS)
+
+
+def audit_signer(keys: Path, entropy: bytes) -> Ed25519Signer:
+    """The signer of the audit log's heads; made when the folder has none. Its public key stands beside it, for
+    whoever verifies the log.
+
+    Raises:
+        KeyFileError: it is not a key.
+    """
+    file = key_file(keys, ROLE_AUDIT)
+    if not file.exists():
+        # Not the bytes that signed anything else: the same entropy, under another name.
+        seed = sha256(b"fleetdrill/audit\0" + entropy).digest()
+        keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_new(file, seed.hex().encode() + b"\n", OWNER_ONLY)
+        public = {ROLE_AUDIT: [Ed25519Signer(ROLE_AUDIT, seed).public.hex()]}
+        write_new(keys / AUDIT_TRUST_FILE, json.dumps(public).encode() + b"\n", EVERYBODY_READS)
+    return read_signer(keys, ROLE_AUDIT)
 
 
 def _tell_metrics(

@@ -15,9 +15,10 @@ from gateway.ports import BlobError
 from gateway.runtime import door as door_module
 from gateway.runtime.door import CONVERSATIONS_MAX, LINE_BYTES_MAX, Door
 from gateway.runtime.knock import NoGatewayError, knock
+from gateway.runtime.operator import Operator
 from gateway.runtime.publishing import PublishedDelta, make_deltas
 from gateway.runtime.runtime import Runtime
-from gateway.runtime.verbs import Kill, Operator, Overview, ShowDevice, VerbError
+from gateway.runtime.verbs import Kill, Overview, ShowDevice, VerbError
 from tests_kit.agent_bundles import VERIFIER, Bundle, edited
 from tests_kit.fake_wires import MemoryBlobs, MemoryStorage, Wires
 from tests_kit.plant import WALL_START_MS, core, until

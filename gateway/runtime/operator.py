@@ -1,0 +1,301 @@
+"""How verbs are done on a runtime.
+
+Decides what is checked before the core is asked, and what is answered. Leaves out the verbs (verbs.py), who may
+ask and what is written down of it (office.py).
+Mutations are stimuli and answered when they are durable; lists of devices are pages of the durable
+rows, so a fleet is never read whole.
+
+Rules: a verb that the core refused is an error with the core's own words; a bundle is taken only when
+its manifest is signed by a trusted targets key and every blob it names is here and whole, because
+devices would refuse it otherwise; signing keys for manifests never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from devicesdk.bundle.manifest import BlobRef, Manifest, decode_manifest
+from devicesdk.bundle.trust import ROLE_TARGETS, Verifier
+from devicesdk.wire import limits
+from devicesdk.wire.errors import ProtocolError
+from devicesdk.wire.timebase import MS, parse_duration
+from gateway.core import effects as ask
+from gateway.core import notes, rows
+from gateway.core import stimuli as hear
+from gateway.core.experiment_plan import ExperimentPlan
+from gateway.core.experiments import notes as experiment_notes
+from gateway.core.gateway import Gateway
+from gateway.ports import BlobError, Blobs
+from gateway.runtime.life import BusyError, Notes, NotRunningError, Record
+from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
+from gateway.runtime.runtime import Runtime
+from gateway.runtime.verbs import (
+    AnyVerb,
+    CreateExperiment,
+    CreateRollout,
+    EnrollDevice,
+    GrantDebug,
+    Kill,
+    ListDebug,
+    ListDevices,
+    ListExperiments,
+    ListReleases,
+    ListRollouts,
+    Mutation,
+    Overview,
+    Plain,
+    PublishBundle,
+    Reading,
+    RegisterRole,
+    RevokeDebug,
+    SetFlag,
+    ShowDebug,
+    ShowDevice,
+    SteerExperiment,
+    SteerRollout,
+    VerbError,
+)  # fmt: skip
+
+BUNDLES_MAX: Final = 1_000
+ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
+_PLAN_FIELDS: Final = frozenset(ExperimentPlan.__struct_fields__)
+_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES}
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A mutation that was looked at and may be handed to the core."""
+
+    stimuli: tuple[hear.AnyStimulus, ...]
+    more: dict[str, Any] = {}
+    """What is answered beside what the core says."""
+
+    def result(self, said: Sequence[ask.Note], refusal: str = "") -> dict[str, Any]:
+        """What is answered.
+
+        Raises:
+            VerbError: the core refused, with a note or (`refusal`) to look at it at all.
+        """
+        if refusal:
+            raise VerbError("invalid", refusal)
+        for note in said:
+            if note.kind.endswith("refused") or note.kind == notes.FULL:
+                raise VerbError("refused", _sentence(note))
+        return {"said": [_sentence(note) for note in said], **self.more}
+
+
+class Operator:
+    """Does verbs on a runtime.
+
+    Args:
+        runtime: where they are done.
+        blobs: where published blobs must be.
+        verifier: knows the targets keys.
+    """
+
+    def __init__(self, runtime: Runtime, blobs: Blobs, verifier: Verifier) -> None:
+        self._runtime, self._blobs, self._verifier = runtime, blobs, verifier
+
+    async def do(self, verb: AnyVerb) -> Any:
+        """Do it; returns what can be written as JSON.
+
+        Raises:
+            VerbError: it was not done.
+        """
+        if isinstance(verb, Reading):
+            return await self.look(verb)
+        prepared = await self.prepare(verb)
+        return prepared.result(await self.submit(prepared))
+
+    async def look(self, verb: Reading) -> Any:
+        """Answer a question; returns what can be written as JSON.
+
+        Raises:
+            VerbError: there is no answer.
+        """
+        with _told():
+            return msgspec.to_builtins(await self._found(verb))
+
+    async def prepare(self, verb: Mutation) -> Prepared:
+        """Check all of a mutation that can be checked without the core.
+
+        Raises:
+            VerbError: it cannot be done.
+        """
+        with _told():
+            match verb:
+                case PublishBundle():
+                    return await self._publish(bytes.fromhex(verb.digest), verb.deltas)
+                case RegisterRole():
+                    return self._register_role(bytes.fromhex(verb.digest))
+                case _:
+                    return Prepared((_stimulus(verb),))
+
+    async def submit(self, prepared: Prepared, record: Record | None = None) -> Notes:
+        """Hand a mutation to the core; returns what it noted when that is durable.
+
+        Raises:
+            VerbError: it was not done, or nobody knows.
+        """
+        with _told():
+            return await self._runtime.submit(*prepared.stimuli, record=record)
+
+    async def _found(self, verb: Reading) -> Any:
+        match verb:
+            case Overview():
+                return await self._overview()
+            case ListDevices():
+                return await self._devices(verb)
+            case ShowDevice(device=device):
+                return await self._device(device)
+            case ListReleases(bundle=bundle):
+                rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
+                return releases_of(bundle, rows_of)
+            case _:
+                return await self._runtime.read(lambda core: _views(core, verb))
+
+    async def _overview(self) -> dict[str, Any]:
+        fleet = await self._runtime.read(lambda core: core.overview())
+        return {
+            "fleet": fleet,
+            "connected": self._runtime.connected,
+            "counters": self._runtime.counters,
+        }
+
+    async def _devices(self, verb: ListDevices) -> dict[str, Any]:
+        page = await self._runtime.page(rows.DEVICE, verb.after, verb.limit)
+        names = [key for key, _ in page]
+        views = await self._runtime.read(lambda core: [core.twin_view(name) for name in names])
+        full = len(names) == verb.limit
+        return {"devices": views, "next": names[-1] if full else None}
+
+    async def _device(self, device: str) -> Any:
+        view = await self._runtime.read(lambda core: core.twin_view(device))
+        if view is None:
+            raise VerbError("invalid", f"expected a device that is known, found {device!r}")
+        return view
+
+    async def _publish(self, digest: bytes, deltas: tuple[PublishedDelta, ...]) -> Prepared:
+        loop = asyncio.get_running_loop()
+        manifest, size = await loop.run_in_executor(None, self._checked, digest)
+        refs = [await loop.run_in_executor(None, check_blobs, self._blobs, d) for d in deltas]
+        known: list[hear.AnyStimulus] = [hear.RegisterBundle(manifest, digest, size)]
+        known += [hear.RegisterDelta(ref) for ref in refs]
+        return Prepared(tuple(known), {"bundle": manifest.name, "digest": digest.hex()})
+
+    def _register_role(self, digest: bytes) -> Prepared:
+        size = self._blobs.size_bytes(digest)
+        if size > limits.TARGETS_ROLE_BYTES_MAX:
+            most = limits.TARGETS_ROLE_BYTES_MAX
+            raise VerbError("invalid", f"expected at most {most} bytes of metadata, found {size}")
+        return Prepared((hear.RegisterRole(self._blobs.read(digest, 0, size)),))
+
+    def _checked(self, digest: bytes) -> tuple[Manifest, int]:
+        """The manifest of an envelope, when all that it names is here; hashes every blob."""
+        self._blobs.verify(digest)
+        envelope = self._blobs.read(digest, 0, ENVELOPE_BYTES_MAX)
+        manifest = decode_manifest(self._verifier.open(ROLE_TARGETS, envelope))
+        for variant in manifest.variants:
+            self._check_blob(variant.image)
+            self._check_blob(variant.hashes)
+        return manifest, len(envelope)
+
+    def _check_blob(self, blob: BlobRef) -> None:
+        self._blobs.verify(blob.raw)
+        found = self._blobs.size_bytes(blob.raw)
+        if found != blob.size_bytes:
+            raise VerbError(
+                "invalid",
+                f"expected {blob.size_bytes} bytes in blob {blob.digest} as the manifest says, "
+                f"found {found}: build the bundle again",
+            )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what goes wrong into a `VerbError`."""
+    try:
+        yield
+    except BusyError as error:
+        raise VerbError("busy", str(error)) from error
+    except NotRunningError as error:
+        raise VerbError("stopped", str(error)) from error
+    except (ProtocolError, BlobError, ValueError) as error:
+        raise VerbError("invalid", str(error)) from error
+
+
+def _views(core: Gateway, verb: ListRollouts | ListExperiments | ListDebug | ShowDebug) -> Any:
+    """What is read of the core."""
+    match verb:
+        case ListRollouts():
+            return core.rollout_views()
+        case ListExperiments():
+            return core.experiment_views()
+        case ListDebug():
+            return core.debug_views()
+        case ShowDebug(device=device):
+            return core.debug_told(device)
+
+
+def _stimulus(verb: Plain) -> hear.AnyStimulus:
+    """The mutation that a verb stands for."""
+    match verb:
+        case EnrollDevice():
+            return hear.Enroll(verb.device, verb.labels)
+        case CreateRollout():
+            return hear.CreateRollout(_plan(verb))
+        case SteerRollout():
+            return hear.SteerRollout(verb.rollout, verb.how)
+        case SetFlag():
+            text = msgspec.json.encode(verb.definition, order="deterministic").decode()
+            return hear.SetFlag(verb.segment, verb.flag, text)
+        case Kill():
+            return hear.Kill(verb.feature, verb.alive)
+        case CreateExperiment():
+            return hear.CreateExperiment(_experiment(verb))
+        case SteerExperiment():
+            return hear.SteerExperiment(verb.experiment, verb.how)
+        case GrantDebug():
+            return hear.GrantDebug(verb.device, parse_duration(verb.lasts), verb.by, verb.why)
+        case RevokeDebug():
+            return hear.RevokeDebug(verb.device, verb.by, verb.why)
+
+
+def _plan(verb: CreateRollout) -> hear.RolloutPlan:
+    return hear.RolloutPlan(
+        id=verb.id,
+        bundle=verb.bundle,
+        waves=verb.waves,
+        soak_ns=parse_duration(verb.soak),
+        gate=verb.gate,
+        selector=tuple(sorted(verb.selector.items())),
+        jitter_ms=parse_duration(verb.jitter) // MS,
+        policy=verb.policy,
+        on_halt=verb.on_halt,
+        wave_timeout_ns=parse_duration(verb.wave_timeout),
+        initial=verb.initial,
+        delta=verb.delta,
+    )
+
+
+def _experiment(verb: CreateExperiment) -> ExperimentPlan:
+    """The plan: fields of the same name, durations read."""
+    same = {name: getattr(verb, name) for name in verb.__struct_fields__ if name in _PLAN_FIELDS}
+    return ExperimentPlan(
+        **{
+            **same,
+            "selector": tuple(sorted(verb.selector.items())),
+            "look_ns": parse_duration(verb.look),
+            "soak_ns": parse_duration(verb.soak),
+            "jitter_ms": parse_duration(verb.jitter) // MS,
+        }
+    )
+
+
+def _sentence(note: ask.Note) -> str:
+    pattern = _SENTENCES.get(note.kind, "{subject} ({a}, {b})")
+    return pattern.format(subject=note.subject, a=note.a, b=note.b)
