@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 EXIT_DONE, EXIT_REFUSED, EXIT_INVALID, EXIT_BROKEN = range(4)
 EXIT_AWAY: Final = 5
 STATE: Final = Path("fleetdrill-state")
-_CODES: Final = {"invalid": EXIT_INVALID, "refused": EXIT_REFUSED, "broken": EXIT_BROKEN}
+_CODES: Final = {
+    "invalid": EXIT_INVALID,
+    "unknown": EXIT_INVALID,
+    "refused": EXIT_REFUSED,
+    "broken": EXIT_BROKEN,
+}
 
 State = Annotated[Path, typer.Option("--state", help="State folder of the gateway.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -91,7 +96,7 @@ def _serve(state: Path, file: Path | None, broker: str | None, json_logs: bool) 
     from devicesdk.aio.clock import RealClock
     from gateway.config import load_config
     from gateway.runtime.logs import to_stream, whole_process
-    from gateway.runtime.serve import serve
+    from gateway.service import serve
 
     text = file.read_text() if file is not None else ""
     config = load_config(text, os.environ, str(file or ""))
@@ -142,7 +147,7 @@ def publish(
         from gateway.runtime import verbs
         from gateway.runtime.knock import knock
         from gateway.runtime.publishing import PublishedDelta, make_deltas
-        from gateway.runtime.serve import BLOBS_FOLDER
+        from gateway.service import BLOBS_FOLDER
 
         manifest, digest, blobs = _sealed(bundle, key)
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?

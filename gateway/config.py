@@ -111,6 +111,20 @@ class MetricsSection(msgspec.Struct, frozen=True, kw_only=True):
     """Where Prometheus asks for ``/metrics``; 0: nowhere."""
 
 
+class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[http]``."""
+
+    host: str = "127.0.0.1"
+    """Beyond loopback give a certificate, too: tokens would be read on the way."""
+    enabled: bool = True
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8140
+    """Of API and console; 0: one that is free, told in ``http.url`` of the state folder."""
+    certificate: str = ""
+    """PEM file; empty: plain HTTP."""
+    key: str = ""
+    """Its private key, PEM."""
+
+
 class SecuritySection(msgspec.Struct, frozen=True, kw_only=True):
     """``[security]``."""
 
@@ -132,6 +146,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     broker: BrokerSection = BrokerSection()
     log: LogSection = LogSection()
     metrics: MetricsSection = MetricsSection()
+    http: HttpSection = HttpSection()
     security: SecuritySection = SecuritySection()
     runtime: RuntimeLimits = RuntimeLimits()
     control: ControlLimits = ControlLimits()

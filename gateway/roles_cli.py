@@ -159,7 +159,7 @@ def publish(
     from gateway.adapters.blobs import FileBlobs
     from gateway.runtime import verbs
     from gateway.runtime.knock import NoGatewayError, knock
-    from gateway.runtime.serve import BLOBS_FOLDER
+    from gateway.service import BLOBS_FOLDER
 
     with explained(NoGatewayError, verbs.VerbError):
         knock(state, verbs.Overview())  # before anything is written: is there a gateway?

@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -15,3 +16,5 @@ def _expose() -> None:
 
 
 _expose()
+# Gateways of tests that run side by side listen on ports of their own.
+os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 
 from devicesdk.aio.port import Dial
-from devicesdk.wire.errors import ProtocolError
 from gateway.core import effects as ask
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
@@ -27,6 +26,9 @@ Answer = asyncio.Future[Notes]
 Record = Callable[[Notes, str], list[ask.Persist]]
 """Rows to make durable together with a mutation: of what the core noted, or why it refused to look at it."""
 
+Guard = Callable[[Gateway], str]
+"""Looks at the core in the turn of a mutation, before it: why it must not be done, or nothing."""
+
 
 class Asking(msgspec.Struct, frozen=True):
     """Somebody who waits for a mutation to be durable."""
@@ -34,6 +36,7 @@ class Asking(msgspec.Struct, frozen=True):
     answer: Answer
     stimuli: tuple[hear.AnyStimulus, ...]
     record: Record | None = None
+    guard: Guard | None = None
 
 
 class NotRunningError(RuntimeError):
@@ -42,6 +45,10 @@ class NotRunningError(RuntimeError):
 
 class BusyError(RuntimeError):
     """Too much waits already; try again later."""
+
+
+class GuardError(RuntimeError):
+    """What somebody looked at before has changed since."""
 
 
 class Ports(msgspec.Struct, frozen=True):
@@ -104,7 +111,7 @@ class Life:
         self.acks = Acks()
         self.answers: list[tuple[Answer, Notes]] = []
         """What this turn's commit will answer."""
-        self.refusals: list[tuple[Answer, ProtocolError]] = []
+        self.refusals: list[tuple[Answer, Exception]] = []
         """The same for those whom the core would not hear."""
         self.looks: deque[tuple[Callable[[Gateway], Any], asyncio.Future[Any]]] = deque()
         self.group: list[int] = []

@@ -23,7 +23,7 @@ from gateway.core.audit import rows as audit
 from gateway.core.audit.journal import Entry, Journal
 from gateway.core.audit.rows import AnswerRow, AuditRow
 from gateway.core.effects import Persist
-from gateway.runtime.life import Notes, Record
+from gateway.runtime.life import Guard, Notes, Record
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, subject_of, tag_of
 from gateway.runtime.runtime import Runtime
@@ -88,8 +88,20 @@ class Office:
 
     # -- verbs ----------------------------------------------------------------------------------
 
-    async def do(self, asker: Asker, verb: AnyVerb, once: Once | None = None) -> Any:
+    async def do(
+        self,
+        asker: Asker,
+        verb: AnyVerb,
+        once: Once | None = None,
+        guard: Guard | None = None,
+    ) -> Any:
         """Do a verb for somebody; returns what can be written as JSON.
+
+        Args:
+            asker: for whom.
+            verb: what.
+            once: do it once for this key, however often it is asked.
+            guard: looks at the core in the mutation's turn; a word of it stops the mutation.
 
         Raises:
             VerbError: it was not done: the codes of `verbs.VerbError`, and ``forbidden``, ``conflict`` (the
@@ -100,13 +112,16 @@ class Office:
             return await self._operator.look(verb)
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)
-        return await self._once(asker, once, lambda: self._done(asker, verb, once))
+        return await self._once(asker, once, lambda: self._done(asker, verb, once, guard))
 
-    async def _done(self, asker: Asker, verb: Mutation, once: Once | None) -> Any:
+    async def _done(
+        self, asker: Asker, verb: Mutation, once: Once | None, guard: Guard | None
+    ) -> Any:
         prepared = await self._operator.prepare(verb)
         if tag_of(verb) in self._second:
             return await self._put_down(asker, verb, once)
-        said = await self._operator.submit(prepared, self._record(asker, verb, prepared, once))
+        record = self._record(asker, verb, prepared, once)
+        said = await self._operator.submit(prepared, record, guard)
         return prepared.result(said)
 
     def _record(

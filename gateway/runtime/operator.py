@@ -31,7 +31,14 @@ from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import notes as experiment_notes
 from gateway.core.gateway import Gateway
 from gateway.ports import BlobError, Blobs
-from gateway.runtime.life import BusyError, Notes, NotRunningError, Record
+from gateway.runtime.life import (
+    BusyError,
+    Guard,
+    GuardError,
+    Notes,
+    NotRunningError,
+    Record,
+)
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
@@ -135,14 +142,16 @@ class Operator:
                 case _:
                     return Prepared((_stimulus(verb),))
 
-    async def submit(self, prepared: Prepared, record: Record | None = None) -> Notes:
+    async def submit(
+        self, prepared: Prepared, record: Record | None = None, guard: Guard | None = None
+    ) -> Notes:
         """Hand a mutation to the core; returns what it noted when that is durable.
 
         Raises:
             VerbError: it was not done, or nobody knows.
         """
         with _told():
-            return await self._runtime.submit(*prepared.stimuli, record=record)
+            return await self._runtime.submit(*prepared.stimuli, record=record, guard=guard)
 
     async def _found(self, verb: Reading) -> Any:
         match verb:
@@ -176,7 +185,7 @@ class Operator:
     async def _device(self, device: str) -> Any:
         view = await self._runtime.read(lambda core: core.twin_view(device))
         if view is None:
-            raise VerbError("invalid", f"expected a device that is known, found {device!r}")
+            raise VerbError("unknown", f"expected a device that is known, found {device!r}")
         return view
 
     async def _publish(self, digest: bytes, deltas: tuple[PublishedDelta, ...]) -> Prepared:
@@ -224,6 +233,8 @@ def _told() -> Iterator[None]:
         raise VerbError("busy", str(error)) from error
     except NotRunningError as error:
         raise VerbError("stopped", str(error)) from error
+    except GuardError as error:
+        raise VerbError("changed", str(error)) from error
     except (ProtocolError, BlobError, ValueError) as error:
         raise VerbError("invalid", str(error)) from error
 

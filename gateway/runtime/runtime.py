@@ -43,6 +43,8 @@ from gateway.runtime.life import (
     Answer,
     Asking,
     BusyError,
+    Guard,
+    GuardError,
     Life,
     NotRunningError,
     Ports,
@@ -233,7 +235,12 @@ class Runtime:
 
     # -- what others ask ------------------------------------------------------------------------
 
-    def submit(self, *stimuli: hear.AnyStimulus, record: Record | None = None) -> Answer:
+    def submit(
+        self,
+        *stimuli: hear.AnyStimulus,
+        record: Record | None = None,
+        guard: Guard | None = None,
+    ) -> Answer:
         """Hand in an operator's mutation; the answer comes when what follows from it is durable: the
         notes that the core made of it, refusals among them.
 
@@ -241,6 +248,7 @@ class Runtime:
             stimuli: what is asked of the core, in one commit; nothing, for `record` alone.
             record: makes more rows, which become durable in the same commit or not at all. It is called
                 once, when the core has answered, and must not raise.
+            guard: asked before the core in the same turn; what it says is raised as `GuardError`.
 
         Raises:
             NotRunningError: at once, or by the future when the end comes before the answer.
@@ -249,7 +257,7 @@ class Runtime:
         """
         life = self._open_life()
         answer: Answer = asyncio.get_running_loop().create_future()
-        life.inbox.append((None, 0, Asking(answer, stimuli, record)))
+        life.inbox.append((None, 0, Asking(answer, stimuli, record, guard)))
         self._asked += 1
         answer.add_done_callback(self._asked_done)
         life.wake.set()
@@ -362,9 +370,10 @@ class Runtime:
         said: list[ask.AnyEffect] = []
         refusal = ""
         try:
+            self._guarded(asking)
             for stimulus in asking.stimuli:
                 said += self.core.handle(stimulus, now)
-        except ProtocolError as error:  # refused before anything of it was changed
+        except (ProtocolError, GuardError) as error:  # refused before anything of it was changed
             life.refusals.append((asking.answer, error))
             refusal = str(error)
         except Exception:
@@ -374,6 +383,11 @@ class Runtime:
         if not refusal:
             life.answers.append((asking.answer, noted))
         return said if asking.record is None else [*said, *asking.record(noted, refusal)]
+
+    def _guarded(self, asking: Asking) -> None:
+        why = "" if asking.guard is None else asking.guard(self.core)
+        if why:
+            raise GuardError(why)
 
     async def _made_durable(self, life: Life, effects: list[ask.AnyEffect], now: int) -> bool:
         """Commit the rows of a turn; False when this life ended meanwhile."""

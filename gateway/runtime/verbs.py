@@ -26,8 +26,9 @@ class VerbError(Exception):
     """A verb was not done.
 
     Args:
-        code: ``invalid`` (ask differently), ``refused`` (the core says no), ``busy`` (ask later),
-            ``stopped`` (the gateway ended before it was durable).
+        code: ``invalid`` (ask differently), ``unknown`` (there is no such thing), ``refused`` (the core says
+            no), ``changed`` (since it was looked at), ``busy`` (ask later), ``stopped`` (the gateway ended
+            before it was durable).
         message: for people.
     """
 

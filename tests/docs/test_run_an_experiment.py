@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gateway import experiment_cli
 from gateway.core.eprocess import rarer
 from gateway.core.experiment_plan import refusal
-from gateway.runtime import verbs
+from gateway.runtime import operator, verbs
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-an-experiment.md"
 
@@ -35,7 +35,7 @@ def test_each_command_asks_the_gateway_what_it_says(tmp_path, monkeypatch):
         done = CliRunner().invoke(experiment_cli.experiment_app, [*words, "--state", str(tmp_path)])
         assert done.exit_code == 0, f"{' '.join(words)}\n{done.output}"
     create, listing, *steered = asked
-    plan = verbs._stimulus(create).plan
+    plan = operator._stimulus(create).plan
     assert refusal(plan) == ""
     assert (plan.mode, plan.share, plan.tolerated) == ("shadow", 0.1, 0.05)
     assert plan.selector == (("site", "north"),)

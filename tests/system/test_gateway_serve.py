@@ -32,6 +32,7 @@ class Site:
     def __init__(self, folder):
         self.state = folder / "state"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETDRILL_")}
+        self.env["FLEETDRILL_HTTP_PORT"] = "0"
         self.process = None
 
     def run(self, *words, code=0):

@@ -7,7 +7,7 @@ import pytest
 
 from devicesdk.wire.timebase import MINUTE
 from gateway.core import stimuli as hear
-from gateway.runtime import verbs
+from gateway.runtime import operator, verbs
 from tests_kit.gateway_charts import new_gateway
 
 WORDS = {"device": "d1", "by": "ana", "why": "odd readings"}
@@ -18,11 +18,11 @@ def verb(name, **words):
 
 
 def test_words_become_stimuli():
-    assert verbs._stimulus(verb("grant", **WORDS)) == hear.GrantDebug(
+    assert operator._stimulus(verb("grant", **WORDS)) == hear.GrantDebug(
         "d1", 30 * MINUTE, "ana", "odd readings"
     )
-    assert verbs._stimulus(verb("grant", lasts="5m", **WORDS)).for_ns == 5 * MINUTE
-    assert verbs._stimulus(verb("revoke", **WORDS)) == hear.RevokeDebug("d1", "ana", "odd readings")
+    assert operator._stimulus(verb("grant", lasts="5m", **WORDS)).for_ns == 5 * MINUTE
+    assert operator._stimulus(verb("revoke", **WORDS)) == hear.RevokeDebug("d1", "ana", "odd readings")
 
 
 @pytest.mark.parametrize("gone", ["device", "by", "why"])
@@ -36,7 +36,7 @@ def test_books_are_read_from_the_core():
     core = new_gateway()
     core.handle(hear.Started(1_700_000_000_000), 0)
     core.handle(hear.Enroll("d1", {}), 0)
-    core.handle(verbs._stimulus(verb("grant", **WORDS)), 0)
-    (listed,) = verbs._views(core, verb("list"))
+    core.handle(operator._stimulus(verb("grant", **WORDS)), 0)
+    (listed,) = operator._views(core, verb("list"))
     assert (listed.device, listed.by, listed.state) == ("d1", "ana", "asked")
-    assert verbs._views(core, verb("told", device="d1")) == []
+    assert operator._views(core, verb("told", device="d1")) == []

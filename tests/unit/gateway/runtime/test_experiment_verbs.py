@@ -8,7 +8,7 @@ import pytest
 from devicesdk.wire.timebase import MINUTE
 from gateway.core import stimuli as hear
 from gateway.core.experiment_plan import ExperimentPlan
-from gateway.runtime import verbs
+from gateway.runtime import operator, verbs
 
 WORDS = {
     "verb": "experiment.create", "id": "e1", "bundle": "g@1.1.0", "production": "g@1.0.0",
@@ -17,7 +17,7 @@ WORDS = {
 
 
 def told(words):
-    return verbs._stimulus(msgspec.convert(words, verbs.AnyVerb))
+    return operator._stimulus(msgspec.convert(words, verbs.AnyVerb))
 
 
 def test_the_defaults_of_the_verb_are_those_of_the_plan():

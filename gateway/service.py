@@ -8,6 +8,8 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
                    timestamp.key where devices go by roles
     broker/        of a broker that we start
     gateway.sock   the operator's door
+    admin.token    the first token of the HTTP API
+    http.url       where the API listens
 
 In keys/, audit.key signs the audit log's heads, and audit-trust.json verifies them.
 
@@ -60,7 +62,12 @@ from gateway.adapters.keys import (
 )
 from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.storage import SqlStorage, sqlite_url
-from gateway.config import BrokerSection, Config
+from gateway.api.app import make_app
+from gateway.api.desk import Service
+from gateway.api.server import HttpServer
+from gateway.config import BrokerSection, Config, HttpSection
+from gateway.core.access.roles import Role
+from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
 from gateway.core.gateway import Gateway
@@ -77,6 +84,11 @@ BLOBS_FOLDER: Final = "blobs"
 KEYS_FOLDER: Final = "keys"
 SEED_BYTES: Final = 32
 ENTROPY_BYTES: Final = 72
+TOKEN_FILE: Final = "admin.token"  # noqa: S105 - a name
+"""The first token, for the owner of the state folder."""
+URL_FILE: Final = "http.url"
+FIRST: Final = "first"
+LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 AUDIT_TRUST_FILE: Final = "audit-trust.json"
 """In the keys folder: the public key that verifies the audit log."""
 
@@ -136,7 +148,8 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             second=frozenset(config.security.second_person),
         )
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
-        await _run(runtime, office, door, broker.name)
+        http = _http(config.http, Service(office, runtime, blobs, clock.wall_ms))
+        await _run(runtime, office, door, broker.name, http=http, state=state)
 
 
 def kept_port(state: Path) -> int:
@@ -153,7 +166,15 @@ def keep_port(state: Path, broker: RunningBroker) -> None:
         (state / PORT_FILE).write_text(f"{broker.endpoint.port}\n")
 
 
-async def _run(runtime: Runtime, office: Office, door: Door, broker: str) -> None:
+async def _run(
+    runtime: Runtime,
+    office: Office,
+    door: Door,
+    broker: str,
+    *,
+    http: HttpServer | None,
+    state: Path,
+) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -161,17 +182,47 @@ async def _run(runtime: Runtime, office: Office, door: Door, broker: str) -> Non
     await runtime.start()
     await office.restore()
     await door.open()
+    if http is not None:
+        await _first_token(office, state / TOKEN_FILE)
+        await http.open()
+        await asyncio.to_thread((state / URL_FILE).write_text, http.url + "\n")
+        say(logging.INFO, "listening", url=http.url)
     say(logging.INFO, "ready", broker=broker, door=door.path)
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
     try:
         await asyncio.wait((end, wish), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        if http is not None:
+            await http.close()
         await door.close()
         await runtime.stop()
         wish.cancel()
         await asyncio.wait((wish, end))
     end.result()
+
+
+def _http(said: HttpSection, service: Service) -> HttpServer | None:
+    if not said.enabled:
+        return None
+    certificate = Path(said.certificate) if said.certificate else None
+    key = Path(said.key) if said.key else None
+    if certificate is None and said.host not in LOOPBACK:
+        say(logging.WARNING, "tokens can be read on the way", host=said.host, hint="set certificate "
+            "and key in [http], or listen on 127.0.0.1 behind a proxy that speaks TLS")  # fmt: skip
+    return HttpServer(make_app(service), said.host, said.port, certificate=certificate, key=key)
+
+
+async def _first_token(office: Office, file: Path) -> None:
+    """Make a token where there never was one, and leave it where only the owner reads it."""
+    local = Asker(FIRST, Role.ADMIN)
+    if office.tokens(local):
+        return
+    text = await office.make_token(local, FIRST, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
+    await asyncio.to_thread(file.unlink, missing_ok=True)
+    write_new(file, text.encode() + b"\n", OWNER_ONLY)
+    say(logging.WARNING, "made a first token", file=file, role="admin",
+        hint="make tokens of their own for everybody, then revoke this one")  # fmt: skip
 
 
 def _ask(asked: asyncio.Event, runtime: Runtime) -> None:

@@ -1,0 +1,133 @@
+"""Errors as problem details (RFC 9457).
+
+Decides which status a code has, and that every error of the API, those of the framework too, has this one
+form. Leaves out the words, which are those of whoever refused.
+
+Rules: a problem says what was expected, what was found and what to do; nothing of the inside is told by an
+error that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from gateway.core.access.tokens import AccessError
+from gateway.runtime.logs import say
+from gateway.runtime.verbs import VerbError
+
+MEDIA: Final = "application/problem+json"
+RETRY_S: Final = 1
+STATUS: Final[dict[str, int]] = {
+    "invalid": 422,
+    "unknown": 404,
+    "refused": 409,
+    "changed": 412,
+    "exists": 409,
+    "conflict": 409,
+    "mismatch": 422,
+    "forbidden": 403,
+    "busy": 503,
+    "stopped": 503,
+}
+"""By the code of a `VerbError`."""
+TITLES: Final[dict[int, str]] = {
+    400: "The request cannot be read",
+    401: "Somebody unknown",
+    403: "Not allowed",
+    404: "No such thing",
+    405: "Not a method of this",
+    409: "Not as things stand",
+    412: "Changed since you looked",
+    413: "Too much",
+    415: "Not a kind that is understood",
+    422: "Not valid",
+    428: "Say what you looked at",
+    429: "Too often",
+    500: "The gateway failed at this",
+    503: "Not now",
+}
+
+
+class Problem(BaseModel):
+    """An error; RFC 9457."""
+
+    type: str = Field(
+        description="A URI reference for the kind of problem.", examples=["/problems/unknown"]
+    )
+    title: str
+    status: int
+    detail: str = Field(description="What was expected, what was found, what to do.")
+    errors: list[dict[str, Any]] = Field(
+        default=[], description="By field, where fields are wrong."
+    )
+
+
+def problem(
+    status: int,
+    detail: str,
+    code: str = "",
+    errors: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """A response that tells a problem."""
+    kind = f"/problems/{code}" if code else "about:blank"
+    body = Problem(
+        type=kind,
+        title=TITLES.get(status, "Error"),
+        status=status,
+        detail=detail,
+        errors=errors or [],
+    )
+    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of an app by a problem."""
+    app.add_exception_handler(VerbError, _verb_error)
+    app.add_exception_handler(AccessError, _access_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _verb_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, VerbError)
+    status = STATUS.get(error.code, 500)
+    headers = {"Retry-After": str(RETRY_S)} if status == 503 else None
+    return problem(status, str(error), error.code, headers=headers)
+
+
+def _access_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, AccessError)
+    headers = {
+        "WWW-Authenticate": f'Bearer error="invalid_token", error_description="{error.code}"'
+    }
+    return problem(401, str(error), error.code, headers=headers)
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [
+        {"at": ".".join(str(word) for word in one["loc"]), "message": one["msg"]}
+        for one in error.errors()
+    ]
+    first = found[0] if found else {"at": "?", "message": "?"}
+    return problem(422, f"{first['at']}: {first['message']}", "invalid", found)
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, str(error.detail), headers=headers)
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    say(logging.ERROR, "a request failed", path=request.url.path, error=repr(error))
+    return problem(500, "the gateway failed at this: its log says more; please report it", "broken")
