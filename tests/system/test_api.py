@@ -178,10 +178,10 @@ async def test_uploads_are_refused_where_they_do_not_fit_and_kept_where_they_bre
     rest = {"Content-Range": f"bytes {have}-{len(blob) - 1}/{len(blob)}"}
     assert (await client.put(url, content=blob[have:], headers=rest)).status_code == 201
     assert (await client.put(url, content=blob)).status_code == 200, "it is here already"
-    assert (await client.get(url)).content == blob
+    assert sha256((await client.get(url)).content).hexdigest() in url
     part = await client.get(url, headers={"Range": "bytes=10-19"})
     assert (part.status_code, part.content) == (206, blob[10:20])
-    problem_of(await client.get(url, headers={"Range": "bytes=999999-"}), 416)
+    problem_of(await client.get(url, headers={"Range": "bytes=99999999-"}), 416)
     problem_of(await client.delete(url), 404)
 
 

@@ -44,6 +44,7 @@ async def test_every_reference_of_the_document_leads_somewhere(document):
     text = msgspec.json.encode(document).decode()
     for part in text.split('"$ref":"#/components/schemas/')[1:]:
         assert part.partition('"')[0] in document["components"]["schemas"]
+    assert not [name for name in document["components"]["schemas"] if "." in name]
 
 
 def test_defaults_of_the_api_are_those_of_the_verbs():
