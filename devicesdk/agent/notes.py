@@ -35,6 +35,10 @@ class NoteKind(StrEnum):
         "subscribe_refused",
         "The broker refused a subscription; a = its reason code.",
     )
+    UNSUBSCRIBED = (
+        "unsubscribed",
+        "The broker holds no session, and nothing was subscribed again; a = session number.",
+    )
     SUBSCRIBE_TIMEOUT = "subscribe_timeout", "No answer to a subscribe in time."
     PUBLISH_RESENT = (
         "publish_resent",

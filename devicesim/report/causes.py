@@ -61,6 +61,7 @@ _STATES: Final = {
 _OWN: Final[dict[str, str]] = {
     NoteKind.PUBLISH_RESENT: "sent {a} messages again that nobody had acknowledged",
     NoteKind.PUBLISH_DEAD: "gave its connection up: messages stay unacknowledged",
+    NoteKind.UNSUBSCRIBED: "does not subscribe again, and hears nothing from now on",
     NoteKind.LINK_LOOK: "pauses its transfer: {b} rounds in a row came back empty",
     NoteKind.FETCH_BEGUN: "fetches {a} chunks, {b} of which it has",
     NoteKind.FETCH_DONE: "has all {a} chunks, and {b} of them twice",

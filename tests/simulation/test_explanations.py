@@ -161,6 +161,14 @@ CASES = [
         ("First bad at +0:31:", "Rollout r1 was created", "rolled generation # back by itself",
          "A rollout was halted after # blamed failures"), (("count", 30),),
     ),
+    Case(
+        "deaf-device", "stuck == 0", nothing,
+        "agent: {resubscribe: never}\n" + rollout()
+        + "timeline: [{at: 20m, for: 5s, do: broker.restart, lose_sessions: true}, {at: 90m, for: 5s, do: broker.restart}]\n"
+        "checks: {finally: [{stuck: '== 0'}]}\n",
+        ("broker.restart (lab.yaml:13) begins", "in a new session", "does not subscribe again, and hears nothing"),
+        (("duration", "3h"),),
+    ),
 ]  # fmt: skip
 
 

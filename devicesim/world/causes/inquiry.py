@@ -294,6 +294,8 @@ class Inquiry(Watcher):
         index = self.world.numbers[culprit]
         measure = one.check.title.partition(" ")[0]
         telling = _TELLING.get(measure)
+        if measure == "stuck" and self.world.scenario.agent.resubscribe == "never":
+            telling = _goes_deaf
         slow = self._slow(one)
         until = next((at for _, who, at in slow if who == index), one.at_ns)
         if telling is None and until == one.at_ns:
@@ -370,6 +372,10 @@ def _rolled_back(moment: Moment) -> bool:
 
 def _runs(moment: Moment) -> bool:
     return moment.kind == RUNS
+
+
+def _goes_deaf(moment: Moment) -> bool:
+    return moment.kind == NoteKind.UNSUBSCRIBED
 
 
 _TELLING: Final[dict[str, Callable[[Moment], bool]]] = {
