@@ -169,6 +169,15 @@ CASES = [
         ("broker.restart (lab.yaml:13) begins", "in a new session", "does not subscribe again, and hears nothing"),
         (("duration", "3h"),),
     ),
+    Case(
+        "locked-out", "stuck == 0", nothing,
+        rollout(at="1h")
+        + "timeline: [{at: 10m, for: 40m, do: power.cut, target: 'id=kiosk-0001'}, {at: 15m, do: keys.rotate, roles: [root, director]},"
+        " {at: 20m, do: keys.rotate, roles: [root]}, {at: 30m, do: keys.tidy}]\n"
+        "checks: {finally: [{stuck: '== 0'}]}\n",
+        ("power.cut (lab.yaml:12) begins", "keys.tidy (lab.yaml:12) begins", "trusts root 1, hears of root 3, and cannot"),
+        (("duration", "3h"),),
+    ),
 ]  # fmt: skip
 
 
