@@ -244,6 +244,10 @@ class LiveGateway:
         starting = self._starting is not None and not self._starting.done()
         return self.wanted_up and not starting and not self.runtime.running
 
+    def lose_roots(self, keep: int) -> None:
+        """Not here: the stage lists the verb among those that cannot be done."""
+        raise RuntimeError(f"expected a store to take all roots but {keep} from, found a live one")
+
     def refuse_rows(self, now: int) -> None:
         """Not here: the stage lists the verb among those that cannot be done."""
         raise RuntimeError(

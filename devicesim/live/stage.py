@@ -65,6 +65,7 @@ CANNOT: Final = {
     "gateway.slow_store": "a real disk takes as long as it takes",
     "broker.overflow": "a real broker reads its bounds when it starts",
     "broker.drop_acked": "a real broker keeps what it has acknowledged",
+    "keys.tidy": "the gateway's own files are not taken from under it",
     "gateway.deploy_older": "no older version of the gateway is here to be started",
     "hold": "the proxy carries bytes, and cannot tell a message from a keep-alive",
 }

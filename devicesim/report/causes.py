@@ -61,6 +61,8 @@ _STATES: Final = {
 _OWN: Final[dict[str, str]] = {
     NoteKind.PUBLISH_RESENT: "sent {a} messages again that nobody had acknowledged",
     NoteKind.PUBLISH_DEAD: "gave its connection up: messages stay unacknowledged",
+    NoteKind.UNSUBSCRIBED: "does not subscribe again, and hears nothing from now on",
+    NoteKind.ROOT_MISSING: "trusts root {a}, hears of root {b}, and cannot have what leads there",
     NoteKind.LINK_LOOK: "pauses its transfer: {b} rounds in a row came back empty",
     NoteKind.FETCH_BEGUN: "fetches {a} chunks, {b} of which it has",
     NoteKind.FETCH_DONE: "has all {a} chunks, and {b} of them twice",
@@ -82,7 +84,7 @@ _OWN: Final[dict[str, str]] = {
 _HEARD: Final = {
     "want": "heard what is wanted of it",
     "ctl": "was told something by the gateway",
-    "order to everybody": "heard a kill list or flags",
+    "order to everybody": "heard a kill list, flags or newer keys",
 }
 _DEVICE: Final = {
     "boot": "booted (boot {a} of its life)",

@@ -132,6 +132,16 @@ class KeysRotate(Action, hits=Hits.GATEWAY, span=Span.INSTANT):
     )
 
 
+class KeysTidy(Action, hits=Hits.GATEWAY, span=Span.INSTANT):
+    """Let the gateway start again without its old roots, which somebody has tidied away or not taken along
+    to a new machine: who trusts an older one finds no way to the newest."""
+
+    do: Literal["keys.tidy"]
+    keep: int = Field(
+        default=1, ge=1, le=256, description="So many roots are kept, the newest ones."
+    )
+
+
 # --- power and storage ---------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, ClassVar, Final
 
 from devicesdk.wire import codec
@@ -27,6 +28,7 @@ from devicesim.world.store import BlobStore, GatewayStore
 from devicesim.world.trace import GATEWAY, Trace
 from devicesim.world.watch import Watch
 from gateway.core import effects as ask
+from gateway.core import rows
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
 
@@ -135,6 +137,17 @@ class GatewayHost:
         """Let commits fail, or succeed again; a process whose commit failed ends, and is started again."""
         self.full = full
         self._trace.row(now, GATEWAY, "gateway store full" if full else "gateway store writable", 0)
+
+    def lose_roots(self, keep: int) -> None:
+        """All roots but so many of the newest vanish from the store of a process that has ended."""
+        held = {key: row for table, key, row in self.store.rows() if table == rows.ROLE}
+        roots = sorted(
+            (key for key in held if key.startswith("root/")), key=lambda key: int(key[5:])
+        )
+        for key in roots[:-keep]:
+            self.store.put(rows.ROLE, key, None)
+            self.blobs.discard(sha256(held[key].data).digest())
+        self.store.commit()
 
     def refuse_rows(self, now: int) -> None:
         """An older version starts, finds rows of a newer one, and ends: it must not guess."""

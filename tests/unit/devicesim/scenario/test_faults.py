@@ -36,6 +36,7 @@ ASKED_FOR = [
     "gateway.crash",
     "gateway.slow_store",
     "keys.rotate",
+    "keys.tidy",
     "power.cut",
     "device.reboot",
     "boot.loop",
