@@ -81,6 +81,26 @@ def rising_waves(waves: tuple[float, ...]) -> tuple[float, ...]:
     return waves
 
 
+class KitRule(Model):
+    """How far a device may be from what the builder of a bundle saw, and its kit still passes."""
+
+    tolerance_permille: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        alias="tolerance",
+        description="Largest distance of one output from its golden, permille; 1000: any. By default"
+        " what the bundle says.",
+    )
+    changed_labels_max: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        alias="changed_labels",
+        description="Samples of the kit that may change their label; by default what the bundle says.",
+    )
+
+
 class Bundle(Model):
     """A model bundle that the run may ship."""
 
@@ -120,6 +140,17 @@ class Bundle(Model):
     )
     costs: Costs = Field(
         default_factory=Costs, description="What it costs devices beyond what its files say."
+    )
+    budget_ns: PositiveDuration | None = Field(
+        default=None,
+        alias="budget",
+        description="Longest an inference may take on a device whose kit is to pass; by default what the"
+        " bundle says. `fleetdrill bundle build` writes a second unless it is told better.",
+        examples=["80ms"],
+    )
+    kit: KitRule | None = Field(
+        default=None,
+        description="What its kit lets pass; by default what the bundle says.",
     )
 
     @field_validator("chunk_bytes")
