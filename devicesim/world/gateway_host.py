@@ -256,8 +256,9 @@ class GatewayHost:
         if not self.up:
             return
         inbox, delivered = self._inbox, self._down.delivered
-        self.inbox_peak = max(self.inbox_peak, len(inbox))
-        for _ in range(min(len(inbox), self.batch_max)):
+        waiting, peak = len(inbox), self.inbox_peak
+        self.inbox_peak = peak if peak > waiting else waiting
+        for _ in range(waiting if waiting < self.batch_max else self.batch_max):
             packet_id, message = inbox.popleft()
             delivered[message.kind] += 1
             self.messages_in += 1
@@ -286,7 +287,7 @@ class GatewayHost:
         self._perform(self.core.checkpoint(now), now)
         packets, self._unacked = self._unacked, []
         for packet_id in packets:
-            if packet_id and self._alive():
+            if packet_id and self.up and self.connected:
                 self.broker.core.puback(now, CLIENT_ID, packet_id)
 
     def _hear_message(self, message: Message, now: int) -> None:
@@ -317,7 +318,10 @@ class GatewayHost:
             self._kernel.at(now + 2 * LATENCY_NS, self._acknowledged)
         if self.up:
             due = self.core.deadline()
-            self._alarm.arm(NEVER if due is None else max(due[0], now))
+            at = NEVER if due is None else due[0]
+            at = at if at > now else now
+            if at != self._alarm.at:
+                self._alarm.arm(at)
 
     def _acknowledged(self, now: int, _: object) -> None:
         self._fresh = True

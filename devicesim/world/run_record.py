@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from gateway.core import rows
 
 WORST_DEVICES_MAX: Final = 10
-FLAG_ROWS_MAX: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -237,7 +236,7 @@ def _histogram(one: Stretch) -> str:
 
 
 def _flags(meter: Meter) -> list[FlagRow]:
-    return [_flag(spread) for spread in list(meter.sessions.spreads.values())[:FLAG_ROWS_MAX]]
+    return [_flag(spread) for spread in meter.sessions.spreads.values() if spread.told]
 
 
 def _flag(spread: Spread) -> FlagRow:

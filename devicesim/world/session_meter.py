@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gateway.core import effects as gw
 
 _KILL: Final = "kill"
+_WAITS, _NOT_MEANT = -1, -2
+SPREADS_TOLD_MAX: Final = 200
+"""Kill lists and flags, from the first one on, that a report tells of."""
 
 
 class Part:
@@ -44,10 +47,12 @@ class Part:
 class Spread:
     """One version of the kill list, or one revision of a segment's flags, on its way to the fleet."""
 
-    __slots__ = ("at_ns", "latencies", "what")
+    __slots__ = ("at_ns", "latencies", "told", "what")
 
-    def __init__(self, at_ns: int, what: str) -> None:
+    def __init__(self, at_ns: int, what: str, *, told: bool) -> None:
         self.at_ns, self.what = at_ns, what
+        self.told = told
+        """Whether it is among those that are reported; of the others no latencies are kept."""
         self.latencies = Latencies()
 
 
@@ -58,16 +63,18 @@ class Believed:
 
     def __init__(self, at_ns: int, online: bytearray) -> None:
         self._at_ns = at_ns
-        self._took: dict[int, int] = {index: -1 for index, on in enumerate(online) if on}
+        # Eight bytes a device, whoever is meant: a long run has many kill lists.
+        self._took = array("q", [_WAITS if on else _NOT_MEANT for on in online])
 
     def obeyed(self, index: int, took: int) -> None:
         """It got there; of a device the first time counts."""
-        if self._took.get(index) == -1:
+        if self._took[index] == _WAITS:
             self._took[index] = took
 
     def waits(self, now: int) -> list[int]:
         """How long each took, ns; who has not obeyed yet waits until `now`."""
-        return [took if took >= 0 else now - self._at_ns for took in self._took.values()]
+        waited = now - self._at_ns
+        return [took if took >= 0 else waited for took in self._took if took != _NOT_MEANT]
 
 
 class SessionMeter(Listener):
@@ -181,7 +188,8 @@ class SessionMeter(Listener):
         name = f"{segment or _KILL}:{number}"
         if name not in self.spreads:
             what = f"flags of {segment}, revision {number}" if segment else f"kill list {number}"
-            self.spreads[name] = Spread(now, what)
+            told = len(self.spreads) < SPREADS_TOLD_MAX
+            self.spreads[name] = Spread(now, what, told=told)
             if not segment:
                 self._believed[name] = Believed(now, self.online)
 
@@ -197,7 +205,8 @@ class SessionMeter(Listener):
         if spread is None:
             return
         took = now - spread.at_ns
-        spread.latencies.add(now, took)
+        if spread.told:
+            spread.latencies.add(now, took)
         if name.startswith(f"{_KILL}:"):
             self.kill_ns[host.index] = max(took, self.kill_ns[host.index])
             self._believed[name].obeyed(host.index, took)

@@ -46,7 +46,7 @@ class BrokerDown(Stimulus, frozen=True):
     reason: str
 
 
-class Arrived(Stimulus, frozen=True):
+class Arrived(Stimulus, frozen=True, gc=False):
     """A message from a device arrived."""
 
     kind: str
@@ -56,7 +56,7 @@ class Arrived(Stimulus, frozen=True):
     retained: bool = False
 
 
-class PubAcked(Stimulus, frozen=True):
+class PubAcked(Stimulus, frozen=True, gc=False):
     """The broker took the QoS 1 publish with this token."""
 
     token: int
