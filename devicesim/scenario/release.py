@@ -143,7 +143,9 @@ class Gate(Model):
     """What must hold at the end of a wave's soak before the next one starts."""
 
     failures_max: Share = Field(
-        default=0.02, alias="failures", description="Largest credible share of failed devices."
+        default=0.02,
+        alias="failures",
+        description="Largest credible share of failed devices; 100%: failures stop no wave early.",
     )
     latency_p95_increase_max: Increase | None = Field(
         default=None, alias="latency_p95", description="Largest increase of the 95th percentile."
