@@ -142,6 +142,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     """Whether its wants may name deltas."""
     stage: bool = False
     """Stage only: devices install the bundle beside what they run, and rest."""
+    expires_ns: int = 0
+    """How long after its wave opened a device may still begin; 0: for ever."""
 
 
 class CreateRollout(Stimulus, frozen=True):

@@ -42,7 +42,7 @@ def refusal(plan: RolloutPlan, limits: ControlLimits) -> str:
         return f"expected a latency ratio above 0, found {gate.latency_p95_ratio}"
     if gate.drain_ratio is not None and gate.drain_ratio <= 0:
         return f"expected a drain ratio above 0, found {gate.drain_ratio}"
-    if plan.soak_ns < 0 or plan.wave_timeout_ns <= 0 or plan.jitter_ms < 0:
+    if min(plan.soak_ns, plan.jitter_ms, plan.expires_ns) < 0 or plan.wave_timeout_ns <= 0:
         return "expected durations that are not negative and a wave timeout above 0"
     return ""
 

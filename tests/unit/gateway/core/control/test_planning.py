@@ -36,6 +36,7 @@ def test_a_sound_plan_is_not_refused():
         ({"soak_ns": -1}, "durations"),
         ({"wave_timeout_ns": 0}, "durations"),
         ({"jitter_ms": -1}, "durations"),
+        ({"expires_ns": -1}, "durations"),
     ],
 )
 def test_a_plan_without_sense_is_refused(fields, word):
