@@ -264,7 +264,9 @@ class ClockSkew(Action):
     """Let the device's clock run fast (above 0) or slow (below 0)."""
 
     do: Literal["clock.skew"]
-    ppm: float = Field(ge=-100_000, le=100_000, description="Error, parts per million.")
+    ppm: float = Field(
+        ge=-1_000, le=1_000, description="Error, parts per million; a bad crystal is off by 100."
+    )
     step_ns: Duration = Field(default=0, alias="step", description="Jump ahead at the beginning.")
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from devicesdk.wire import limits
-from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesdk.wire.timebase import MINUTE
 from devicesim.scenario.choosing import PolicyChange
 from devicesim.scenario.costs import Costs
 from devicesim.scenario.errors import Refusal, show
@@ -174,7 +174,9 @@ class Gate(Model):
     """What must hold at the end of a wave's soak before the next one starts."""
 
     failures_max: Share = Field(
-        default=0.02, alias="failures", description="Largest credible share of failed devices."
+        default=0.02,
+        alias="failures",
+        description="Largest credible share of failed devices; 100%: failures stop no wave early.",
     )
     latency_p95_increase_max: Increase | None = Field(
         default=None, alias="latency_p95", description="Largest increase of the 95th percentile."
@@ -232,10 +234,12 @@ class Rollout(Model):
     delta: Literal["auto", "off"] = Field(
         default="auto", description="off: its devices fetch the whole image, to compare."
     )
-    expires_ns: PositiveDuration = Field(
-        default=7 * 24 * HOUR,
+    expires_ns: PositiveDuration | None = Field(
+        default=None,
         alias="expires",
-        description="A device that did not begin by then is out.",
+        description="A device that does not begin within this of its wave's opening is out. By default nobody"
+        " is, and a wave that is not through goes on after 7d.",
+        examples=["2d"],
     )
     plan: str | None = Field(
         default=None,

@@ -57,6 +57,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: float = 0.0
     scenario_digest: str = ""
     reproduce: str = ""
+    overrides: list[str] = []
     machine: dict[str, str] = {}
     versions: dict[str, str] = {}
     seeds: dict[str, str] = {}
@@ -94,6 +95,7 @@ def build_record(
         trace_digest=trace_digest,
         scenario_digest=around.scenario_digest,
         reproduce=around.reproduce,
+        overrides=around.overrides,
         devices=len(world.hosts),
         groups=_groups(world),
         virtual_s=virtual_s,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import topics
-from devicesim.scenario.faults import BrokerRestart
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.latencies import Latencies, nearest_rank
+from devicesim.world.waits import Waits
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -90,7 +90,7 @@ class SessionMeter(Listener):
         self.online = bytearray(count)
         self.online_count = 0
         self.connected_at = [0] * count
-        self._lost_at = [-1] * count
+        self._away = Waits(world)
         self.waits = array("q", bytes(8 * count))
         """Time each device spent away while it could have been back, the waits that are over."""
         self.wait_longest = array("q", bytes(8 * count))
@@ -98,9 +98,6 @@ class SessionMeter(Listener):
         """How often each device came back."""
         self.kill_ns = array("q", [-1]) * count
         """Longest time from a kill to the device that obeyed; -1: none."""
-        self._broker_back_at = 0
-        actions = world.scenario.timeline
-        self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
         self.reconnects, self.kills = Latencies(), Latencies()
         self._believed: dict[str, Believed] = {}
         self.spreads: dict[str, Spread] = {}
@@ -124,10 +121,7 @@ class SessionMeter(Listener):
 
     def offline(self) -> list[tuple[int, int | None]]:
         """Devices without a session, and since when; None of one that has no power, or never had one."""
-        lost = self._lost_at
-        return [
-            (i, lost[i] if lost[i] >= 0 else None) for i, on in enumerate(self.online) if not on
-        ]
+        return [(i, self._away.since(i)) for i, on in enumerate(self.online) if not on]
 
     def reached(self, host: DeviceHost, since: int) -> bool:
         """Whether a device has been online on a clear path since an instant."""
@@ -143,10 +137,8 @@ class SessionMeter(Listener):
         if not self.online[index]:
             self.online[index] = 1
             self._count(index, 1)
-        lost_at, self._lost_at[index] = self._lost_at[index], -1
-        if lost_at >= 0:
-            possible = max(lost_at, host.path.cleared_at, self._broker_back_at)
-            took = max(0, now - possible)
+        took = self._away.connected(host, now)
+        if took is not None:
             self.reconnects.add(now, took)
             self.returns[index] += 1
             self.waits[index] += took
@@ -156,13 +148,17 @@ class SessionMeter(Listener):
         """Offline, and wants back."""
         del reason
         self._offline(host.index)
-        self._lost_at[host.index] = now
+        self._away.disconnected(host, now)
 
     def went_off(self, host: DeviceHost, now: int) -> None:
-        """Offline; a boot is not a reconnect."""
+        """Offline, and waiting for power."""
         del now
         self._offline(host.index)
-        self._lost_at[host.index] = -1
+        self._away.went_off(host)
+
+    def booted(self, host: DeviceHost, now: int) -> None:
+        """Power is back: now it wants back, too."""
+        self._away.booted(host, now)
 
     def _offline(self, index: int) -> None:
         if self.online[index]:
@@ -177,8 +173,7 @@ class SessionMeter(Listener):
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
         """The broker goes, or comes back."""
         del phase, devices
-        if verb in self._broker_keys:
-            self._broker_back_at = now
+        self._away.faulted(verb, now)
 
     def gateway_published(self, effect: gw.Publish, now: int) -> None:
         """A kill list or flags set out; what is published again is not counted anew."""
@@ -222,7 +217,4 @@ class SessionMeter(Listener):
 
     def waiting_ns(self, host: DeviceHost, now: int) -> int:
         """How long a device that is away at `now` could have been back already."""
-        lost_at, path = self._lost_at[host.index], host.path
-        if lost_at < 0 or path.black or not self._world.broker.up:
-            return 0
-        return max(0, now - max(lost_at, path.cleared_at, self._broker_back_at))
+        return self._away.so_far(host, now)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from devicesdk.wire.messages import UpdatePolicy
-from devicesdk.wire.timebase import MINUTE, MS, SECOND
+from devicesdk.wire.timebase import DAY, MINUTE, MS, SECOND
 from devicesim.scenario.action import Action, Hits
 from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
@@ -28,6 +28,8 @@ from devicesim.world.world import World
 from gateway.core import stimuli as hear
 
 LOOK_EVERY_NS: Final = SECOND
+WAVE_TIMEOUT_NS: Final = 7 * DAY
+"""When a wave that is not through is judged by those who have ended; a rollout that expires says so itself."""
 REVERT_POLICY: Final = {"revert": "revert", "keep": "hold"}
 
 
@@ -193,7 +195,8 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
         ),
         delta=rollout.delta == "auto",
         on_halt="revert" if rollout.on_halt == "revert" else "hold",
-        wave_timeout_ns=rollout.expires_ns,
+        wave_timeout_ns=rollout.expires_ns or WAVE_TIMEOUT_NS,
+        expires_ns=rollout.expires_ns or 0,
     )
 
 

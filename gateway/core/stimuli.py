@@ -107,7 +107,7 @@ class GatePlan(msgspec.Struct, frozen=True):
     """What must hold between waves. A sequential test stops a wave early when failures tip it."""
 
     failures: float = 0.02
-    """Tolerated failure share p0 of the e-process."""
+    """Tolerated failure share p0 of the e-process; 1: failures stop no wave early."""
     evidence: float = 20.0
     """Halt when the e-value exceeds this (Ville: false stop <= 1 / evidence)."""
     quorum: float = 0.9
@@ -142,6 +142,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     """Whether its wants may name deltas."""
     stage: bool = False
     """Stage only: devices install the bundle beside what they run, and rest."""
+    expires_ns: int = 0
+    """How long after its wave opened a device may still begin; 0: for ever."""
 
 
 class CreateRollout(Stimulus, frozen=True):

@@ -106,6 +106,8 @@ def test_every_verb_loads_and_explains_itself(verb):
         ("bandwidth", {"rate": "0kbit/s"}),
         ("loss", {"share": "120%"}),
         ("clock.skew", {"ppm": "fast"}),
+        ("clock.skew", {"ppm": 1000.5}),
+        ("clock.skew", {"ppm": -1001}),
         ("heat.wave", {"by_c": -3}),
         ("data.drift", {"what": "fog"}),
         ("battery.age", {"health": "0%"}),
