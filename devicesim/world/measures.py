@@ -243,6 +243,9 @@ class Meter(Listener):
         row = updates.rollouts.get(name)
         if what == "halted":
             return int(name in updates.halted)
+        if what == "exposed":
+            (release,) = (one for one in updates.releases if one.plan.id == name)
+            return release.exposed / max(1, sum(release.targets))
         if row is None:
             return 0
         if what == "wave":

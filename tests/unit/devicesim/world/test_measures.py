@@ -44,6 +44,7 @@ def test_metrics_follow_a_run(drill):
             "action.dark.active",
             "action.dark.count",
             "rollout.r1.progress",
+            "rollout.r1.exposed",
             "rollout.r1.wave",
         ):
             seen[now // MINUTE, text] = drill.meter.read_metric(metric(text))
@@ -54,6 +55,7 @@ def test_metrics_follow_a_run(drill):
     assert [seen[m, "action.dark.active"] for m in (29, 42, 46)] == [0, 1, 0]
     assert seen[46, "action.dark.count"] == 1
     assert [seen[m, "rollout.r1.progress"] for m in (29, 36)] == [0, 1.0]
+    assert [seen[m, "rollout.r1.exposed"] for m in (29, 36)] == [0, 1.0]
     assert seen[36, "rollout.r1.wave"] == 1
     assert drill.meter.read("updated_ratio") == 1.0
     assert drill.meter.read("exposed_ratio") == 1.0
