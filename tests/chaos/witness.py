@@ -19,7 +19,7 @@ from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Dial, Endpoint, Granted, Inbound
 
 TOPIC = "witness/words"
-PATIENCE_S = 15.0
+PATIENCE_S = 90.0
 RETRY_S = 0.1
 QUIET_S = 0.5
 BETWEEN_S = 0.01

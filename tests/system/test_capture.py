@@ -27,7 +27,7 @@ async def fleetdrill(*words):
     )  # fmt: skip
 
 
-async def ended(process, within_s=60):
+async def ended(process, within_s=300):
     out, err = await asyncio.wait_for(process.communicate(), within_s)
     return process.returncode, out.decode(), err.decode()
 
@@ -38,7 +38,7 @@ def names_in(folder):
 
 async def until_listening(process):
     """Wait until the recorder says that it records; then its first message may be on its way."""
-    line = await asyncio.wait_for(process.stderr.readline(), 30)
+    line = await asyncio.wait_for(process.stderr.readline(), 120)
     assert b"recording" in line, line
 
 
