@@ -3,7 +3,7 @@
 Decides what is opened in which order, and closed again whatever happens: broker, proxy, gateway. Leaves
 out the run itself (drive.py).
 
-Rules: all time of a run comes from one `RealClock`; with `speed` everything that a state machine
+Rules: all time of a run comes from one `HeldClock`; with `speed` everything that a state machine
 counts in scenario time runs faster, protocol timers included, so that a verdict means what it means in
 virtual time. Links are real sockets through a TCP proxy, unless the run is `direct`.
 """
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from devicesdk.aio.aiomqtt_port import AiomqttPort
-from devicesdk.aio.clock import RealClock
 from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.wire.timebase import SECOND
 from devicesim.live.broker import LiveBroker
+from devicesim.live.clock import HeldClock
 from devicesim.live.gateway import LiveGateway, LiveObserver
 from devicesim.live.intruder import LiveIntruder
 from devicesim.live.pacer import Pacer
@@ -111,7 +111,7 @@ class LiveStage:
     ) -> None:
         self.setting, self.running, self.proxy, self._tasks = setting, running, proxy, tasks
         self._loop = asyncio.get_running_loop()
-        self.clock: RealClock | None = None
+        self.clock: HeldClock | None = None
         self.paths: list[LivePath] = []
         self._by_device: dict[str, LivePath] = {}
         self.unseen: Mapping[str, str] = UNSEEN
@@ -172,7 +172,7 @@ class LiveStage:
     ) -> LiveGateway:
         """Make the runtime; time begins."""
         del ledger
-        clock = self.clock = RealClock(self.setting.speed, clock_start_ms)
+        clock = self.clock = HeldClock(self.setting.speed, clock_start_ms)
         pacer = self._pacer = Pacer(kernel, clock, self._loop)
         folder = self.setting.folder / "gateway"
         folder.mkdir(parents=True, exist_ok=True)
