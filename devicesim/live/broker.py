@@ -15,7 +15,7 @@ from pathlib import Path
 
 from devicesim.live.intruder import LiveIntruder
 from devicesim.world.broker.limits import BrokerLimits
-from devicesim.world.ledger import LEGS, Leg
+from devicesim.world.ledger import BROKER, RETAINED, Leg
 from gateway.adapters.brokers.running import RunningBroker
 
 
@@ -37,8 +37,8 @@ class LiveBrokerView:
         return self.connected(client_id)
 
     def held_copies(self) -> dict[Leg, int]:
-        """Nothing: nobody outside can count a broker's queues."""
-        return dict.fromkeys(LEGS, 0)
+        """Nothing of its own two legs: nobody outside can count a broker's queues. The others are the paths'."""
+        return {BROKER: 0, RETAINED: 0}
 
     def most_in_flight(self) -> int:
         """Nothing, for the same reason."""
