@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from devicesim.live.intruder import LiveIntruder
@@ -74,12 +75,17 @@ class LiveBroker:
         running: the process.
         limits: how it was set up.
         tasks: where a restart runs.
+        standing: entered while the process is being started.
     """
 
     def __init__(
-        self, running: RunningBroker, limits: BrokerLimits, tasks: asyncio.TaskGroup
+        self,
+        running: RunningBroker,
+        limits: BrokerLimits,
+        tasks: asyncio.TaskGroup,
+        standing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.running, self._tasks = running, tasks
+        self.running, self._tasks, self._standing = running, tasks, standing
         self.core = LiveBrokerView(limits)
         self.up = True
         self.restarts = 0
@@ -116,5 +122,6 @@ class LiveBroker:
         return intruder.leave
 
     async def _restart(self) -> None:
-        await self.running.restart(forget=self._forget)
+        with self._standing():
+            await self.running.restart(forget=self._forget)
         self.up = True

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -151,7 +151,7 @@ class LiveStage:
     def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> LiveBroker:
         """Make the view of the broker that runs already."""
         del kernel, ledger
-        broker = LiveBroker(self.running, broker_limits(scenario), self._tasks)
+        broker = LiveBroker(self.running, broker_limits(scenario), self._tasks, self._standing)
         broker.core.connected = self._connection_of
         at = self.running.endpoint
         broker.intruder = lambda device: LiveIntruder(
@@ -193,7 +193,7 @@ class LiveStage:
             observer=observer,
         )
         self._gateway = LiveGateway(
-            runtime, storage, blobs, self._tasks, observer, self.setting.speed
+            runtime, storage, blobs, self._tasks, observer, self.setting.speed, self._standing
         )
         return self._gateway
 
@@ -217,6 +217,9 @@ class LiveStage:
 
     def _port(self, endpoint: Endpoint, listener: Listener) -> MqttPort:
         return self.make_lean(endpoint, listener, self._loop)
+
+    def _standing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.clock is None else self.clock.standing()
 
     def _connection_of(self, device: str) -> object | None:
         path = self._by_device.get(device)

@@ -158,10 +158,14 @@ async def test_planted_leaks_are_found_by_their_slopes(tmp_path: Path) -> None:
     kept: list[bytearray] = []
     files: list[int] = []
 
-    def leak() -> None:
-        kept.append(bytearray(bytes(range(256)) * 4096))
-        files.append(os.open(os.devnull, os.O_RDONLY))
-        asyncio.get_running_loop().call_later(0.1, leak)
+    def leak(began: float | None = None) -> None:
+        """A MiB and a file for each tenth of a second, however late this is called."""
+        loop = asyncio.get_running_loop()
+        began = loop.time() if began is None else began
+        while len(kept) <= 10 * (loop.time() - began):
+            kept.append(bytearray(bytes(range(256)) * 4096))
+            files.append(os.open(os.devnull, os.O_RDONLY))
+        loop.call_later(0.1, leak, began)
 
     try:
         record = await run(plan(6, 24), tmp_path, lambda _: leak())

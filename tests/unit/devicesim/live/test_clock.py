@@ -64,6 +64,19 @@ def test_it_stands_still_a_step_beyond_what_was_not_executed(clock, kernel):
     assert clock.held_ns == clock.at - clock.now()
 
 
+def test_it_stands_while_a_process_is_being_started(clock, kernel):
+    with clock.held(kernel):
+        clock.at = STEP // 2
+        with clock.standing(), clock.standing():
+            clock.at += 3 * STEP
+            assert clock.now() == STEP // 2
+        clock.at += STEP // 2
+        assert clock.now() == STEP
+    with clock.standing():
+        clock.at += 3 * STEP
+        assert clock.now() == 4 * STEP, "only a run that is held waits"
+
+
 def test_it_never_runs_backwards(clock, kernel):
     clock.at = 100 * STEP
     before = clock.now()
