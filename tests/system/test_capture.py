@@ -75,7 +75,8 @@ async def test_what_is_heard_and_what_is_logged_are_one_outage(tmp_path):
     # step to either side is what the log says, but for a quarter of the fleet
     for at, (x, *near) in enumerate(zip(a[1:], b, b[1:], b[2:], strict=False), 1):
         assert min(near) - CLIENTS / 4 <= x <= max(near) + CLIENTS / 4, (at, a, b)
-    assert max(a) >= 0.9 * CLIENTS
+    # a seventh is away for a while by itself, and each step is the mean of two seconds
+    assert max(a) >= 0.75 * CLIENTS, f"hardly anybody came: {a}"
     assert min(a[2:]) <= 0.5 * CLIENTS, f"the wall was dark: {a}"
 
     packed = tmp_path / "broker.log.gz"
