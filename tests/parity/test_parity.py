@@ -27,18 +27,21 @@ from devicesim.world.watch import Watcher
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "scenarios" / "first-light.yaml"
 DEVICES = 200
-SPEED = 60.0
-LENGTH_NS = 28 * MINUTE
-STORM_NS = 40 * MINUTE
+SPEED = 40.0
+LENGTH_NS = 33 * MINUTE
+STORM_NS = 50 * MINUTE
 """Faults delay, and real time by more on a busy machine: both have the same time to settle."""
 WITHIN_S = 600.0
-"""Bounds a run that hangs: it takes 28 or 40 s where nobody waits for a processor."""
+"""Bounds a run that hangs: it takes 50 or 75 s where nobody waits for a processor."""
 SHORT = (
     "scale=0.1", "rollouts.0.at=3m", "rollouts.0.soak=1m",
     "rollouts.0.jitter=10s", "telemetry.window=2m", "flags.0.at=2m", "flags.1.at=20m",
     "rollouts.0.policy={battery_min: 0%, trial: 1m}",
 )  # fmt: skip
-CALM = (*SHORT, "timeline=[]", "checks={}")
+CALM = (
+    *SHORT, "timeline=[]", "checks={}", "flags.0.at=6m", "rollouts.0.at=8m", "flags.1.at=25m",
+)  # fmt: skip
+"""Everybody is there, on a slow machine as well, before anything is said."""
 STORMY = (
     *SHORT,
     (
