@@ -260,6 +260,8 @@ class Venue(msgspec.Struct, frozen=True):
     """What durations that something is judged by were given more, in scenario seconds."""
     lag_s: float = 0.0
     """By how many scenario seconds the machine fell behind at worst."""
+    held_s: float = 0.0
+    """For how many scenario seconds, in all, time stood still to wait for the machine."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -137,6 +137,8 @@ def venue_line(venue: Venue) -> str:
         return ""
     pace = f"{venue.speed:g} times the wall clock"
     lag = f", up to {duration(venue.lag_s)} behind" if venue.lag_s >= 1 else ""
+    if venue.held_s >= venue.speed:  # a second of somebody's life
+        lag += f", held for {duration(venue.held_s)} in all while the machine was late"
     lacks = f"; it lacks {', '.join(venue.lacks)}" if venue.lacks else ""
     late = f"; durations are judged with {duration(venue.tolerance_s)} more"
     return f"real time, {pace}{lag}{late}; {venue.broker}{lacks}"

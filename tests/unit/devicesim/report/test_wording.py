@@ -113,3 +113,6 @@ def test_a_live_run_says_where_and_how_fast_and_what_it_was_given():
     ):  # fmt: skip
         assert part in line
     assert venue_sentence(live) == "R" + line[1:] + "."
+    assert "held" not in line
+    held = msgspec.structs.replace(live, held_s=90.0)
+    assert f"held for {duration(90.0)} in all" in venue_line(held)
