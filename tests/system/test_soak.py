@@ -79,7 +79,7 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
         SCENARIO, "--devices", "150", "--for", "42s", "--window", "2s", "--beat", "3s",
         "--restart-broker-every", "15s", "--broker", "mosquitto", "--out", str(tmp_path),
     )  # fmt: skip
-    out, err = soak.communicate(timeout=180)
+    out, err = soak.communicate(timeout=600)
     record = read_record(tmp_path / "soak-soak")
     assert soak.returncode == 0, f"{told(record)}\n{out}\n{err}"
     assert record.unexplained == 0, told(record)
