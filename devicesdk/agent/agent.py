@@ -187,9 +187,8 @@ class Agent:
         while shared.look_due:
             self._experiments.look(now)
         if shared.online:
-            outbox = self._outbox
-            if outbox.unsent or outbox.kept:
-                outbox.flush(now)
+            if self._outbox.unsent or self._outbox.kept:
+                self._outbox.flush(now)
             if shared.report_due:
                 self._report.publish(now)
         out, shared.out = shared.out, []
