@@ -113,6 +113,13 @@ class Bundle(Model):
         description="Hardware classes it is built for and no others; by default what the bundle says.",
         examples=[["arm64-cuda"]],
     )
+    latency_max_ns: PositiveDuration | None = Field(
+        default=None,
+        alias="latency_max",
+        description="Longest inference that its manifest allows: the kit of a slower device refuses it. By"
+        " default what the bundle says.",
+        examples=["500ms"],
+    )
     signed: Literal["owner", "revoked", "expired"] = Field(
         default="owner",
         description="Who vouches for it: the fleet's owner; somebody whose key was revoked; or the owner, with"

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from devicesdk.bundle.manifest import RULE
 from devicesdk.bundle.source import check_carry
 from devicesdk.inference.source import SourceError
+from devicesdk.wire.timebase import MS
 from devicesim.scenario.release import Bundle
 from devicesim.world.senses import GAUGE, AnySource, kind_of
 
@@ -29,6 +30,10 @@ def equipped(source: AnySource, said: Bundle) -> AnySource:
     if said.hardware:
         prefer = {name: source.spec.preferred(name) for name in said.hardware}
         source = replace(source, spec=replace(source.spec, prefer=prefer))
+    if said.latency_max_ns is not None:
+        allowed = max(1, said.latency_max_ns // MS)
+        budgets = replace(source.spec.budgets, latency_ms_p95_max=allowed)
+        source = replace(source, spec=replace(source.spec, budgets=budgets))
     if said.costs.work != 1.0:
         variants = {
             name: replace(record, macs=max(1, round(record.macs * said.costs.work)))
