@@ -123,7 +123,7 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
     "offer_p99": (Kind.DURATION, "wave open to offer received, online devices, 99th percentile"),
     "inference_p95": (
         Kind.DURATION,
-        "one inference of what a device runs, at its present speed, 95th percentile of those that are on",
+        "one inference by the active slot's model at the present speed, 95th percentile of devices that are on",
     ),
     "update_p50": (Kind.DURATION, "offer to commit, median"),
     "update_p99": (Kind.DURATION, "offer to commit, 99th percentile"),

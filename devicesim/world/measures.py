@@ -188,13 +188,16 @@ class Meter(Listener):
 
     def _inferences(self) -> list[tuple[int, DeviceHost]]:
         """How long one inference takes on each device that is on, ns."""
-        took = []
-        for host in self.world.hosts:
-            if host.on and host.manifest:
-                model = host.shop.models.get((host.manifest, host.variant))
-                ns = host.parts.body.processor.latency_ns(model.macs, model.precision)
-                took.append((ns, host))
-        return took
+        each = ((self.inference_ns(host), host) for host in self.world.hosts)
+        return [(ns, host) for ns, host in each if ns >= 0]
+
+    @staticmethod
+    def inference_ns(host: DeviceHost) -> int:
+        """How long one inference by the model in a device's active slot takes now; -1 where nothing runs."""
+        if not host.on or not host.variant:
+            return -1
+        model = host.shop.models.get((host.manifest, host.variant))
+        return host.parts.body.processor.latency_ns(model.macs, model.precision)
 
     def bricked(self) -> list[DeviceHost]:
         """Devices that have booted and have no slot that boots, though they came with one."""
