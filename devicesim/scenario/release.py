@@ -186,8 +186,10 @@ class Gate(Model):
         alias="drain",
         description="Largest increase of the rate at which batteries empty, by hardware class.",
     )
-    drift: Literal["none", "any"] = Field(
-        default="any", description="none: halt when the wave's outputs drift from the fleet's."
+    drift: Literal["none", "any", "raw"] = Field(
+        default="any",
+        description="none: halt when the wave's outputs drift from the fleet's; raw: halt at any verdict of"
+        " drift where the new bundle runs, the weather's too.",
     )
 
 

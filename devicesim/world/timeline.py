@@ -182,8 +182,9 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
         gate=hear.GatePlan(
             failures=gate.failures_max,
             latency_p95_ratio=None if increase is None else 1.0 + increase,
-            drift=gate.drift == "none",
+            drift=gate.drift != "any",
             drain_ratio=None if gate.drain_increase_max is None else 1.0 + gate.drain_increase_max,
+            drift_raw=gate.drift == "raw",
         ),
         selector=() if str(rollout.target) == "all" else ((f"rollout-{rollout.id}", "yes"),),
         jitter_ms=rollout.jitter_ns // MS,

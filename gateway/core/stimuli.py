@@ -119,6 +119,8 @@ class GatePlan(msgspec.Struct, frozen=True):
     drain_ratio: float | None = None
     """How fast the candidate empties batteries, over the running version, per hardware class; None: not
     judged."""
+    drift_raw: bool = False
+    """With `drift`: a verdict halts whoever's fault it is, the weather's, too; no comparison is made."""
 
 
 class RolloutPlan(msgspec.Struct, frozen=True):

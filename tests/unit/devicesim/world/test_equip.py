@@ -60,3 +60,10 @@ def test_half_of_the_rule_leaves_the_other_as_it_was(shipped):
         shipped.spec.kit.rule.argmax_mismatches_max,
     )
     assert not judged(source, KERNEL_SATURATING).passed, "labels change as well"
+
+
+def test_it_may_be_dearer_and_for_less_hardware(shipped):
+    changed = equipped(shipped, said(costs={"work": 10}, hardware=("x86-avx2",))).spec
+    assert list(changed.prefer) == ["x86-avx2"]
+    for name, record in shipped.spec.variants.items():
+        assert changed.variants[name].macs == 10 * record.macs

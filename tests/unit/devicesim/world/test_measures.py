@@ -93,6 +93,22 @@ def test_throttled_counts_devices_that_are_on(drill):
     assert drill.meter.read("throttled_ratio") == 0.25
 
 
+def test_an_inference_is_as_slow_as_on_the_slowest_twentieth(drill):
+    for host in drill.world.hosts:
+        host.on = False
+    assert drill.meter.read("inference_p95") is None, "nobody is on"
+    slow = drill.world.hosts[2]
+    factory = slow.parts.identity
+    for host in drill.world.hosts:
+        host.on = True
+        host.manifest, host.variant = factory.factory_manifest, factory.factory_variant
+    fast_ns = drill.meter.read("inference_p95")
+    for _ in range(3):
+        slow.parts.body.processor.step_down(5)
+    assert drill.meter.read("inference_p95") > fast_ns, "one of four is above the 95th percentile"
+    assert drill.meter.slowest() == [slow]
+
+
 def test_replaced_retained_messages_were_not_dropped(drill):
     drill.world.ledger.dropped(RETAINED, "have", DropCause.REPLACED, 5)
     drill.world.ledger.dropped(DOWN, "want", DropCause.BLACK_HOLE, 2)
