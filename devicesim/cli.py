@@ -198,7 +198,7 @@ def story(
     check: Annotated[
         str | None,
         typer.Option(
-            help="Without a device: which failed check to explain; the first to break by default."
+            help="Without a device: which failed check to explain; the first in the report by default."
         ),
     ] = None,
 ) -> None:

@@ -94,7 +94,8 @@ class Stream:
 
     def normal(self, mean: float = 0.0, sigma: float = 1.0) -> float:
         """Draw a Gaussian by inversion: exactly one uniform a draw."""
-        return mean + sigma * _INVERSE_NORMAL(max(self.uniform(), _TINY))
+        drawn = self.uniform()
+        return mean + sigma * _INVERSE_NORMAL(drawn if drawn > _TINY else _TINY)
 
     def lognormal(self, median: float, sigma: float) -> float:
         """Draw a log-normal with the given median and the sigma of its logarithm."""

@@ -444,10 +444,9 @@ def _capture(wish: _Capture) -> int:
     endpoint = endpoint_of(wish.broker, wish.certificates)
     session = Capture(root=wish.root, source=wish.source)
     where = f"{endpoint.host}:{endpoint.port}"
-    typer.echo(
-        f"recording {where} for {wish.lasts}; Ctrl-C ends it and keeps what is there", err=True
-    )
-    end = asyncio.run(run_capture(session, endpoint, parse_duration(wish.lasts) / SECOND, _say))
+    ready = f"recording {where} for {wish.lasts}; Ctrl-C ends it and keeps what is there"
+    seconds = parse_duration(wish.lasts) / SECOND
+    end = asyncio.run(run_capture(session, endpoint, seconds, _say, ready))
     recording = session.finish(where, end)
     recording, _ = chosen(recording)
     write_recording(recording, wish.out)

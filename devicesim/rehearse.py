@@ -131,6 +131,7 @@ class Rehearsal:
             memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             scenario_digest=self._scenario_digest,
             reproduce=self.reproduce(until),
+            overrides=list(self.overrides),
             machine=machine(),
             versions=versions(),
             seeds={"scenario": str(self.scenario.seed), "run": str(self.seed)},

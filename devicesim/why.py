@@ -38,7 +38,7 @@ class Kept(msgspec.Struct):
 
     @property
     def failed(self) -> list[CheckRow]:
-        """The checks that failed, the first to break first."""
+        """The checks that failed, in reading order."""
         return [row for row in failed_first(self.checks) if row.held is False]
 
 
@@ -63,7 +63,7 @@ def why(
     again: bool = True,
     pulse: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """Explain one failed check, the first to break unless another is named.
+    """Explain one failed check, the first in reading order unless another is named.
 
     Args:
         folder: of the run.

@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 KIT = Path(__file__).parent / "kit"
 
 
@@ -18,3 +20,7 @@ def _expose() -> None:
 _expose()
 # Gateways of tests that run side by side listen on ports of their own.
 os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")
+# What an example takes says nothing where others want the processor too: neither one that is slow (the
+# deadline, 200 ms) nor a slow beginning (the health check, a second) is a finding.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")

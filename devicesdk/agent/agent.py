@@ -187,7 +187,7 @@ class Agent:
         while shared.look_due:
             self._experiments.look(now)
         if shared.online:
-            if self._outbox.waits:
+            if self._outbox.unsent or self._outbox.kept:
                 self._outbox.flush(now)
             if shared.report_due:
                 self._report.publish(now)
@@ -212,9 +212,10 @@ class Agent:
             other = self._download.at
             if other < at:
                 at, why = other, "download"
-        other = self._update.at
-        if other < at:
-            at, why = other, "update"
+        if self._update.job is not None or self._trial.running:
+            other = self._update.at
+            if other < at:
+                at, why = other, "update"
         other = self._trust.at
         if other < at:
             at, why = other, "trust"
@@ -425,10 +426,10 @@ class Agent:
         elif self._work.arm is not None:
             self._experiments.ran(now)
         self._work.go(now)
-        if self._update.in_hand:
+        if self._update.job is not None:
             self._update.advance(now)
         if now >= self._probe.due:
-            busy = self._update.in_hand or self._trial.running
+            busy = self._update.job is not None or self._trial.running
             self._probe.window_ended(now, ran.conditions, busy=busy, latency_us=ran.latency_us)
 
     def _on_taken(self, taken: hear.FramesTaken, now: int) -> None:

@@ -81,6 +81,10 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     connect_timeout_ns: int = 20 * SECOND
     subscribe_timeout_ns: int = 20 * SECOND
     publish_timeout_ns: int = 60 * SECOND
+    subscribe_once: bool = False
+    """For rehearsing foreign clients that subscribe at their first connect and take "connected" for
+    "subscribed" ever after, whatever the session-present bit says: once its broker has forgotten its
+    session, such a device hears nothing until its next boot. Not for a device that somebody needs."""
     backoff: BackoffConfig = BackoffConfig()
     publishes_in_flight_max: int = 16
     """Events and windows sent and not acknowledged. Full: the rest waits in the outbox."""

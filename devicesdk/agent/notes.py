@@ -35,6 +35,10 @@ class NoteKind(StrEnum):
         "subscribe_refused",
         "The broker refused a subscription; a = its reason code.",
     )
+    UNSUBSCRIBED = (
+        "unsubscribed",
+        "The broker holds no session, and nothing was subscribed again; a = session number.",
+    )
     SUBSCRIBE_TIMEOUT = "subscribe_timeout", "No answer to a subscribe in time."
     PUBLISH_RESENT = (
         "publish_resent",
@@ -61,6 +65,10 @@ class NoteKind(StrEnum):
     FLAGS_EXPIRED = "flags_expired", "A flag snapshot that has expired was ignored; a = its rev."
     # -- trust
     ROOT_TAKEN = "root_taken", "A newer root is trusted; a = version."
+    ROOT_MISSING = (
+        "root_missing",
+        "A newer root is there, but not the one after ours; a = ours, b = the newest.",
+    )
     ROLE_REFUSED = (
         "role_refused",
         "Role metadata was refused; a = 0 root, 1 timestamp, 2 snapshot, 3 targets, b = our root.",

@@ -50,12 +50,12 @@ class Outbox:
         "_queued_in_flight",
         "_shared",
         "_states",
-        "_unsent",
-        "_windows",
         "at",
         "event_seq",
         "events_dropped",
         "have_acked",
+        "kept",
+        "unsent",
         "windows_dropped",
     )
 
@@ -63,8 +63,10 @@ class Outbox:
         self._shared = shared
         self._events: dict[int, bytes] = dict(enumerate(state.events))
         self._event_keys = len(state.events)
-        self._unsent: deque[int] = deque(self._events)
-        self._windows: deque[bytes] = deque()
+        self.unsent: deque[int] = deque(self._events)
+        """Keys of events not sent since they came or since the connection went."""
+        self.kept: deque[bytes] = deque()
+        """Windows of which the same is true."""
         self._in_flight: dict[int, _Sent] = {}
         self._queued_in_flight = 0
         self._states: dict[str, int] = {}
@@ -85,18 +87,13 @@ class Outbox:
     def windows(self) -> int:
         """Windows waiting or in flight."""
         flying = sum(sent.kind == topics.TEL for sent in self._in_flight.values())
-        return len(self._windows) + flying
-
-    @property
-    def waits(self) -> bool:
-        """Whether something has not been sent since it came or since the connection went."""
-        return bool(self._unsent or self._windows)
+        return len(self.kept) + flying
 
     @property
     def content(self) -> bool:
         """Whether the acknowledgement of what is in flight changes nothing but the books: it is one
         window, and nothing waits for its place."""
-        if len(self._in_flight) != 1 or self.waits:
+        if len(self._in_flight) != 1 or self.unsent or self.kept:
             return False
         (sent,) = self._in_flight.values()
         return sent.kind == topics.TEL
@@ -133,24 +130,24 @@ class Outbox:
             self._drop_oldest_event()
         self._event_keys += 1
         self._events[self._event_keys] = codec.encode(event)
-        self._unsent.append(self._event_keys)
+        self.unsent.append(self._event_keys)
 
     def window(self, payload: bytes, now: int) -> None:
         """Publish a telemetry window, or keep it until that is possible."""
         shared = self._shared
         if (
             shared.online
-            and not self._windows
-            and not self._unsent
+            and not self.kept
+            and not self.unsent
             and self._queued_in_flight < shared.config.publishes_in_flight_max
         ):
             self._send(topics.TEL, payload, 0, now)
             return
-        if len(self._windows) >= shared.config.telemetry_outbox_windows_max:
-            self._windows.popleft()
+        if len(self.kept) >= shared.config.telemetry_outbox_windows_max:
+            self.kept.popleft()
             self.windows_dropped += 1
             shared.note(NoteKind.WINDOW_DROPPED, self.windows_dropped)
-        self._windows.append(payload)
+        self.kept.append(payload)
 
     def retained(self, kind: str, payload: bytes, now: int) -> None:
         """Publish retained state (have or link), which replaces what was in flight of its kind."""
@@ -165,12 +162,12 @@ class Outbox:
         if not self._shared.online:
             return
         room = self._shared.config.publishes_in_flight_max - self._queued_in_flight
-        while room > 0 and self._unsent:
-            key = self._unsent.popleft()
+        while room > 0 and self.unsent:
+            key = self.unsent.popleft()
             self._send(topics.EV, self._events[key], key, now)
             room -= 1
-        while room > 0 and self._windows:
-            self._send(topics.TEL, self._windows.popleft(), 0, now)
+        while room > 0 and self.kept:
+            self._send(topics.TEL, self.kept.popleft(), 0, now)
             room -= 1
 
     # -- acknowledgements ---------------------------------------------------------------------------
@@ -191,14 +188,14 @@ class Outbox:
         else:
             self._states.pop(kind, None)
             self.have_acked = self.have_acked or kind == topics.HAVE
-        if self._windows or self._unsent:
+        if self.kept or self.unsent:
             self.flush(now)
 
     def offline(self) -> None:
         """The connection is gone: what was in flight waits at the front again, oldest first."""
         flying = [sent.payload for sent in self._in_flight.values() if sent.kind == topics.TEL]
-        self._windows.extendleft(reversed(flying))
-        self._unsent = deque(self._events)
+        self.kept.extendleft(reversed(flying))
+        self.unsent = deque(self._events)
         self._in_flight.clear()
         self._states.clear()
         self._queued_in_flight = 0
@@ -247,8 +244,8 @@ class Outbox:
     def _drop_oldest_event(self) -> None:
         key = next(iter(self._events))
         del self._events[key]
-        if key in self._unsent:
-            self._unsent.remove(key)
+        if key in self.unsent:
+            self.unsent.remove(key)
         else:
             self._forget_in_flight(key)
         self.events_dropped += 1
@@ -274,8 +271,8 @@ class Outbox:
         assert len(flying) <= config.publishes_in_flight_max, f"{len(flying)} publishes in flight"
         assert len(self._events) <= config.event_outbox_max, f"{len(self._events)} events"
         bound = config.telemetry_outbox_windows_max + config.publishes_in_flight_max
-        assert len(self._windows) <= bound, f"{len(self._windows)} windows"
+        assert len(self.kept) <= bound, f"{len(self.kept)} windows"
         assert (self.at == NEVER) == (not self._in_flight), "the publish timer is set wrongly"
         assert not self._in_flight or self._shared.online, "publishes in flight while offline"
-        known = [key for key in self._unsent if key not in self._events]
+        known = [key for key in self.unsent if key not in self._events]
         assert not known, f"events {known} wait to be sent and are gone"

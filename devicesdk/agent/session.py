@@ -12,6 +12,8 @@ Rules: each wait has a timer of its own; every SUBACK code is checked, one refus
 first connect of a boot always subscribes, because nobody knows what the session's subscriptions of
 the last boot were; so does the first after a connect without an answer, whose CONNECT may have begun
 a new session behind our back; each connect carries a will with a session number of its own.
+With `AgentConfig.subscribe_once` a boot subscribes once and never again, as clients do that were
+written for brokers which never forget: for rehearsals only.
 """
 
 from __future__ import annotations
@@ -93,7 +95,10 @@ class Session:
             return False
         self._backoff.accepted()
         anew = self._shared.hardship.fires(SUBSCRIBE_ANEW)
-        if session_present and self._subscribed and not anew:
+        kept = session_present or self._shared.config.subscribe_once
+        if kept and self._subscribed and not anew:
+            if not session_present:
+                self._shared.note(NoteKind.UNSUBSCRIBED, self.number)
             self._go_online(now)
             return True
         self._subscribed = False
@@ -119,7 +124,7 @@ class Session:
     def connect_failed(self, now: int) -> None:
         """No connection came of the connect."""
         if self.phase is Phase.CONNECTING:
-            self._subscribed = False
+            self._unanswered()
             self._retreat(now)
 
     def lost(self, now: int) -> bool:
@@ -127,7 +132,7 @@ class Session:
         if self.phase not in (Phase.SUBSCRIBING, Phase.ONLINE, Phase.CONNECTING):
             return False
         if self.phase is Phase.CONNECTING:
-            self._subscribed = False
+            self._unanswered()
         was_online = self._shared.online
         if was_online:
             self._backoff.session_ended(now - self._online_since)
@@ -164,6 +169,10 @@ class Session:
         self._enter(Phase.CONNECTING, now + self._shared.config.connect_timeout_ns)
         will = Link(boot_id=self._shared.boot_id, session=self.number, online=False)
         self._shared.out.append(Connect(will))
+
+    def _unanswered(self) -> None:
+        """A connect ended without an answer: whose session the broker holds now is not known."""
+        self._subscribed = self._subscribed and self._shared.config.subscribe_once
 
     def _go_online(self, now: int) -> None:
         self._online_since = now

@@ -49,7 +49,8 @@ class Slots:
     @property
     def running(self) -> Slot:
         """What is in the active slot."""
-        return self._images[self.active] if self.active else EMPTY
+        active = self.trial.slot if self.trial is not None else self.committed
+        return self._images[active] if active else EMPTY
 
     @property
     def bad(self) -> tuple[Bad, ...]:

@@ -236,7 +236,9 @@ class Trust:
             return
         if self._head.root > self._set.version:
             blob = self._head.root_blob(self._set.version + 1)
-            if blob is not None and 0 < blob[1] <= limits.ROOT_ROLE_BYTES_MAX:
+            if blob is None:
+                self._shared.note(NoteKind.ROOT_MISSING, self._set.version, self._head.root)
+            elif 0 < blob[1] <= limits.ROOT_ROLE_BYTES_MAX:
                 self._fetch("root", *blob, now)
 
     def _fetch(self, role: str, blob: bytes, size_bytes: int, now: int) -> None:

@@ -44,11 +44,11 @@ class Update:
         "_books",
         "_clock",
         "_install",
-        "_job",
         "_shared",
         "_slots",
         "_trust",
         "_work",
+        "job",
         "staged",
         "storage_failures",
     )
@@ -70,7 +70,8 @@ class Update:
         self._work = work
         self._clock = clock
         self._trust = trust
-        self._job: Job | None = None
+        self.job: Job | None = None
+        """The update in hand."""
         self.staged = False
         """The newest want rests: its image is beside what runs, read back and judged in this boot."""
         self.storage_failures = 0
@@ -80,17 +81,12 @@ class Update:
         """When something here is due."""
         if self._clock.running:
             return self._clock.at
-        return NEVER if self._job is None else self._job.wake_at
-
-    @property
-    def in_hand(self) -> bool:
-        """Whether conditions matter to an update now."""
-        return self._job is not None
+        return NEVER if self.job is None else self.job.wake_at
 
     @property
     def promoting(self) -> bool:
         """Whether what was staged is on its way to a trial, and held back by something."""
-        return self._job is not None and self._job.promoted
+        return self.job is not None and self.job.promoted
 
     # -- what happens -----------------------------------------------------------------------------
 
@@ -102,7 +98,7 @@ class Update:
             self._trial_after_boot(now)
         elif slots.committed:
             self._work.switch(now)
-        if books.want is None or slots.trial is not None or self._job is not None:
+        if books.want is None or slots.trial is not None or self.job is not None:
             return
         if not books.over:
             self._plan(books.want, now)
@@ -132,7 +128,7 @@ class Update:
 
     def advance(self, now: int) -> None:
         """Something changed that may let the update in hand go on, or hold it back."""
-        job = self._job
+        job = self.job
         if job is None:
             return
         why = blocked_by(job, self._shared.conditions, now)
@@ -159,29 +155,29 @@ class Update:
 
     def fetched(self, now: int) -> None:
         """The download ended."""
-        if self._job is not None:
-            self._follow(self._install.fetched(self._job, now), now)
+        if self.job is not None:
+            self._follow(self._install.fetched(self.job, now), now)
 
     def file_read(self, read: FileRead, now: int) -> None:
         """Answer to `ReadFile`."""
-        self._follow(self._install.file_read(self._job, read, now), now)
+        self._follow(self._install.file_read(self.job, read, now), now)
 
     def file_hashed(self, hashed: FileHashed, now: int) -> None:
         """Answer to `HashFile`."""
-        self._follow(self._install.file_hashed(self._job, hashed, now), now)
+        self._follow(self._install.file_hashed(self.job, hashed, now), now)
 
     def delta_applied(self, applied: DeltaApplied, now: int) -> None:
         """Answer to `ApplyDelta`."""
-        self._follow(self._install.delta_applied(self._job, applied, now), now)
+        self._follow(self._install.delta_applied(self.job, applied, now), now)
 
     def kit_ran(self, ran: KitRan, now: int) -> None:
         """Answer to `RunKit`."""
-        self._follow(self._install.kit_ran(self._job, ran, now), now)
+        self._follow(self._install.kit_ran(self.job, ran, now), now)
 
     def director_changed(self) -> None:
         """The key of the newest want was revoked: follow nobody until a want comes from one who may."""
         self._shared.note(NoteKind.DIRECTOR_REVOKED, self._books.generation)
-        if self._job is not None:
+        if self.job is not None:
             self._books.enter(UpdateState.CANCELED, "revoked")
             self._books.tell()
             self._drop_job()
@@ -196,15 +192,15 @@ class Update:
         if self._slots.trial is not None:
             self._back(UpdateState.ROLLED_BACK, "storage", now, failed=False)
             return True
-        if self._job is not None:
-            self._install.storage_failed(self._job)
+        if self.job is not None:
+            self._install.storage_failed(self.job)
             self._conclude(UpdateState.FAILED, "storage")
         return False
 
     # -- wants --------------------------------------------------------------------------------------
 
     def _adopt(self, want: Want, raw: bytes, now: int) -> None:
-        books, job, trial = self._books, self._job, self._slots.trial
+        books, job, trial = self._books, self.job, self._slots.trial
         if trial is not None:
             books.take(want, raw)
             if self._slots[trial.slot].manifest == want.manifest:
@@ -241,7 +237,7 @@ class Update:
             self._conclude(*refusal)
             return
         jitter_ns = self._shared.offer_dice(want.generation).below(want.jitter_ms * MS + 1)
-        self._job = Job(want, now + jitter_ns)
+        self.job = Job(want, now + jitter_ns)
         self._books.enter(UpdateState.OFFERED)
         self._shared.save_state()
         self.advance(now)
@@ -257,7 +253,7 @@ class Update:
 
     def _follow(self, outcome: Outcome, now: int) -> None:
         """Do what an outcome of the steps asks for."""
-        job = self._job
+        job = self.job
         if outcome is None or job is None:
             return
         if outcome is not READY:
@@ -297,7 +293,7 @@ class Update:
         if not self.staged or want is None:
             return
         self._unrest()
-        self._job = job = Job(want, now)
+        self.job = job = Job(want, now)
         job.checked = job.kit_passed = job.promoted = True
         self.advance(now)
 
@@ -319,7 +315,7 @@ class Update:
 
     def _drop_job(self) -> None:
         self._install.drop()
-        self._job = None
+        self.job = None
 
     # -- the trial ----------------------------------------------------------------------------------
 
@@ -393,7 +389,7 @@ class Update:
         Raises:
             AssertionError: they do not, or it does not.
         """
-        trial, job, status = self._slots.trial, self._job, self._books.status
+        trial, job, status = self._slots.trial, self.job, self._books.status
         assert trial is None or job is None, "a trial and an update in hand at once"
         assert self._clock.running == (trial is not None), "the trial's clock and marker disagree"
         if job is None:

@@ -166,7 +166,7 @@ def exposure_terms(light: float, haze: float) -> tuple[float, float, float]:
         haze: share of the light that the lens scatters, 0 .. 1.
     """
     exposure = 1.0 / light if light > _LIGHT_DIM else EXPOSURE_MAX
-    exposure = max(exposure, EXPOSURE_MIN)
+    exposure = exposure if exposure > EXPOSURE_MIN else EXPOSURE_MIN
     white = WHITE_LEVEL * light * exposure
     gain = white * (1.0 - haze)
     return gain, 0.55 * white * haze, 1.5 + 2.2 * exposure

@@ -80,6 +80,12 @@ class Outputs(msgspec.Struct, frozen=True, gc=False):
         return self.rows[:, COLUMN_FEATURES:]
 
 
+_AGENT_COLUMNS: Final = [
+    COLUMN_READING, COLUMN_CONFIDENCE, COLUMN_ENTROPY,
+    *range(COLUMN_FEATURES, COLUMN_FEATURES + FEATURES), COLUMN_ERROR,
+]  # fmt: skip
+
+
 def agent_rows(rows: Rows) -> list[list[int]]:
     """Rows as a device's agent takes them (`devicesdk.agent.stimuli.Readings`).
 
@@ -89,7 +95,8 @@ def agent_rows(rows: Rows) -> list[list[int]]:
     Returns:
         One list a frame: reading, confidence bin, entropy bin, eight feature bins, error code.
     """
-    return [[r[0], r[2], r[3], *r[5:], r[4]] for r in rows.tolist()]
+    lists: list[list[int]] = rows[:, _AGENT_COLUMNS].tolist()
+    return lists
 
 
 class Engine(Protocol):

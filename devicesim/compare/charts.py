@@ -4,8 +4,7 @@ Decides scales, ticks and paths: curves of both sides on one axis of time with t
 paired differences as a histogram around zero, an interval as a bar beside zero. Leaves out which of them
 there are (view.py), and markup.
 
-Rules: positions are in `FRAME` units or per cent, so that a chart stretches with the page while its text,
-which is markup beside it, does not; a value that is not known breaks its curve.
+Rule: a value that is not known breaks its curve.
 """
 
 from __future__ import annotations
@@ -19,12 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devicesim.compare.stats import Interval
-from devicesim.report.figures import duration
-from devicesim.report.palette import FAMILY_COLOURS, family
-from devicesim.report.record import Band, Series
+from devicesim.report.axes import FRAME, Tick, round_step
+from devicesim.report.record import Series
 from devicesim.report.thin import thin
 
-FRAME: Final = (1000.0, 100.0)
 POINTS_MAX: Final = 700
 BINS: Final = 41
 TICKS: Final = 3
@@ -32,25 +29,6 @@ TICKS_APART: Final = 22.0
 """Per cent of a histogram's width that two texts below it need."""
 _TRIM: Final = (1.0, 99.0)
 """Percentiles beyond which differences stand in the outermost bars."""
-_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
-_TIMES_S: Final = (60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600, 43200, 86400, 172800,
-                   604800)  # fmt: skip
-
-
-class Tick(msgspec.Struct, frozen=True):
-    """A mark on an axis, per cent from its origin."""
-
-    at: float
-    text: str
-
-
-class Stripe(msgspec.Struct, frozen=True):
-    """A fault behind the curves, in `FRAME` units."""
-
-    x: float
-    width: float
-    colour: str
-    hint: str
 
 
 class Overlay(msgspec.Struct, frozen=True):
@@ -129,16 +107,10 @@ def overlay(
 def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
     if high <= low:
         high = low + max(1.0, abs(low) * 0.1)
-    step = _step((high - low) / TICKS)
+    step = round_step((high - low) / TICKS)
     low = math.floor(low / step + 1e-9) * step
     ticks = [low + step * place for place in range(int((high - low) / step + 1e-9) + 1)]
     return low, high + (high - low) * 0.05, ticks
-
-
-def _step(least: float) -> float:
-    """The smallest round step of at least this size."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in _STEPS if step * power >= least * (1 - 1e-9))
 
 
 def _line(xs: list[float], ys: list[float]) -> str:
@@ -186,29 +158,6 @@ def _closed(part: list[tuple[float, float, float]]) -> str:
     there = "L".join(f"{x:.1f} {y:.2f}" for x, y, _ in part)
     back = "L".join(f"{x:.1f} {y:.2f}" for x, _, y in reversed(part))
     return f"M{there}L{back}Z"
-
-
-def times(span_s: float) -> list[Tick]:
-    """Marks of the axis of time, as time since the start."""
-    step = next((s for s in _TIMES_S if span_s / s <= 8), _TIMES_S[-1])
-    return [
-        Tick(100 * place * step / span_s, duration(place * step) if place else "0")
-        for place in range(int(span_s / step) + 1)
-    ]
-
-
-def stripes(bands: list[Band], span_s: float, side: str) -> list[Stripe]:
-    """Faults behind the curves."""
-    return [
-        Stripe(
-            FRAME[0] * band.start_s / span_s,
-            max(1.5, FRAME[0] * (min(band.end_s, span_s) - band.start_s) / span_s),
-            FAMILY_COLOURS[family(band.kind)],
-            f"{side}{band.label}: +{duration(band.start_s)}, {duration(band.end_s - band.start_s)}",
-        )
-        for band in bands
-        if band.start_s < span_s
-    ]
 
 
 # -- differences --------------------------------------------------------------------------------

@@ -196,9 +196,14 @@ def _mean_of(values: list[float]) -> float:
 
 
 def most_different(pair: Pair) -> list[int]:
-    """The rows that differ most: by the sum of their differences, each over its spread in the fleet."""
+    """The rows that differ most: by the sum of their differences, each over what is usual for its measure.
+
+    Usual is the root mean square over the devices that differ in it at all: what happened to two devices
+    only does not count for more than what happened to most.
+    """
     difference = np.nan_to_num(table(pair.rows_b) - table(pair.rows_a))
-    spread = np.sqrt((difference**2).mean(axis=0))
+    moved = np.maximum((difference != 0).sum(axis=0), 1)
+    spread = np.sqrt((difference**2).sum(axis=0) / moved)
     scaled = np.abs(difference) / np.where(spread > 0, spread, 1.0)
     score = np.minimum(scaled, _SCORE_MAX).sum(axis=1)
     order = sorted(range(len(score)), key=lambda i: (-score[i], i))

@@ -34,6 +34,8 @@ _TOLD: Final = frozenset(
      "connect failed", "disconnected", "storage failed"}
 )  # fmt: skip
 """Kinds of rows that a story is made of; membership only."""
+_IN_VAIN: Final = NoteKind.CONNECT_TIMEOUT
+"""Told by its number only: a black hole makes hundreds of them."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -43,6 +45,13 @@ class Told(msgspec.Struct, frozen=True):
     parted_ns: int | None
     a: list[str]
     b: list[str]
+
+
+class _Day(msgspec.Struct):
+    """What a device did, and when it tried to connect and got no answer."""
+
+    rows: list[Row]
+    in_vain: list[int]
 
 
 def side_by_side(a: Path, b: Path, devices: list[str]) -> list[Told]:
@@ -56,18 +65,18 @@ def side_by_side(a: Path, b: Path, devices: list[str]) -> list[Told]:
     Raises:
         FileNotFoundError: a folder has no trace.
     """
-    rows_a, rows_b = _rows(a, devices), _rows(b, devices)
-    return [_told(device, rows_a[device], rows_b[device]) for device in devices]
+    days_a, days_b = _days(a, devices), _days(b, devices)
+    return [_told(device, days_a[device], days_b[device]) for device in devices]
 
 
-def _told(device: str, a: list[Row], b: list[Row]) -> Told:
-    steps_a, steps_b = _steps(a), _steps(b)
+def _told(device: str, a: _Day, b: _Day) -> Told:
+    steps_a, steps_b = _steps(a.rows), _steps(b.rows)
     pairs = zip(steps_a, steps_b, strict=False)
     shorter = min(len(steps_a), len(steps_b))
     place = next((i for i, (mine, other) in enumerate(pairs) if _apart(mine, other)), shorter)
     parted = [steps[place][0] for steps in (steps_a, steps_b) if place < len(steps)]
     at_ns = min(parted) if parted else 0
-    stories = [_tell(rows, at_ns) for rows in (a, b)]
+    stories = [_tell(day, at_ns) for day in (a, b)]
     return Told(device, at_ns if parted else None, *stories)
 
 
@@ -80,26 +89,32 @@ def _apart(a: Row, b: Row) -> bool:
     return a[1] != b[1] or abs(a[0] - b[0]) >= APART_NS
 
 
-def _tell(rows: list[Row], at_ns: int) -> list[str]:
+def _tell(day: _Day, at_ns: int) -> list[str]:
     return tell(
-        rows, at_ns, before_ns=10 * MINUTE, after_ns=400 * DAY, lines_max=LINES_MAX,
-        mark="here they part",
+        day.rows, at_ns, before_ns=10 * MINUTE, after_ns=400 * DAY, lines_max=LINES_MAX,
+        mark="here they part", in_vain=day.in_vain,
     )  # fmt: skip
 
 
-def _rows(folder: Path, devices: list[str]) -> dict[str, list[Row]]:
+def _days(folder: Path, devices: list[str]) -> dict[str, _Day]:
     index = read_index(folder)
     names: list[str] = index["devices"]
     actors = {names.index(device): device for device in devices if device in names}
     kinds: list[str] = index["kinds"]
-    told = np.array([kind in _TOLD or kind.startswith("body ") for kind in kinds], dtype=np.bool_)
-    found: dict[str, list[Row]] = {device: [] for device in devices}
+    told = np.array(
+        [kind in _TOLD or kind == _IN_VAIN or kind.startswith("body ") for kind in kinds],
+        dtype=np.bool_,
+    )
+    found = {device: _Day([], []) for device in devices}
     wanted = np.array(list(actors), dtype=np.int64)
     for block in read_rows(folder):
         mine = block[np.isin(block[:, 1], wanted)]
         mine = mine[told[mine[:, 2]]]
         for t, actor, kind, first, second in mine.tolist():
-            found[actors[actor]].append((t, *_words(kinds[kind], first, second)))
+            if kinds[kind] == _IN_VAIN:
+                found[actors[actor]].in_vain.append(t)
+            else:
+                found[actors[actor]].rows.append((t, *_words(kinds[kind], first, second)))
     return found
 
 

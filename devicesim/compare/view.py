@@ -20,12 +20,14 @@ from devicesim.compare.result import CheckPair, Comparison, Measure, table
 from devicesim.compare.sides import Pair, Side
 from devicesim.compare.stats import Table
 from devicesim.compare.stories import Told, side_by_side
+from devicesim.report import axes
 from devicesim.report.devices import COLUMNS, Better
 from devicesim.report.figures import DASH, Clock, compact, count, duration, measure, share
 from devicesim.report.record import RunRecord, Series
 from devicesim.report.wording import KIND_MEANS, spaced, verdict_line
 
 SPREADS_MAX: Final = 12
+TIME_PARTS_MAX: Final = 8
 GROUP_COLUMNS_MAX: Final = 5
 NUMBERS_OF_A_DEVICE: Final = 4
 _PLACE: Final = {column.name: place for place, column in enumerate(COLUMNS)}
@@ -216,15 +218,15 @@ def _timeline(pair: Pair) -> dict[str, Any] | None:
     panels = [panel for place, panel in enumerate(made) if not panel["same"] or not place]
     unmoved = [panel["title"] for panel in made if panel not in panels]
     both = [band for band in a.bands if band in b.bands]
-    stripes = charts.stripes(both, span, "")
-    stripes += charts.stripes([band for band in a.bands if band not in both], span, "A only: ")
-    stripes += charts.stripes([band for band in b.bands if band not in both], span, "B only: ")
+    stripes = axes.stripes(both, span)
+    stripes += axes.stripes([band for band in a.bands if band not in both], span, "A only: ")
+    stripes += axes.stripes([band for band in b.bands if band not in both], span, "B only: ")
     bad = [
         {"name": name, "at": 100 * record.first_bad_minute.at_s / span}
         for name, record in (("A", a), ("B", b))
         if record.first_bad_minute is not None
     ]
-    return {"panels": panels, "unmoved": unmoved, "stripes": stripes, "x_ticks": charts.times(span), "bad": bad,
+    return {"panels": panels, "unmoved": unmoved, "stripes": stripes, "x_ticks": axes.times(span, TIME_PARTS_MAX), "bad": bad,
             "start": Clock(a.clock_start, span).start_text}  # fmt: skip
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from devicesim.live.intruder import LiveIntruder
 from devicesim.world.broker.limits import BrokerLimits
-from devicesim.world.ledger import LEGS, Leg
+from devicesim.world.ledger import BROKER, RETAINED, Leg
 from gateway.adapters.brokers.running import RunningBroker
 
 
@@ -37,8 +38,8 @@ class LiveBrokerView:
         return self.connected(client_id)
 
     def held_copies(self) -> dict[Leg, int]:
-        """Nothing: nobody outside can count a broker's queues."""
-        return dict.fromkeys(LEGS, 0)
+        """Nothing of its own two legs: nobody outside can count a broker's queues. The others are the paths'."""
+        return {BROKER: 0, RETAINED: 0}
 
     def most_in_flight(self) -> int:
         """Nothing, for the same reason."""
@@ -74,12 +75,17 @@ class LiveBroker:
         running: the process.
         limits: how it was set up.
         tasks: where a restart runs.
+        standing: entered while the process is being started.
     """
 
     def __init__(
-        self, running: RunningBroker, limits: BrokerLimits, tasks: asyncio.TaskGroup
+        self,
+        running: RunningBroker,
+        limits: BrokerLimits,
+        tasks: asyncio.TaskGroup,
+        standing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self.running, self._tasks = running, tasks
+        self.running, self._tasks, self._standing = running, tasks, standing
         self.core = LiveBrokerView(limits)
         self.up = True
         self.restarts = 0
@@ -116,5 +122,6 @@ class LiveBroker:
         return intruder.leave
 
     async def _restart(self) -> None:
-        await self.running.restart(forget=self._forget)
+        with self._standing():
+            await self.running.restart(forget=self._forget)
         self.up = True

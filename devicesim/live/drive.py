@@ -1,8 +1,8 @@
 """Runs a world against the wall clock, from its first instant to its last.
 
-Decides the order: the gateway is up and knows the fleet before the first device boots; at the end
-time stops, everybody who watches judges, and then the sockets are closed. Leaves out what is opened
-(stage.py) and what the scenario does.
+Decides the order: the gateway is up and knows the fleet before the first device boots; time waits for a
+machine that is late (clock.py); at the end time stops, everybody who watches judges, and then the sockets
+are closed. Leaves out what is opened (stage.py) and what the scenario does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ async def drive(
         pacer.until, pacer.pulse = end, world.breathe
         pacer.start()
         # A walk over 5,000 devices holds every socket up for a second.
-        with quiet_collector(), one_core():
+        assert stage.clock is not None
+        with quiet_collector(), one_core(), stage.clock.held(world.kernel):
             while world.now < end:
                 _raise_of(calls)
                 await asyncio.sleep(LOOK_EVERY_S)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -118,6 +118,7 @@ class LiveGateway:
         tasks: where its calls run.
         observer: sees its effects, for a crash at one of them.
         speed: scenario seconds per real one.
+        standing: entered while the process is being started.
     """
 
     def __init__(
@@ -128,7 +129,9 @@ class LiveGateway:
         tasks: asyncio.TaskGroup,
         observer: LiveObserver,
         speed: float = 1.0,
+        standing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._standing = standing
         self.runtime, self.store, self.blobs = runtime, LiveRows(), LiveBlobs(blobs)
         self._storage, self._observer = storage, observer
         observer.at_zero = self._burnt
@@ -178,7 +181,8 @@ class LiveGateway:
         if before is not None:
             await before
         if self.wanted_up:
-            await self.runtime.start()
+            with self._standing():
+                await self.runtime.start()
             self._more.set()
 
     def crash(self, now: int, effect: int = 0) -> None:
@@ -243,6 +247,10 @@ class LiveGateway:
     def _has_failed(self) -> bool:
         starting = self._starting is not None and not self._starting.done()
         return self.wanted_up and not starting and not self.runtime.running
+
+    def lose_roots(self, keep: int) -> None:
+        """Not here: the stage lists the verb among those that cannot be done."""
+        raise RuntimeError(f"expected a store to take all roots but {keep} from, found a live one")
 
     def refuse_rows(self, now: int) -> None:
         """Not here: the stage lists the verb among those that cannot be done."""

@@ -5,7 +5,8 @@ timeline do to the sockets. Leaves out MQTT (devicesdk/aio) and the bytes under 
 
 Rules: the host of the device is the very one of virtual time, and sees no difference but one: who
 finds a dead link is the port, by read silence, and not the world. Durations of MQTT (keep-alive,
-session expiry, timeouts) are those of the scenario divided by `speed`.
+session expiry, timeouts) are those of the scenario divided by `speed`. How an attempt began or ended is told
+of that attempt: what was due first, on a machine that is late, may have begun the next one.
 """
 
 from __future__ import annotations
@@ -252,30 +253,32 @@ class LivePath(Path):
 
     def on_connected(self, granted: Granted) -> None:
         """CONNACK."""
-        self._pacer.tell(self._connected, granted.session_present)
+        self._pacer.tell(self._connected, self.live, granted.session_present)
 
-    def _connected(self, now: int, session_present: bool) -> None:  # noqa: FBT001 - as the station has it
-        live = self.live
-        if live is not None and live.device_open:
+    def _connected(
+        self,
+        now: int,
+        live: LiveConnection | None,
+        session_present: bool,  # noqa: FBT001 - as the station has it
+    ) -> None:
+        if live is not None and live is self.live and live.device_open:
             live.opened(now)
             self.station.on_connected(now, session_present)
 
     def on_connect_failed(self, reason: str) -> None:
         """No connection."""
-        self._pacer.tell(self._failed, reason)
+        self._pacer.tell(self._failed, self.live, reason)
 
-    def _failed(self, now: int, reason: str) -> None:
-        live = self.live
-        if live is not None and live.state == OPENING:
+    def _failed(self, now: int, live: LiveConnection | None, reason: str) -> None:
+        if live is not None and live is self.live and live.state == OPENING:
             live.failed(now, reason)
 
     def on_disconnected(self, reason: str) -> None:
         """The connection is gone."""
-        self._pacer.tell(self._gone, reason)
+        self._pacer.tell(self._gone, self.live, reason)
 
-    def _gone(self, now: int, reason: str) -> None:
-        live = self.live
-        if live is not None and live.device_open:
+    def _gone(self, now: int, live: LiveConnection | None, reason: str) -> None:
+        if live is not None and live is self.live and live.device_open:
             if self.black and self._wire is not None:
                 self._wire.strand()
             live.end(DropCause.BLACK_HOLE if self.black else DropCause.CONNECTION_LOST)

@@ -3,7 +3,7 @@
 Decides what is opened in which order, and closed again whatever happens: broker, proxy, gateway. Leaves
 out the run itself (drive.py).
 
-Rules: all time of a run comes from one `RealClock`; with `speed` everything that a state machine
+Rules: all time of a run comes from one `HeldClock`; with `speed` everything that a state machine
 counts in scenario time runs faster, protocol timers included, so that a verdict means what it means in
 virtual time. Links are real sockets through a TCP proxy, unless the run is `direct`.
 """
@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from devicesdk.aio.aiomqtt_port import AiomqttPort
-from devicesdk.aio.clock import RealClock
 from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Endpoint, Listener, MqttPort
 from devicesdk.wire.timebase import SECOND
 from devicesim.live.broker import LiveBroker
+from devicesim.live.clock import HeldClock
 from devicesim.live.gateway import LiveGateway, LiveObserver
 from devicesim.live.intruder import LiveIntruder
 from devicesim.live.pacer import Pacer
@@ -65,6 +65,7 @@ CANNOT: Final = {
     "gateway.slow_store": "a real disk takes as long as it takes",
     "broker.overflow": "a real broker reads its bounds when it starts",
     "broker.drop_acked": "a real broker keeps what it has acknowledged",
+    "keys.tidy": "the gateway's own files are not taken from under it",
     "gateway.deploy_older": "no older version of the gateway is here to be started",
     "hold": "the proxy carries bytes, and cannot tell a message from a keep-alive",
 }
@@ -111,7 +112,7 @@ class LiveStage:
     ) -> None:
         self.setting, self.running, self.proxy, self._tasks = setting, running, proxy, tasks
         self._loop = asyncio.get_running_loop()
-        self.clock: RealClock | None = None
+        self.clock: HeldClock | None = None
         self.paths: list[LivePath] = []
         self._by_device: dict[str, LivePath] = {}
         self.unseen: Mapping[str, str] = UNSEEN
@@ -151,7 +152,7 @@ class LiveStage:
     def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> LiveBroker:
         """Make the view of the broker that runs already."""
         del kernel, ledger
-        broker = LiveBroker(self.running, broker_limits(scenario), self._tasks)
+        broker = LiveBroker(self.running, broker_limits(scenario), self._tasks, self._standing)
         broker.core.connected = self._connection_of
         at = self.running.endpoint
         broker.intruder = lambda device: LiveIntruder(
@@ -172,7 +173,7 @@ class LiveStage:
     ) -> LiveGateway:
         """Make the runtime; time begins."""
         del ledger
-        clock = self.clock = RealClock(self.setting.speed, clock_start_ms)
+        clock = self.clock = HeldClock(self.setting.speed, clock_start_ms)
         pacer = self._pacer = Pacer(kernel, clock, self._loop)
         folder = self.setting.folder / "gateway"
         folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +194,7 @@ class LiveStage:
             observer=observer,
         )
         self._gateway = LiveGateway(
-            runtime, storage, blobs, self._tasks, observer, self.setting.speed
+            runtime, storage, blobs, self._tasks, observer, self.setting.speed, self._standing
         )
         return self._gateway
 
@@ -217,6 +218,9 @@ class LiveStage:
 
     def _port(self, endpoint: Endpoint, listener: Listener) -> MqttPort:
         return self.make_lean(endpoint, listener, self._loop)
+
+    def _standing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self.clock is None else self.clock.standing()
 
     def _connection_of(self, device: str) -> object | None:
         path = self._by_device.get(device)

@@ -129,7 +129,8 @@ class Battery:
     def usable_soc(self, temp_c: float) -> float:
         """Give what a fuel gauge shows: the share of the charge that this temperature lets out."""
         floor = self._floor if temp_c == self._floor_temp else self.floor_soc(temp_c)
-        return max(0.0, (self._z - floor) / (1.0 - floor))
+        share = (self._z - floor) / (1.0 - floor)
+        return share if share > 0.0 else 0.0
 
     def open_circuit_v(self) -> float:
         """Open-circuit voltage at this charge, V."""
@@ -244,7 +245,8 @@ class Battery:
         z = self._z
         room = z if current_a > 0.0 else 1.0 - z
         limit = STEP_SOC_MAX if 0.25 < z < 0.85 else STEP_SOC_LOW_MAX
-        limit = max(min(limit, room), 1e-6)
+        limit = limit if limit <= room else room
+        limit = limit if limit >= 1e-6 else 1e-6
         return limit * self.capacity_as / abs(current_a) if current_a else NEVER * _NS
 
     def _discharge_step(self, left: float, power_w: float) -> float:
@@ -255,7 +257,9 @@ class Battery:
         current = (b - _sqrt(square)) / (2.0 * r0) if square > 0.0 else b / (2.0 * r0)
         step = left
         if left * current > 0.0005 * capacity_as:
-            step = min(left, self._step_s(current))
+            longest = self._step_s(current)
+            if longest < left:
+                step = longest
             # Second look with the mean charge and polarisation of the step: constant mean power.
             share = step / self._tau
             rest = self._r1 * current
@@ -343,10 +347,12 @@ class Battery:
 
     def sags_safely(self, soc: float, mean_w: float, peak_w: float) -> bool:
         """Tell whether the voltage stands 50 mV clear of the cut-off down to `soc`, as it is now."""
-        worst = max(self._v1, self._r1 * mean_w / self.spec.v_cut)
-        b = min(self._cell.ocv(soc), self.open_circuit_v()) - worst
+        v_cut = self.spec.v_cut
+        v1, settled = self._v1, self._r1 * mean_w / v_cut
+        ocv, ocv_now = self._cell.ocv(soc), self.open_circuit_v()
+        b = (ocv if ocv <= ocv_now else ocv_now) - (v1 if v1 >= settled else settled)
         square = b * b - 4.0 * self._r0 * peak_w
-        return square > 0.0 and 0.5 * (b + math.sqrt(square)) > self.spec.v_cut + 0.05
+        return square > 0.0 and 0.5 * (b + _sqrt(square)) > v_cut + 0.05
 
     def _resistances(self, soc: float) -> tuple[float, float]:
         a, b, _ = self._cell.circuit(soc)

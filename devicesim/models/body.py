@@ -94,11 +94,12 @@ class Body(PowerFlow):
         """
         if not self.on or frames <= 0:
             raise ValueError(f"expected a device that is on and some frames, found {frames} frames")
-        self.advance(now)
+        if now != self._now:
+            self.advance(now)
         processor = self.processor
-        latency = max(1, processor.latency_ns(macs, precision))
+        latency = processor.latency_ns(macs, precision) or 1
         joules = frames * latency * _NS * processor.busy_w
-        end = now + frames * max(period_ns, latency)
+        end = now + frames * (period_ns if period_ns > latency else latency)
         self._burst(now, end, joules)
         return BurstCost(latency, processor.p_state > 0, joules, end)
 
@@ -116,7 +117,8 @@ class Body(PowerFlow):
         radio = self._radio
         if radio.silent or not self.on:
             return 0.0
-        self.advance(now)
+        if now != self._now:
+            self.advance(now)
         joules = radio.message(now, nbytes, uplink=uplink, bytes_per_s=bytes_per_s)
         self.radio_j += joules
         self._lump(now, radio.up_until, joules)
@@ -216,12 +218,14 @@ class Body(PowerFlow):
 
     def next_crossing(self, now: int) -> Outlook | None:
         """Say what physics will do next and when (early at worst); None if nothing."""
-        self.advance(now)
-        self.thermal.set_power(self._power)
+        if now != self._now:
+            self.advance(now)
+        thermal, processor = self.thermal, self.processor
+        if self._power != thermal.power_w:
+            thermal.set_power(self._power)
         if not self.on:
             return self._revival(now)
         best: Outlook | None = None
-        thermal, processor = self.thermal, self.processor
         if processor.p_state or thermal.ceiling_c(chip=self._sensor_is_chip) >= self._trip_c:
             change = self._next_end, self._power_after_next_end()
             best = outlook.heat_outlook(thermal, processor, self.profile.heat, now, change)
@@ -239,7 +243,9 @@ class Body(PowerFlow):
             return outlook.charge_outlook(battery, temp, now, spare)
         peak = -spare
         if self._burst_w:  # the mean of a burst hides that a core is either busy or not
-            peak += max(0.0, self.processor.busy_w - self._burst_w)
+            more_w = self.processor.busy_w - self._burst_w
+            if more_w > 0.0:
+                peak += more_w
         return outlook.supply_outlook(battery, temp, now, -spare, peak)
 
     def _revival(self, now: int) -> Outlook | None:

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from devicesdk.inference import dials
 from devicesdk.inference.dials import Floats, Indices
-from devicesdk.wire.timebase import DAY, HOUR, MINUTE
+from devicesdk.wire.timebase import DAY, HOUR, MINUTE, NEVER
 from devicesim.entropy import Entropy
 
 Luck: TypeAlias = NDArray[np.uint64]
@@ -120,18 +120,21 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 class Sun:
     """The sine of the sun's elevation over one site, tabulated a day at a time."""
 
-    __slots__ = ("_day", "_table", "site")
+    __slots__ = ("_clock_ns", "_midnight", "_table", "site")
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._day = -1
+        self._clock_ns = site.clock_ns
+        self._midnight = NEVER
+        """When the day of the table began; NEVER: there is none yet."""
         self._table: list[float] = []
 
     def height(self, now: int) -> tuple[float, int]:
         """Sine of the elevation (0 below the horizon) and the five-minute slot of the local day."""
-        day, time_of_day = divmod(now + self.site.clock_ns, DAY)
-        if day != self._day:
-            self._day, self._table = day, self._tabulate(day)
+        time_of_day = now - self._midnight
+        if not 0 <= time_of_day < DAY:
+            day, time_of_day = divmod(now + self._clock_ns, DAY)
+            self._midnight, self._table = now - time_of_day, self._tabulate(day)
         slot = time_of_day // _SUN_SLOT_NS
         return self._table[slot], slot
 

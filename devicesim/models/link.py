@@ -318,6 +318,8 @@ class EpochLink(Link):
         rtt, down, up, loss, burst = tables.rows[tables.choice[bits & 0xFF]]
         start = number * self._epoch_ns - self._phase
         row = (bits >> 16) & 0xFF
-        self._hold(
-            start, start + self._epoch_ns, rtt[(bits >> 8) & 0xFF], down[row], up[row], loss, burst
-        )
+        # As `_hold` does, without a call: at the pace of telemetry each message meets a new epoch.
+        self._start, self._end = start, start + self._epoch_ns
+        self._rtt, self._down_bps, self._up_bps = rtt[(bits >> 8) & 0xFF], down[row], up[row]
+        self._loss, self._burst = loss, burst
+        self._cap_bps = _UNKNOWN

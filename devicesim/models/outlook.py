@@ -23,6 +23,7 @@ from devicesim.models.thermal import HORIZON_NS, Thermal
 EPSILON_K: Final = 1e-6
 REVIVE_SOC: Final = 0.05
 LOOK_AGAIN_NS: Final = SECOND
+_EMPTY: Final = Crossing.EMPTY
 _SAFE_SOC: Final = (0.2, 0.5)
 _DISTANT_SOC: Final = 0.02
 
@@ -104,11 +105,12 @@ def supply_outlook(
     floor = battery.floor_soc(temp_c)
     soc = battery.soc
     for safe in _SAFE_SOC:
-        low = max(safe, floor + 0.1)
+        low = floor + 0.1
+        low = low if low > safe else safe
         if soc > low + _DISTANT_SOC and battery.sags_safely(low, mean_w, peak_w):
             # No voltage falls below the cut-off on the way, so the charge lasts at least this long.
             joules = (soc - low) * battery.capacity_as * battery.spec.v_cut
-            return now + round(joules / mean_w * SECOND), Crossing.EMPTY
+            return now + round(joules / mean_w * SECOND), _EMPTY
     sag = battery.brown_out_soc(mean_w, peak_w)
     kind = Crossing.BROWN_OUT if sag > floor else Crossing.EMPTY
     left = battery.time_to_floor(mean_w, max(sag, floor))

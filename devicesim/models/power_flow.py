@@ -122,7 +122,8 @@ class PowerFlow:
         """Constant power from `at` to `to`."""
         power = self._power
         thermal = self.thermal
-        thermal.set_power(power)
+        if power != thermal.power_w:
+            thermal.set_power(power)
         battery = self.battery
         if battery is not None:
             if self._plugged:
@@ -216,7 +217,7 @@ class PowerFlow:
         if self._lump_w:
             end = self._lump_end
             joules += self._lump_w * (end - now) * _NS
-        end = max(end, until)
+        end = end if end > until else until
         self._lump_end = end
         self._lump_w = joules / ((end - now) * _NS)
         self._settle(now)

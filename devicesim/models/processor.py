@@ -64,7 +64,9 @@ class Processor:
         spread: this unit's speed over the typical one.
     """
 
-    __slots__ = ("_power", "_rates", "_slowest", "_speed", "p_state", "spec", "stepped_at")
+    __slots__ = (
+        "_power", "_rates", "_slowest", "_speed", "busy_w", "p_state", "spec", "stepped_at",
+    )  # fmt: skip
 
     def __init__(self, spec: ProcessorSpec, spread: float = 1.0) -> None:
         if not 1.0 / SPREAD_MAX <= spread <= SPREAD_MAX:
@@ -76,6 +78,8 @@ class Processor:
         self._slowest = len(self._speed) - 1
         self._rates = {name: rate * spread for name, rate in spec.macs_per_s.items()}
         self.p_state = 0
+        self.busy_w = self._power[0]
+        """Watts that one busy core adds in this P-state."""
         self.stepped_at = -STEP_DOWN_NS
 
     @property
@@ -92,11 +96,6 @@ class Processor:
     def speed(self) -> float:
         """Frequency over the highest frequency."""
         return self._speed[self.p_state]
-
-    @property
-    def busy_w(self) -> float:
-        """Watts that one busy core adds in this P-state."""
-        return self._power[self.p_state]
 
     def rate(self, precision: str) -> float:
         """Multiply-accumulates per second at full speed.
@@ -123,15 +122,19 @@ class Processor:
 
     def step_down(self, now: int) -> None:
         """Go one P-state down, because the sensor is at the trip."""
-        self.p_state = min(self.p_state + 1, self._slowest)
+        self._go(min(self.p_state + 1, self._slowest))
         self.stepped_at = now
 
     def step_up(self, now: int) -> None:
         """Go one P-state up, because the sensor is well below the trip."""
-        self.p_state = max(self.p_state - 1, 0)
+        self._go(max(self.p_state - 1, 0))
         self.stepped_at = now
 
     def reset(self) -> None:
         """Boot: full speed, as before the first step."""
-        self.p_state = 0
+        self._go(0)
         self.stepped_at = -STEP_DOWN_NS
+
+    def _go(self, p_state: int) -> None:
+        self.p_state = p_state
+        self.busy_w = self._power[p_state]

@@ -136,9 +136,12 @@ class Radio:
             self.up_until = now + round(seconds * SECOND) + self._tail_ns
             return joules
         # Within the tail: what was left of it is not spent twice, a new one follows the transfer.
-        self.up_until = max(until, now + round(seconds * SECOND) + self._tail_ns)
+        longer = now + round(seconds * SECOND) + self._tail_ns
+        if longer > until:
+            self.up_until = longer
         if len(spec.tail) == 1:
-            return joules + max(0, self._tail_ns - left) / SECOND * spec.tail[0][1]
+            more = self._tail_ns - left
+            return joules + (more if more > 0 else 0) / SECOND * spec.tail[0][1]
         return joules + spec.tail_j(max(0.0, spec.tail_s - left / SECOND))
 
     def keep_alive_w(self, period_s: float) -> float:

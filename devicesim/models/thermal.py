@@ -98,8 +98,8 @@ class Thermal:
 
     __slots__ = (
         "_amplitude", "_at", "_body_at", "_body_c", "_body_fast", "_body_slow", "_body_w", "_fast", "_mean", "_midnight",
-        "_network", "_power", "_rate_fast", "_rate_slow", "_rest_body", "_rest_chip", "_slow",
-        "_swing_body", "_swing_chip",
+        "_network", "_rate_fast", "_rate_slow", "_rest_body", "_rest_chip", "_slow",
+        "_swing_body", "_swing_chip", "power_w",
     )  # fmt: skip
 
     def __init__(self, network: Network, ambient: Ambient, power_w: float, now: int) -> None:
@@ -116,15 +116,16 @@ class Thermal:
         self._mean = ambient.mean_c + ambient.enclosure_c
         self._at = now
         self._body_at, self._body_c = -1, 0.0
-        self._power = power_w
+        self.power_w = power_w
+        """Heat in the chip since the last instant, W; `set_power` changes it."""
         self._body_w = ambient.sun_w
         self._fast = self._slow = 0.0
         self._rest()
 
     def _rest(self) -> None:
         network = self._network
-        self._rest_body = self._mean + network.body_to_air_k_w * (self._power + self._body_w)
-        self._rest_chip = self._rest_body + network.chip_to_body_k_w * self._power
+        self._rest_body = self._mean + network.body_to_air_k_w * (self.power_w + self._body_w)
+        self._rest_chip = self._rest_body + network.chip_to_body_k_w * self.power_w
 
     def _shift(self, chip_k: float, body_k: float) -> None:
         """Move the modes so that temperatures stay while the resting point has moved."""
@@ -141,10 +142,10 @@ class Thermal:
 
     def set_power(self, power_w: float) -> None:
         """Change the heat in the chip from the last instant on."""
-        change = power_w - self._power
+        change = power_w - self.power_w
         if change == 0.0:
             return
-        self._power = power_w
+        self.power_w = power_w
         network = self._network
         body_k = network.body_to_air_k_w * change
         chip_k = body_k + network.chip_to_body_k_w * change

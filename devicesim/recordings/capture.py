@@ -221,8 +221,10 @@ def _number(digits: bytes) -> int:
 class _Ear:
     """The listener of the recorder's own connection; connects again for ever once it was connected."""
 
-    def __init__(self, capture: Capture, endpoint: Endpoint, say: Callable[[str], None]) -> None:
-        self._capture, self._say = capture, say
+    def __init__(
+        self, capture: Capture, endpoint: Endpoint, say: Callable[[str], None], ready: str
+    ) -> None:
+        self._capture, self._say, self._ready = capture, say, ready
         self._loop, self._clock = asyncio.get_running_loop(), RealClock()
         self._start = self._clock.wall_ms() * MS
         self._port = LeanPort(endpoint, self)
@@ -270,7 +272,10 @@ class _Ear:
         self._loop.call_later(RETRY_S, self.connect)
 
     def on_suback(self, codes: tuple[int, ...]) -> None:
-        """Say what is refused."""
+        """Say that we listen, the first time, and what is refused."""
+        if self._ready:
+            self._say(self._ready)
+            self._ready = ""
         for name, code in zip(self._capture.filters, codes, strict=False):
             if code >= REFUSED_FROM:
                 self._say(f"the broker does not let us read {name} (reason 0x{code:02x})")
@@ -284,14 +289,25 @@ class _Ear:
 
 
 async def run_capture(
-    capture: Capture, endpoint: Endpoint, seconds: float, say: Callable[[str], None]
+    capture: Capture,
+    endpoint: Endpoint,
+    seconds: float,
+    say: Callable[[str], None],
+    ready: str = "",
 ) -> int:
     """Listen for so long, or until SIGINT or SIGTERM; returns the instant of the end.
+
+    Args:
+        capture: takes notes.
+        endpoint: of the broker.
+        seconds: how long at most.
+        say: is told what people should know.
+        ready: said once the broker lets us listen: from then on nothing is missed.
 
     Raises:
         RecordingError: there is no broker, or it refuses us.
     """
-    ear = _Ear(capture, endpoint, say)
+    ear = _Ear(capture, endpoint, say, ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ear.over.set)

@@ -61,6 +61,8 @@ _STATES: Final = {
 _OWN: Final[dict[str, str]] = {
     NoteKind.PUBLISH_RESENT: "sent {a} messages again that nobody had acknowledged",
     NoteKind.PUBLISH_DEAD: "gave its connection up: messages stay unacknowledged",
+    NoteKind.UNSUBSCRIBED: "does not subscribe again, and hears nothing from now on",
+    NoteKind.ROOT_MISSING: "trusts root {a}, hears of root {b}, and cannot have what leads there",
     NoteKind.LINK_LOOK: "pauses its transfer: {b} rounds in a row came back empty",
     NoteKind.FETCH_BEGUN: "fetches {a} chunks, {b} of which it has",
     NoteKind.FETCH_DONE: "has all {a} chunks, and {b} of them twice",
@@ -79,10 +81,18 @@ _OWN: Final[dict[str, str]] = {
     NoteKind.ASK_FAILED: "had no answer from the gateway, and reads for itself",
     NoteKind.GARBAGE: "heard something that it does not understand or trust",
 }
+_PICKED: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    NoteKind.ROLE_REFUSED: (
+        "refused a {a} (its root is {b})",
+        ("root", "timestamp", "snapshot", "targets file"),
+    ),
+    NoteKind.SLOT_INVALID: ("gives up slot {a}", ("a", "b")),
+}
+"""Sentences of notes whose first number stands for a word."""
 _HEARD: Final = {
     "want": "heard what is wanted of it",
     "ctl": "was told something by the gateway",
-    "order to everybody": "heard a kill list or flags",
+    "order to everybody": "heard a kill list, flags or newer keys",
 }
 _DEVICE: Final = {
     "boot": "booted (boot {a} of its life)",
@@ -94,7 +104,6 @@ _DEVICE: Final = {
     DARK: "could not be reached any more: {words}",
     "disconnected": "noticed that its connection was gone: {words}",
     "connect failed": "could not connect: {words}",
-    NoteKind.CONNECT_TIMEOUT: "got no answer to its connect",
     ATTEMPT: "tries to connect",
     RUNS: "runs {words}",
     "flash full": "had no room for {a} bytes",
@@ -209,11 +218,6 @@ def sentence(moment: Moment, names: Names) -> str:
         said = _SENTENCES[kind].format(subject=words or "?", a=count(a), b=count(b)).rstrip(".")
         begun = kind in (notes.ROLLOUT_CREATED, trials.CREATED)
         return said + (names.plan(words) if begun else "")
-    if kind == NoteKind.UPDATE_STATE:
-        return f"update {_STATES.get(UpdateState(a), UpdateState(a).name.lower())} (generation {b})"
-    if kind == NoteKind.BACK_OFF:
-        losses = f", after {b} losses in a row" if b else ""
-        return f"waits {_wait(a)} before it tries to connect{losses}"
     if kind == "bearer":
         return "has a carrier again" if a else "has no carrier"
     if kind == "connected":
@@ -222,11 +226,14 @@ def sentence(moment: Moment, names: Names) -> str:
         return _HEARD.get(words, f"heard a {words}")
     if kind in _DEVICE:
         return _DEVICE[kind].format(a=count(a), b=count(b), words=words or "why is not known")
-    return _note(kind, a, b)
+    return noted(kind, a, b)
 
 
 def _note(kind: str, a: int, b: int) -> str:
     """A note by the sentence of its own vocabulary: ``the wrong hash (its number 3)``."""
+    if kind in _PICKED:
+        pattern, names = _PICKED[kind]
+        return pattern.format(a=names[a] if 0 <= a < len(names) else a, b=count(b))
     text = _OWN.get(kind, _NOTES.get(kind))
     if text is None:
         return f"{kind.replace('_', ' ')} ({a}, {b})" if a or b else kind.replace("_", " ")
@@ -238,6 +245,21 @@ def _note(kind: str, a: int, b: int) -> str:
     head = text.partition(";")[0].rstrip(".") if numbers else text.rstrip(".")
     tail = f" ({', '.join(numbers)})" if numbers else ""
     return head[0].lower() + head[1:] + tail
+
+
+def noted(kind: str, a: int, b: int) -> str:
+    """A note of an agent in words, without who and when."""
+    if kind == NoteKind.UPDATE_STATE:
+        return f"update {_STATES.get(UpdateState(a), UpdateState(a).name.lower())} (generation {b})"
+    if kind == NoteKind.BACK_OFF:
+        losses = f", after {count(b)} losses in a row" if b else ""
+        return f"waits {_wait(a)} before it tries to connect{losses}"
+    if kind == NoteKind.WANT_ACCEPTED:
+        stay = ", and it is to stay where it is" if b else ""
+        return f"heard what is wanted of it (generation {a}){stay}"
+    if kind == NoteKind.CONNECT_TIMEOUT:
+        return "got no answer to its connect"
+    return _note(kind, a, b)
 
 
 def _of_the_plan(moment: Moment, names: Names) -> str:

@@ -58,6 +58,8 @@ COLUMNS: Final = (
     Column("battery_min", "Lowest charge", "share", "more",
            "lowest charge when power came or went, and at the end"),
     Column("kill_s", "Kill obeyed after", "s", "less", "slowest kill obeyed, from its publication"),
+    Column("inference_s", "One inference", "s", "less",
+           "one inference by the active slot's model at the end, at the speed of then; of a device that is on"),
 )  # fmt: skip
 BY_NAME: Final = {column.name: column for column in COLUMNS}
 

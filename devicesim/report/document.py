@@ -24,7 +24,7 @@ _ORDER: Final = (
 )  # fmt: skip
 _TABLES: Final = (
     "drops", "ledger", "rollouts", "flags", "drifts", "percentiles", "first_bad_minute", "worst_devices",
-        "bands", "choices", "cohorts", "decisions", "hardship", "machine", "reproduce", "returns", "seeds", "versions",
+        "bands", "choices", "cohorts", "decisions", "hardship", "machine", "overrides", "reproduce", "returns", "seeds", "versions",
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from devicesim.report.drift import drift
 from devicesim.report.figures import Clock
 from devicesim.report.lanes import lanes, percent, span_s
 from devicesim.report.pages import asset, environment
-from devicesim.report.panels import FRAME_PX, Panel, left_out_text, plan
+from devicesim.report.panels import FRAME_PX, Panel, busy, left_out_text, plan
 from devicesim.report.record import RunRecord
 from devicesim.report.view import context
 
@@ -41,7 +41,7 @@ def render(record: RunRecord) -> str:
         ValueError: `clock_start` is not an ISO 8601 instant.
     """
     clock = Clock(record.clock_start, record.virtual_s)
-    panels = plan(record.series, clock)
+    panels, quiet = busy(plan(record.series, clock))
     drawn = timeline(record, panels, clock)
     scripts = [asset("report.js")]
     if drawn is not None:
@@ -52,6 +52,7 @@ def render(record: RunRecord) -> str:
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - ours and Bokeh's
         "strips": drift(record, clock),
         "timeline": None if drawn is None else _timeline(record, panels, drawn, clock),
+        "quiet": quiet,
     }
     return environment().get_template("report.html.j2").render(parts)
 

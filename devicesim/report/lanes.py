@@ -1,4 +1,4 @@
-"""Faults, waves and flags as rows of bars above the timeline, each labelled exactly once.
+"""Faults, repairs, waves and flags as rows of bars above the timeline, each labelled exactly once.
 
 Decides which bar stands in which row and on which side its label goes, so that no text overlaps
 another or a bar. Leaves out the drawing, which is a matter of style sheet and template.
@@ -20,6 +20,8 @@ from devicesim.report.record import Band, RolloutRow, RunRecord
 CHAR_PX: Final = 6.4
 FRAME_WIDTH_PX: Final = 930
 LABEL_CHARS: Final = 60
+MENDING: Final = ("heal", "device.repair", "plug")
+"""Verbs that end hardship instead of making it."""
 _PAD_PX: Final = 14
 _LEAST_WIDTH: Final = 0.3
 _BAD_VERDICTS: Final = ("halt", "fail", "revert", "abort")
@@ -49,10 +51,16 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 def lanes(record: RunRecord) -> list[Lane]:
-    """Lay out the faults, then one lane for each rollout that opened a wave, then the flags."""
+    """Lay out the faults, what mends them, then one lane for each rollout that opened a wave, then the flags."""
     span = span_s(record)
     clock = Clock(record.clock_start, span)
-    found = [Lane("Faults", _pack([_fault(band, span, clock) for band in record.bands]))]
+    found = [
+        Lane(name, _pack([_fault(band, span, clock) for band in bands]))
+        for name, bands in (
+            ("Faults", [band for band in record.bands if band.kind not in MENDING]),
+            ("Repairs", [band for band in record.bands if band.kind in MENDING]),
+        )
+    ]
     for rollout in record.rollouts:
         waves = _waves(rollout, span, clock)
         if waves:

@@ -15,12 +15,12 @@ from typing import Final, Self
 
 import msgspec
 from rich.console import Console, Group
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from devicesdk.wire.timebase import MS, SECOND, to_seconds
+from devicesim.report.display import Display
 from devicesim.report.figures import Clock, compact, count, duration, elapsed, plural, printable
 
 DRAW_EVERY_NS: Final = 100 * MS
@@ -41,7 +41,7 @@ class _View(msgspec.Struct, frozen=True):
     note: str
 
 
-class Progress:
+class Progress(Display):
     """A live view of one run; use it as a context manager.
 
     Args:
@@ -61,12 +61,11 @@ class Progress:
         clock_start: str = "1970-01-01T00:00:00Z",
         console: Console | None = None,
     ) -> None:
+        super().__init__(console)
         self._title = printable(title)
         self._duration_ns = max(1, duration_ns)
         self._clock_ns = clock_ns
         self._clock = Clock(clock_start, to_seconds(duration_ns))
-        self._console = console or Console(stderr=True, highlight=False)
-        self._live: Live | None = None
         self._began_ns = clock_ns()
         self._drawn_ns: int | None = None
         self._view: _View | None = None
@@ -74,19 +73,14 @@ class Progress:
     def __enter__(self) -> Self:
         """Start drawing; wall time counts from here."""
         self._began_ns = self._clock_ns()
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         """Stop drawing; a log that is not a terminal ends with the last state."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        elif self._view is not None:
+        if self._live is None and self._view is not None:
             self._draw(self._clock_ns())
         self._view = None
+        super().__exit__()
 
     def update(
         self,
@@ -134,7 +128,7 @@ class Progress:
         bar = ProgressBar(total=1.0, completed=part, width=_BAR_WIDTH)
         head.add_row(Text(self._title, style="bold"), bar, Text(f"{part:.0%}"))
         body = Text(f"{self._instant(view.now_ns)}   {pace}")
-        self._live.update(Group(head, body, Text(fleet, style="dim")), refresh=True)
+        self._show(Group(head, body, Text(fleet, style="dim")))
 
     def _instant(self, now_ns: int) -> str:
         now_s = to_seconds(now_ns)

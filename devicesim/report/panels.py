@@ -266,6 +266,20 @@ def _apart(tops: list[float]) -> list[float]:
     return placed
 
 
+def busy(panels: list[Panel]) -> tuple[list[Panel], list[str]]:
+    """Part panels into those to draw, and the titles of those whose curves are zero throughout.
+
+    Nobody online is something to see, so that panel is always drawn.
+    """
+    quiet = [
+        panel.key != "online"
+        and not any(v for curve in panel.curves for v in curve.values if not math.isnan(v))
+        for panel in panels
+    ]
+    drawn = [panel for panel, still in zip(panels, quiet, strict=True) if not still]
+    return drawn, [panel.title for panel, still in zip(panels, quiet, strict=True) if still]
+
+
 def left_out_text(panel: Panel) -> str:
     """Say how many curves a panel does not show; empty when it shows all."""
     return f"{plural(panel.left_out, 'smaller curve')} not shown" if panel.left_out else ""

@@ -16,6 +16,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from devicesim.scenario.checks import ALWAYS
+
 CheckKind = Literal["always", "eventually", "sometimes", "finally", "slo"]
 Verdict = Literal["passed", "failed"]
 CULPRITS_MAX: Final = 20
@@ -258,6 +260,8 @@ class Venue(msgspec.Struct, frozen=True):
     """What durations that something is judged by were given more, in scenario seconds."""
     lag_s: float = 0.0
     """By how many scenario seconds the machine fell behind at worst."""
+    held_s: float = 0.0
+    """For how many scenario seconds, in all, time stood still to wait for the machine."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +276,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     trace_digest: str = ""
     scenario_digest: str = ""
     reproduce: str = ""
+    overrides: list[str] = msgspec.field(default_factory=list)
+    """What ``--set`` changed, as ``path=value``."""
 
     devices: int = 0
     groups: list[GroupRow] = msgspec.field(default_factory=list)
@@ -317,17 +323,28 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failed_first(checks: list[CheckRow]) -> list[CheckRow]:
-    """Order checks for reading: failed by the instant they failed, then not judged, then held."""
+    """Order checks for reading: failed, then not judged, then held.
+
+    Of those that failed, what the scenario asks for comes before what holds for every scenario, each by
+    the instant at which it failed: a reader knows the former, and often it is what they ran it for.
+    """
     return sorted(checks, key=_reading_order)
 
 
 def first_failure(checks: list[CheckRow]) -> CheckRow | None:
-    """Return the check that failed first; one without an instant counts as failed at the end."""
+    """Return the failed check that a reader is told of first."""
     first = failed_first(checks)[:1]
     return first[0] if first and first[0].held is False else None
 
 
-def _reading_order(check: CheckRow) -> tuple[int, float, int]:
+def broke_s(check: CheckRow) -> float:
+    """When a check failed; one without an instant did so at the end, later than any."""
+    return math.inf if check.at_s is None else check.at_s
+
+
+def _reading_order(check: CheckRow) -> tuple[int, bool, float, int]:
     rank = 0 if check.held is False else 1 if check.held is None else 2
-    at_s = math.inf if check.at_s is None or rank else check.at_s
-    return rank, at_s, CHECK_KINDS.index(check.kind)
+    kind = CHECK_KINDS.index(check.kind)
+    if rank:
+        return rank, False, math.inf, kind
+    return rank, check.kind == "always" and check.name in ALWAYS, broke_s(check), kind

@@ -8,15 +8,15 @@ Content-Security-Policy forbids both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 from rich.console import Console, RenderableType
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from devicesim.report.display import Display
 from devicesim.report.figures import compact, count, duration, number, printable
 from devicesim.report.pages import REPORT, render_scriptless
 from devicesim.report.soak_record import MessageRow, Quantiles, SoakRecord, WindowRow
@@ -102,7 +102,7 @@ def _books_line(row: MessageRow) -> str:
 # -- the terminal -------------------------------------------------------------------------------
 
 
-class SoakScreen:
+class SoakScreen(Display):
     """Shows a soak while it runs: one line for each window, and a bar below; on standard error.
 
     Args:
@@ -115,22 +115,8 @@ class SoakScreen:
         self, asked_s: float, clock_s: Callable[[], float], console: Console | None = None
     ) -> None:
         self._asked_s, self._clock_s = asked_s, clock_s
-        self._console = console or Console(stderr=True, highlight=False)
-        self._live: Live | None = None
+        super().__init__(console)
         self._drawn_s = float("-inf")
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave the lines of the windows."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def began(self, devices: int, broker: str, metrics: str | None) -> None:
         """Say what is open."""
@@ -149,7 +135,7 @@ class SoakScreen:
         state = Text(f"{unexplained} unexplained", BAD if unexplained else GOOD)
         left = f"{duration(round(max(0.0, self._asked_s - elapsed_s)))} left"
         grid.add_row(bar, left, f"{count(online)} of {count(devices)} online", state)
-        self._live.update(grid, refresh=True)
+        self._show(grid)
 
     def closed(self, row: WindowRow) -> None:
         """One line for a window."""

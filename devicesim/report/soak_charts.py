@@ -15,17 +15,14 @@ from typing import Final
 
 import msgspec
 
-from devicesim.report.figures import duration
-from devicesim.report.palette import FAMILY_COLOURS, family
+from devicesim.report.axes import FRAME, Stripe, Tick, round_step, stripes, times
 from devicesim.report.record import Band
 
-FRAME: Final = (1000.0, 100.0)
 LOG_FROM: Final = 30.0
 """How many times the smallest the largest value must be for a logarithmic scale."""
 TICKS_MAX: Final = 4
-_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
-_TIMES_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200,
-                   86400, 172800, 604800)  # fmt: skip
+PARTS_MAX: Final = 6
+"""Parts of the axis of time, at most."""
 
 Point = tuple[float, float | None]
 
@@ -39,13 +36,6 @@ class Line(msgspec.Struct, frozen=True):
     area: bool = False
 
 
-class Tick(msgspec.Struct, frozen=True):
-    """A mark on an axis, per cent from its origin."""
-
-    at: float
-    text: str
-
-
 class Drawn(msgspec.Struct, frozen=True):
     """A curve as paths in `FRAME` units; `last` is its newest value, spelled."""
 
@@ -54,15 +44,6 @@ class Drawn(msgspec.Struct, frozen=True):
     line: str
     area: str
     last: str
-
-
-class Stripe(msgspec.Struct, frozen=True):
-    """A fault behind the curves, in `FRAME` units."""
-
-    x: float
-    width: float
-    colour: str
-    hint: str
 
 
 class Chart(msgspec.Struct, frozen=True):
@@ -113,8 +94,8 @@ def draw(
         note="logarithmic" if log else "",
         lines=[_drawn(line, span, scale, spell) for line in lines if _has_value(line)],
         y_ticks=[Tick(100 * scale.place(v), spell(v)) for v in scale.ticks()],
-        x_ticks=_times(span),
-        stripes=_stripes(bands or [], span),
+        x_ticks=times(span, PARTS_MAX),
+        stripes=stripes(bands or [], span),
     )
 
 
@@ -123,7 +104,7 @@ class _Linear:
         low = min(0.0, low) if from_zero else low
         if high <= low:
             high = low + max(1.0, abs(low) * 0.1)
-        self._step = _step((high - low) / TICKS_MAX)
+        self._step = round_step((high - low) / TICKS_MAX)
         if whole:
             self._step = float(max(1, math.ceil(self._step)))
         self.low = math.floor(low / self._step + 1e-9) * self._step
@@ -157,12 +138,6 @@ class _Log:
         return [10.0**power for power in range(self._low, self._high + 1, every)]
 
 
-def _step(least: float) -> float:
-    """The smallest round step of at least this size."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in _STEPS if step * power >= least * (1 - 1e-9))
-
-
 def _has_value(line: Line) -> bool:
     return any(value is not None for _, value in line.points)
 
@@ -191,24 +166,3 @@ def _path(run: list[tuple[float, float]]) -> str:
 
 def _below(run: list[tuple[float, float]]) -> str:
     return f"{_path(run)}V{FRAME[1]:g}H{run[0][0]:.1f}Z" if len(run) > 1 else ""
-
-
-def _times(span: float) -> list[Tick]:
-    step = next((s for s in _TIMES_S if span / s <= 6), _TIMES_S[-1])
-    return [
-        Tick(100 * place * step / span, duration(place * step) if place else "0")
-        for place in range(int(span / step) + 1)
-    ]
-
-
-def _stripes(bands: list[Band], span: float) -> list[Stripe]:
-    return [
-        Stripe(
-            FRAME[0] * band.start_s / span,
-            max(2.0, FRAME[0] * (min(band.end_s, span) - band.start_s) / span),
-            FAMILY_COLOURS[family(band.kind)],
-            f"{band.label}: +{duration(band.start_s)}, {duration(band.end_s - band.start_s)}",
-        )
-        for band in bands
-        if band.start_s < span
-    ]

@@ -11,13 +11,14 @@ device that says nothing for an hour is often the point. When the story would be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from devicesdk.wire.timebase import MINUTE, SECOND, to_seconds
-from devicesim.report.figures import Clock, count, duration, printable
+from devicesim.report.figures import Clock, count, duration, plural, printable
 
 Row = tuple[int, str, str]
 """``(t_ns, kind, text)``; ``t_ns`` counts from the start of the scenario."""
@@ -49,6 +50,7 @@ def tell(
     lines_max: int = LINES_MAX,
     clock: Clock | None = None,
     mark: str = "",
+    in_vain: Sequence[int] = (),
 ) -> list[str]:
     """Tell what happened around `at_ns`.
 
@@ -60,6 +62,8 @@ def tell(
         lines_max: the longest story, at least 1 line.
         clock: spells instants on the scenario's wall clock; without it, as time since the start.
         mark: the words of the line drawn at the instant; empty draws none.
+        in_vain: instants of attempts to connect that are no rows, in order: where there are any, the time
+            between two rows was no silence.
 
     Returns:
         Lines of text without line ends: instant, offset to `at_ns`, kind, text, count.
@@ -77,7 +81,7 @@ def tell(
     later = len(ordered) - len(inside) - earlier
     return [
         *_left_out(earlier + above, "earlier"),
-        *_lines(kept, at_ns, clock, mark),
+        *_lines(kept, at_ns, clock, mark, in_vain),
         *_left_out(later + below, "later"),
     ]
 
@@ -111,7 +115,9 @@ def _nearest(runs: list[_Run], at_ns: int, lines_max: int) -> tuple[list[_Run], 
     return runs[low:high], above, sum(run.rows for run in runs[high:])
 
 
-def _lines(runs: list[_Run], at_ns: int, clock: Clock | None, mark: str) -> list[str]:
+def _lines(
+    runs: list[_Run], at_ns: int, clock: Clock | None, mark: str, in_vain: Sequence[int]
+) -> list[str]:
     width = max((len(run.kind) for run in runs), default=0)
     lines: list[str] = []
     marked = not mark
@@ -121,13 +127,18 @@ def _lines(runs: list[_Run], at_ns: int, clock: Clock | None, mark: str) -> list
             lines.append(_mark(at_ns, clock, mark))
             marked = True
         if previous is not None and run.start_ns - previous.end_ns >= SILENCE_NS:
-            silence = duration(to_seconds(run.start_ns - previous.end_ns))
-            lines.append(f"{'':13}... {silence} of silence")
+            lines.append(_gap(previous.end_ns, run.start_ns, in_vain))
         lines.append(_line(run, at_ns, clock, width))
         previous = run
     if not marked:
         lines.append(_mark(at_ns, clock, mark))
     return lines
+
+
+def _gap(start_ns: int, end_ns: int, in_vain: Sequence[int]) -> str:
+    tries = bisect_left(in_vain, end_ns) - bisect_right(in_vain, start_ns)
+    what = f", {plural(tries, 'attempt')} to connect in vain" if tries > 0 else " of silence"
+    return f"{'':13}... {duration(to_seconds(end_ns - start_ns))}{what}"
 
 
 def _line(run: _Run, at_ns: int, clock: Clock | None, width: int) -> str:

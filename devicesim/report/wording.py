@@ -18,6 +18,7 @@ from devicesim.report.record import (
     CheckRow,
     RunRecord,
     Venue,
+    broke_s,
     first_failure,
 )
 from devicesim.world.ledger import DropCause
@@ -77,10 +78,20 @@ def verdict_detail(record: RunRecord) -> str:
             f"in {duration(record.wall_s)}."
         )
     clock = Clock(record.clock_start, record.virtual_s)
+    earliest = min(map(broke_s, (row for row in record.checks if row.held is False)))
+    of = "" if broke_s(failed) <= earliest else " of its own checks"
     when = "at the end of the run"
     if failed.at_s is not None:
         when = f"at {clock.at(failed.at_s)}, {duration(failed.at_s)} into the run"
-    return f"First to break: {spaced(failed.name)}, {when}."
+    return f"First{of} to break: {spaced(failed.name)}, {when}."
+
+
+def overrides_line(record: RunRecord) -> str:
+    """Say what was changed for this run, which title and description know nothing of; empty: nothing."""
+    if not record.overrides:
+        return ""
+    changed = ", ".join(record.overrides)
+    return f"Run with {changed}: the words above are those of the whole scenario."
 
 
 def check_count(check: CheckRow) -> str:
@@ -126,6 +137,8 @@ def venue_line(venue: Venue) -> str:
         return ""
     pace = f"{venue.speed:g} times the wall clock"
     lag = f", up to {duration(venue.lag_s)} behind" if venue.lag_s >= 1 else ""
+    if venue.held_s >= venue.speed:  # a second of somebody's life
+        lag += f", held for {duration(venue.held_s)} in all while the machine was late"
     lacks = f"; it lacks {', '.join(venue.lacks)}" if venue.lacks else ""
     late = f"; durations are judged with {duration(venue.tolerance_s)} more"
     return f"real time, {pace}{lag}{late}; {venue.broker}{lacks}"

@@ -121,6 +121,10 @@ MEASURES: Final[dict[str, tuple[Kind, str]]] = {
         "kill to device obeyed, all that believe they are online, obeyed by now or not, 99th percentile",
     ),
     "offer_p99": (Kind.DURATION, "wave open to offer received, online devices, 99th percentile"),
+    "inference_p95": (
+        Kind.DURATION,
+        "one inference by the active slot's model at the present speed, 95th percentile of devices that are on",
+    ),
     "update_p50": (Kind.DURATION, "offer to commit, median"),
     "update_p99": (Kind.DURATION, "offer to commit, 99th percentile"),
     "halt_delay": (Kind.DURATION, "failure that tips the gate at the gateway to the halt"),

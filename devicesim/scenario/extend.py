@@ -186,6 +186,15 @@ class _Merge:
                 self._wrong(("change", path), put.expected, path, put.nearest)
             else:
                 self._came(put, ("change", path))
+                self._made_on_the_way(put, ("change", path))
+
+    def _made_on_the_way(self, target: Path, source: Path) -> None:
+        """Mappings above `target` that the base has not: they stand where the twin names the path."""
+        made = self.made
+        for end in range(1, len(target)):
+            if made.origins.get(target[:end]) == "":
+                del made.origins[target[:end]]
+                made.marks[target[:end]] = self.twin.marks[source]
 
     def _add(self, lists: Any) -> None:
         if not isinstance(lists, dict):

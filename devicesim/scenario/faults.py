@@ -132,6 +132,16 @@ class KeysRotate(Action, hits=Hits.GATEWAY, span=Span.INSTANT):
     )
 
 
+class KeysTidy(Action, hits=Hits.GATEWAY, span=Span.INSTANT):
+    """Let the gateway start again without its old roots, which somebody has tidied away or not taken along
+    to a new machine: who trusts an older one finds no way to the newest."""
+
+    do: Literal["keys.tidy"]
+    keep: int = Field(
+        default=1, ge=1, le=256, description="So many roots are kept, the newest ones."
+    )
+
+
 # --- power and storage ---------------------------------------------------------------------------
 
 
@@ -254,7 +264,9 @@ class ClockSkew(Action):
     """Let the device's clock run fast (above 0) or slow (below 0)."""
 
     do: Literal["clock.skew"]
-    ppm: float = Field(ge=-100_000, le=100_000, description="Error, parts per million.")
+    ppm: float = Field(
+        ge=-1_000, le=1_000, description="Error, parts per million; a bad crystal is off by 100."
+    )
     step_ns: Duration = Field(default=0, alias="step", description="Jump ahead at the beginning.")
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from devicesdk.wire import limits
-from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesdk.wire.timebase import MINUTE
 from devicesim.scenario.choosing import PolicyChange
 from devicesim.scenario.costs import Costs
 from devicesim.scenario.errors import Refusal, show
@@ -81,6 +81,26 @@ def rising_waves(waves: tuple[float, ...]) -> tuple[float, ...]:
     return waves
 
 
+class KitRule(Model):
+    """How far a device may be from what the builder of a bundle saw, and its kit still passes."""
+
+    tolerance_permille: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        alias="tolerance",
+        description="Largest distance of one output from its golden, permille; 1000: any. By default"
+        " what the bundle says.",
+    )
+    changed_labels_max: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        alias="changed_labels",
+        description="Samples of the kit that may change their label; by default what the bundle says.",
+    )
+
+
 class Bundle(Model):
     """A model bundle that the run may ship."""
 
@@ -121,6 +141,17 @@ class Bundle(Model):
     costs: Costs = Field(
         default_factory=Costs, description="What it costs devices beyond what its files say."
     )
+    budget_ns: PositiveDuration | None = Field(
+        default=None,
+        alias="budget",
+        description="Longest an inference may take on a device whose kit is to pass; by default what the"
+        " bundle says. `fleetdrill bundle build` writes a second unless it is told better.",
+        examples=["80ms"],
+    )
+    kit: KitRule | None = Field(
+        default=None,
+        description="What its kit lets pass; by default what the bundle says.",
+    )
 
     @field_validator("chunk_bytes")
     @classmethod
@@ -143,7 +174,9 @@ class Gate(Model):
     """What must hold at the end of a wave's soak before the next one starts."""
 
     failures_max: Share = Field(
-        default=0.02, alias="failures", description="Largest credible share of failed devices."
+        default=0.02,
+        alias="failures",
+        description="Largest credible share of failed devices; 100%: failures stop no wave early.",
     )
     latency_p95_increase_max: Increase | None = Field(
         default=None, alias="latency_p95", description="Largest increase of the 95th percentile."
@@ -153,8 +186,10 @@ class Gate(Model):
         alias="drain",
         description="Largest increase of the rate at which batteries empty, by hardware class.",
     )
-    drift: Literal["none", "any"] = Field(
-        default="any", description="none: halt when the wave's outputs drift from the fleet's."
+    drift: Literal["none", "any", "raw"] = Field(
+        default="any",
+        description="none: halt when the wave's outputs drift from the fleet's; raw: halt at any verdict of"
+        " drift where the new bundle runs, the weather's too.",
     )
 
 
@@ -201,10 +236,12 @@ class Rollout(Model):
     delta: Literal["auto", "off"] = Field(
         default="auto", description="off: its devices fetch the whole image, to compare."
     )
-    expires_ns: PositiveDuration = Field(
-        default=7 * 24 * HOUR,
+    expires_ns: PositiveDuration | None = Field(
+        default=None,
         alias="expires",
-        description="A device that did not begin by then is out.",
+        description="A device that does not begin within this of its wave's opening is out. By default nobody"
+        " is, and a wave that is not through goes on after 7d.",
+        examples=["2d"],
     )
     plan: str | None = Field(
         default=None,

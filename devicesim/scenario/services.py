@@ -76,6 +76,12 @@ class Agent(Model):
         alias="stable_after",
         description="A session this old resets the back-off.",
     )
+    resubscribe: Literal["session_lost", "never"] = Field(
+        default="session_lost",
+        description="When a device that has subscribed since its boot subscribes again. session_lost: where"
+        " the broker says that it holds no session, or may not; never: it takes connected for subscribed, as"
+        " clients do that subscribe once at start-up.",
+    )
     tls_time: Literal["own", "proved"] = Field(
         default="own",
         description="What the dates of the broker's certificate are held against where devices judge by"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from devicesim.scenario.document import read_scalar
 from devicesim.scenario.errors import Path, Problem, Refusal, choices, nearest_word, show
 
 if TYPE_CHECKING:
@@ -174,15 +175,20 @@ def _bad_value(
 
 
 def _nearest_plain(kind: str, value: object) -> str:
-    """Guess the plain value that was meant: 10_000 for 10000, on for true, 3.0 for 3."""
+    """Guess the plain value that was meant: 10_000 for 10000, on for true, 3.0 for 3, 2% for 0.02."""
     if kind.startswith("int") and isinstance(value, float) and value.is_integer():
         return str(int(value))
     if not isinstance(value, str):
         return f"'{value}'" if kind == "string_type" and isinstance(value, int | float) else ""
     if kind == "bool_type":
         return _TRUTHS.get(value.lower(), value.lower() if value.lower() in "truefalse" else "")
+    if kind == "float_type" and value.endswith("%"):
+        percent = read_scalar(value[:-1].rstrip())
+        return f"{percent / 100:g}" if isinstance(percent, int | float) else ""
+    if kind == "float_type" and "," in value:
+        return ""
     digits = value.replace("_", "").replace(",", "").replace(" ", "")
-    if kind.startswith("int") and digits.isascii() and digits.isdigit():
+    if kind.startswith(("int", "float")) and digits.isascii() and digits.isdigit():
         return str(int(digits))
     return ""
 

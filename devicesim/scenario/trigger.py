@@ -32,6 +32,7 @@ METRICS: Final[dict[str, tuple[Kind, str]]] = {
     "group.{group}.online_ratio": (Kind.SHARE, "the same for one group"),
     "region.{region}.online_ratio": (Kind.SHARE, "the same for one region"),
     "rollout.{rollout}.progress": (Kind.SHARE, "share of the rollout's devices committed"),
+    "rollout.{rollout}.exposed": (Kind.SHARE, "share of the rollout's devices that ever ran it"),
     "rollout.{rollout}.wave": (Kind.COUNT, "running wave, from 1; 0 before the first"),
     "rollout.{rollout}.failed": (Kind.COUNT, "devices that failed or rolled back"),
     "rollout.{rollout}.halted": (Kind.COUNT, "1 once halted, else 0"),

@@ -8,15 +8,15 @@ Rule: text from a scenario or a check is printed as it is; square brackets in it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from devicesim.report.display import Display
 from devicesim.report.figures import DASH, count, duration, measure, plural, printable, share
 from devicesim.report.terminal import BAD, GOOD, SOFT
 from devicesim.report.wording import spaced
@@ -37,7 +37,7 @@ WIDE_COLUMNS: Final = 100
 """Columns of a terminal from which on the grid shows all of those medians."""
 
 
-class SweepScreen:
+class SweepScreen(Display):
     """Shows how far a sweep has come; use it as a context manager.
 
     Args:
@@ -55,24 +55,10 @@ class SweepScreen:
         console: Console | None = None,
     ) -> None:
         self._title, self._planned, self._clock_s = printable(title), planned, clock_s
-        self._console = console or Console(stderr=True, highlight=False)
-        self._live: Live | None = None
+        super().__init__(console)
         self._began_s = self._drawn_s = clock_s()
         self._todo = self._left = planned
         self._bad = 0
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave what was printed."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def show(self, result: Result | None, left: int) -> None:
         """A run is done; None: they begin."""
@@ -111,7 +97,7 @@ class SweepScreen:
             Text(self._title, "bold"), bar, f"{count(done)} of {count(self._planned)}",
             self._left_text(now_s), bad,
         )  # fmt: skip
-        self._live.update(grid, refresh=True)
+        self._show(grid)
 
     def _left_text(self, now_s: float) -> str:
         done = self._todo - self._left
@@ -217,7 +203,7 @@ def _facts(record: SweepRecord, page: str) -> Table:
     return table
 
 
-class ShrinkScreen:
+class ShrinkScreen(Display):
     """Shows how far shrinking has come; use it as a context manager.
 
     Args:
@@ -230,22 +216,8 @@ class ShrinkScreen:
         self, runs_max: int, clock_s: Callable[[], float], console: Console | None = None
     ) -> None:
         self._runs_max, self._clock_s = runs_max, clock_s
-        self._console = console or Console(stderr=True, highlight=False)
-        self._live: Live | None = None
+        super().__init__(console)
         self._drawn_s = clock_s()
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave what was printed."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
 
     def show(self, runs: int, size: str) -> None:
         """A candidate has run; `size` is that of the smallest so far."""
@@ -261,7 +233,7 @@ class ShrinkScreen:
         grid.add_row(
             Text("shrinking", "bold"), bar, f"{count(runs)} of {count(self._runs_max)} runs", size
         )
-        self._live.update(grid, refresh=True)
+        self._show(grid)
 
 
 def shrunk_summary(done: Shrunk, file: str, command: str, console: Console | None = None) -> None:

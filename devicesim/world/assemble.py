@@ -451,6 +451,7 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         segment=group.group,
         keepalive_ns=said.keepalive_ns,
         session_expiry_ns=said.session_expiry_ns,
+        subscribe_once=said.resubscribe == "never",
         backoff=replay.EAGER
         if group.presence is not None and group.presence.reconnect == "recorded"
         else scenario.backoff_of(group),

@@ -27,6 +27,8 @@ RETRANSMIT_NS_MIN: Final = 200 * MS
 ACK_NS_MAX: Final = 10 * SECOND
 """An acknowledgement that takes longer to come back is no longer taken for granted."""
 
+NOTHING_ON_THE_WIRE: Final = (0, 0)
+
 OPENING: Final = 0
 OPEN: Final = 1
 CLOSED: Final = 2
@@ -60,6 +62,8 @@ class Connection:
 
     def on_the_wire(self) -> tuple[int, int]:
         """Messages (up, down) sent and neither arrived nor dropped: counted in the real queues."""
+        if not (self._flying_up or self._held_up or self._flying_down or self._held_down):
+            return NOTHING_ON_THE_WIRE  # nearly always: checks ask everybody
         return (
             len(self._flying_up) + len(self._held_up),
             len(self._flying_down) + len(self._held_down),

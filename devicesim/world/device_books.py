@@ -111,6 +111,7 @@ class DeviceBooks(Watcher):
             round(body.drawn_j, _J_DIGITS),
             math.nan if body.battery is None else round(body.lowest_soc, _SOC_DIGITS),
             _seconds(sessions.kill_ns[index]),
+            _seconds(self._meter.inference_ns(host)),
         )
 
     def _longest(self, host: DeviceHost, now: int) -> int:

@@ -57,6 +57,7 @@ class DeviceHost:
         "burst_alarm",
         "bytes_down",
         "bytes_up",
+        "device",
         "elsewhere",
         "frames_lost",
         "frames_run",
@@ -81,6 +82,8 @@ class DeviceHost:
 
     def __init__(self, shop: Workshop, parts: Parts) -> None:
         self.shop, self.parts, self.index = shop, parts, parts.index
+        self.device = parts.identity.device
+        """The device's id."""
         self.path = shop.make_path(shop, parts, self)
         self.topics = shop.topics
         self.agent: Agent | None = None
@@ -107,11 +110,6 @@ class DeviceHost:
         self._deadline = shop.kernel.alarm(self._deadline_comes)
         self._crossing = shop.kernel.alarm(self._body_crosses)
         self.burst_alarm = shop.kernel.alarm(self._burst_ends)
-
-    @property
-    def device(self) -> str:
-        """The device's id."""
-        return self.parts.identity.device
 
     # -- power ----------------------------------------------------------------------------------
 
@@ -189,7 +187,8 @@ class DeviceHost:
 
     def _watch_body(self, now: int) -> None:
         outlook = self.parts.body.next_crossing(now)
-        self._crossing.arm(NEVER if outlook is None else max(outlook[0], now + MS))
+        at = NEVER if outlook is None else outlook[0]
+        self._crossing.arm(at if at > now + MS else now + MS)
 
     def body_changed(self, now: int) -> None:
         """A fault has modified the body: look again at what comes next."""
@@ -216,11 +215,15 @@ class DeviceHost:
             if late and late[0][0] <= now:
                 for token in connection.settle(now):
                     queue.append(hear.PubAcked(token))
-        queue.append(stimulus)
         if self._performing:
+            queue.append(stimulus)
             return
         self._performing = True
         try:
+            if queue:
+                queue.append(stimulus)
+            else:
+                self._step(stimulus, now)
             while queue and self.on:
                 self._step(queue.pop(0), now)
         finally:
@@ -256,7 +259,8 @@ class DeviceHost:
     def _rearm(self, now: int) -> None:
         if self.agent is not None:
             due = self.agent.deadline(self.acked_by)
-            self._deadline.arm(NEVER if due is None else max(due[0], now))
+            at = NEVER if due is None else due[0]
+            self._deadline.arm(at if at > now else now)
 
     def _deadline_comes(self, now: int) -> None:
         if self.agent is None:

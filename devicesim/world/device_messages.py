@@ -56,16 +56,17 @@ def publish(host: DeviceHost, effect: ask.Publish, now: int) -> None:
     """Into the air if there is no connection; the agent's outbox keeps what matters."""
     for seen in host.shop.watch.published:
         seen(host, effect, now)
-    host.parts.body.message(now, len(effect.payload), uplink=True)
+    parts, payload = host.parts, effect.payload
+    nbytes = len(payload)
+    parts.body.message(now, nbytes, uplink=True)
     host.acked_by = NEVER
     connection = host.path.connection
     if connection is not None and connection.device_open:
-        host.bytes_up += len(effect.payload)
-        topic = host.parts.topic_of[effect.kind]
-        message = Message(
-            topic, effect.payload, 1 if effect.token else 0, effect.retain, None, effect.kind
-        )
-        connection.publish(now, message, effect.token)
+        host.bytes_up += nbytes
+        kind, token = effect.kind, effect.token
+        topic = parts.topic_of[kind]
+        message = Message(topic, payload, 1 if token else 0, effect.retain, None, kind)
+        connection.publish(now, message, token)
 
 
 MESSAGES: Final[dict[type[Any], Callable[[DeviceHost, Any, int], None]]] = {

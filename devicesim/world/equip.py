@@ -1,9 +1,10 @@
-"""A bundle as a scenario wants it: with lighter variants in its images, for less hardware, dearer to run.
+"""A bundle as a scenario wants it: with lighter variants in its images, for less hardware, dearer to run,
+with another budget or a kit that lets more pass.
 
 Decides what of a bundle's description a scenario may change, and that it makes sense. Leaves out signing
 (bundles.py) and costs that do not come with an inference (wakelock.py).
 
-Rules: models, kits and bin edges stay as the bundle's files have them; a bundle that the scenario says
+Rules: models, samples of kits and bin edges stay as the bundle's files have them; a bundle that the scenario says
 nothing about is passed through as it is.
 """
 
@@ -13,8 +14,11 @@ from msgspec.structs import replace
 
 from devicesdk.bundle.manifest import RULE
 from devicesdk.bundle.source import check_carry
+from devicesdk.inference.kit import KitRule
 from devicesdk.inference.source import SourceError
+from devicesdk.wire.timebase import MS
 from devicesim.scenario.release import Bundle
+from devicesim.scenario.release import KitRule as SaidRule
 from devicesim.world.senses import GAUGE, AnySource, kind_of
 
 
@@ -35,7 +39,26 @@ def equipped(source: AnySource, said: Bundle) -> AnySource:
             for name, record in source.spec.variants.items()
         }
         source = replace(source, spec=replace(source.spec, variants=variants))
+    return _promising(source, said)
+
+
+def _promising(source: AnySource, said: Bundle) -> AnySource:
+    """With the budget and the rule of the kit that the scenario gives it."""
+    if said.budget_ns is not None:
+        budgets = replace(source.spec.budgets, latency_ms_p95_max=max(1, said.budget_ns // MS))
+        source = replace(source, spec=replace(source.spec, budgets=budgets))
+    if said.kit is not None:
+        record = replace(source.spec.kit, rule=_loosened(source.spec.kit.rule, said.kit))
+        source = replace(source, spec=replace(source.spec, kit=record))
     return source
+
+
+def _loosened(rule: KitRule, said: SaidRule) -> KitRule:
+    if said.tolerance_permille is not None:
+        rule = replace(rule, tolerance_permille=said.tolerance_permille)
+    if said.changed_labels_max is not None:
+        rule = replace(rule, argmax_mismatches_max=said.changed_labels_max)
+    return rule
 
 
 def _carrying(source: AnySource, said: Bundle) -> AnySource:

@@ -153,6 +153,18 @@ def keys_rotate(world: World, action: verbs.KeysRotate, hosts: list[DeviceHost],
     _register(now, (world, signed))
 
 
+def keys_tidy(world: World, action: verbs.KeysTidy, hosts: list[DeviceHost], now: int) -> None:
+    """Old roots are gone; the gateway starts again in good order with what is left."""
+    del hosts
+    if world.roles is None:
+        world.skip(action.key, "the scenario says `trust: keys`", now)
+        return
+    world.gateway.keep_down(now)
+    world.gateway.stop(now)
+    world.gateway.lose_roots(action.keep)
+    world.gateway.let_up(now)
+
+
 def _register(now: int, argument: tuple[World, list[bytes]]) -> None:
     """The owner's side: what a gateway that is down did not hear is said again."""
     world, signed = argument
@@ -381,6 +393,7 @@ BEGIN: Final[dict[str, Begin]] = {
     "gateway.crash": gateway_crash,
     "gateway.slow_store": gateway_slow_store,
     "keys.rotate": keys_rotate,
+    "keys.tidy": keys_tidy,
     "power.cut": power_cut,
     "device.reboot": device_reboot,
     "brown_out": brown_out,

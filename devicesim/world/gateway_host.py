@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, ClassVar, Final
 
 from devicesdk.wire import codec
@@ -27,6 +28,7 @@ from devicesim.world.store import BlobStore, GatewayStore
 from devicesim.world.trace import GATEWAY, Trace
 from devicesim.world.watch import Watch
 from gateway.core import effects as ask
+from gateway.core import rows
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
 
@@ -136,6 +138,17 @@ class GatewayHost:
         self.full = full
         self._trace.row(now, GATEWAY, "gateway store full" if full else "gateway store writable", 0)
 
+    def lose_roots(self, keep: int) -> None:
+        """All roots but so many of the newest vanish from the store of a process that has ended."""
+        held = {key: row for table, key, row in self.store.rows() if table == rows.ROLE}
+        roots = sorted(
+            (key for key in held if key.startswith("root/")), key=lambda key: int(key[5:])
+        )
+        for key in roots[:-keep]:
+            self.store.put(rows.ROLE, key, None)
+            self.blobs.discard(sha256(held[key].data).digest())
+        self.store.commit()
+
     def refuse_rows(self, now: int) -> None:
         """An older version starts, finds rows of a newer one, and ends: it must not guess."""
         rows = sum(1 for _ in self.store.rows())
@@ -243,8 +256,9 @@ class GatewayHost:
         if not self.up:
             return
         inbox, delivered = self._inbox, self._down.delivered
-        self.inbox_peak = max(self.inbox_peak, len(inbox))
-        for _ in range(min(len(inbox), self.batch_max)):
+        waiting, peak = len(inbox), self.inbox_peak
+        self.inbox_peak = peak if peak > waiting else waiting
+        for _ in range(waiting if waiting < self.batch_max else self.batch_max):
             packet_id, message = inbox.popleft()
             delivered[message.kind] += 1
             self.messages_in += 1
@@ -273,7 +287,7 @@ class GatewayHost:
         self._perform(self.core.checkpoint(now), now)
         packets, self._unacked = self._unacked, []
         for packet_id in packets:
-            if packet_id and self._alive():
+            if packet_id and self.up and self.connected:
                 self.broker.core.puback(now, CLIENT_ID, packet_id)
 
     def _hear_message(self, message: Message, now: int) -> None:
@@ -304,7 +318,10 @@ class GatewayHost:
             self._kernel.at(now + 2 * LATENCY_NS, self._acknowledged)
         if self.up:
             due = self.core.deadline()
-            self._alarm.arm(NEVER if due is None else max(due[0], now))
+            at = NEVER if due is None else due[0]
+            at = at if at > now else now
+            if at != self._alarm.at:
+                self._alarm.arm(at)
 
     def _acknowledged(self, now: int, _: object) -> None:
         self._fresh = True

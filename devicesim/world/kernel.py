@@ -207,21 +207,20 @@ class Kernel:
         """Execute at most so many entries due by `until`; returns how many more it could have been."""
         queue, env = self.queue, self.env
         while most and queue and queue[0][0] <= until:
-            entry = heappop(queue)
-            event = entry[3]
+            now, priority, sequence, event = heappop(queue)
             kind = type(event)
             if kind is Alarm:
-                env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
-                event.ring(entry[2], now)
+                env._now = self.now = now  # noqa: SLF001 - what `env.step` would do
+                event.ring(sequence, now)
             elif kind is _Once:
-                env._now = self.now = now = entry[0]  # noqa: SLF001 - what `env.step` would do
+                env._now = self.now = now  # noqa: SLF001 - what `env.step` would do
                 self.events += 1
                 event.action(now, event.argument)
             elif kind is _Drawer:
-                self._empty(entry[0])
+                self._empty(now)
             else:
-                heappush(queue, entry)
-                self.now = entry[0]
+                heappush(queue, (now, priority, sequence, event))
+                self.now = now
                 env.step()
             most -= 1
         return most

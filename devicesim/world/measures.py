@@ -6,11 +6,12 @@ comparisons (checks/outcomes.py, the timeline) and curves (recorder.py).
 Theory of operation. Most are counted as moments pass, by the meters that this one owns: a flag or an
 instant for each device, a sum over the fleet, samples in `Latencies`. Some would cost more to keep
 than to find, and the whole fleet is looked at when they are read: ``stuck``, ``versions``, ``bricked``,
-``loss``, ``throttled_ratio``.
+``loss``, ``throttled_ratio``, ``inference_p95``.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from devicesim.world import choices
@@ -147,6 +148,7 @@ class Meter(Listener):
             "kill_p99": percentile(sessions.kills, 0.99),
             "kill_believed_p99": lambda: sessions.kill_believed_ns(0.99),
             "offer_p99": percentile(updates.offers, 0.99),
+            "inference_p95": self.inference_p95_ns,
             "update_p50": percentile(updates.updates, 0.5),
             "update_p99": percentile(updates.updates, 0.99),
             "halt_delay": lambda: updates.halt_delay_ns,
@@ -173,6 +175,29 @@ class Meter(Listener):
         hosts = self.world.hosts
         slow = sum(host.on and host.parts.body.processor.p_state > 0 for host in hosts)
         return slow / max(1, len(hosts))
+
+    def inference_p95_ns(self) -> int | None:
+        """How long one inference of what runs takes now, nearest rank over the devices that are on."""
+        took = sorted(ns for ns, _ in self._inferences())
+        return took[max(0, math.ceil(0.95 * len(took)) - 1)] if took else None
+
+    def slowest(self) -> list[DeviceHost]:
+        """Devices whose inference takes as long as the 95th percentile, or longer."""
+        least = self.inference_p95_ns()
+        return [] if least is None else [host for ns, host in self._inferences() if ns >= least]
+
+    def _inferences(self) -> list[tuple[int, DeviceHost]]:
+        """How long one inference takes on each device that is on, ns."""
+        each = ((self.inference_ns(host), host) for host in self.world.hosts)
+        return [(ns, host) for ns, host in each if ns >= 0]
+
+    @staticmethod
+    def inference_ns(host: DeviceHost) -> int:
+        """How long one inference by the model in a device's active slot takes now; -1 where nothing runs."""
+        if not host.on or not host.variant:
+            return -1
+        model = host.shop.models.get((host.manifest, host.variant))
+        return host.parts.body.processor.latency_ns(model.macs, model.precision)
 
     def bricked(self) -> list[DeviceHost]:
         """Devices that have booted and have no slot that boots, though they came with one."""
@@ -243,6 +268,9 @@ class Meter(Listener):
         row = updates.rollouts.get(name)
         if what == "halted":
             return int(name in updates.halted)
+        if what == "exposed":
+            (release,) = (one for one in updates.releases if one.plan.id == name)
+            return release.exposed / max(1, sum(release.targets))
         if row is None:
             return 0
         if what == "wave":

@@ -26,7 +26,12 @@ from devicesim.models.availability import Availability
 from devicesim.models.link import Link
 from devicesim.world.broker.packets import Message, ReasonCode
 from devicesim.world.broker_host import BrokerHost, ConnectRequest
-from devicesim.world.connection import OPEN, RETRANSMIT_NS_MIN, Connection
+from devicesim.world.connection import (
+    NOTHING_ON_THE_WIRE,
+    OPEN,
+    RETRANSMIT_NS_MIN,
+    Connection,
+)
 from devicesim.world.gates import Gates
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import DropCause, Ledger
@@ -312,13 +317,12 @@ class Path:
 
     def on_the_wire(self) -> tuple[int, int]:
         """Messages (up, down) under way on the connection and on one that only the broker believes in."""
-        up = down = 0
-        ghost = self._ghost if self._ghost is not self.connection else None
-        for connection in (self.connection, ghost):
-            if connection is not None:
-                more_up, more_down = connection.on_the_wire()
-                up, down = up + more_up, down + more_down
-        return up, down
+        connection, ghost = self.connection, self._ghost
+        found = NOTHING_ON_THE_WIRE if connection is None else connection.on_the_wire()
+        if ghost is None or ghost is connection:
+            return found
+        up, down = ghost.on_the_wire()
+        return found[0] + up, found[1] + down
 
     # -- how long things take -------------------------------------------------------------------
 

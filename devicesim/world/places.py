@@ -167,6 +167,10 @@ class GatewayPlace(Protocol):
         """Let commits fail, or succeed again."""
         ...
 
+    def lose_roots(self, keep: int) -> None:
+        """Lose all roots but the newest from the store of a process that has ended."""
+        ...
+
     def refuse_rows(self, now: int) -> None:
         """An older version starts, finds rows of a newer one, and ends."""
         ...

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 Number = float | int
 COSTLY: Final = frozenset(
-    {"stuck", "versions", "bricked", "loss", "throttled_ratio", "fleet.throttled_ratio"}
+    {
+        "stuck",
+        "versions",
+        "bricked",
+        "loss",
+        "throttled_ratio",
+        "fleet.throttled_ratio",
+        "inference_p95",
+    }
 )
 """For these the whole fleet is looked at; membership only."""
 LOOK_COSTLY_NS: Final = 5 * MINUTE

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from devicesdk.wire.timebase import SECOND, to_seconds
 from devicesim.report.record import ReturnRow, Series
-from devicesim.scenario.faults import BrokerRestart
 from devicesim.scenario.promises import Promise
 from devicesim.world.latencies import Latencies
+from devicesim.world.waits import Waits
 from devicesim.world.watch import Watcher
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ class Returns(Watcher):
         for one in self._of:
             one.count += 1
         self._online = bytearray(len(world.hosts))
-        self._lost_at = [-1] * len(world.hosts)
-        self._broker_back_at = 0
-        actions = scenario.timeline
-        self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
+        self._waits = Waits(world)
         self._step_ns = max(STEP_NS_MIN, -(-scenario.clock.duration_ns // POINTS_MAX))
         self._edge_ns = self._step_ns
         self._t_s: list[float] = []
@@ -132,21 +129,24 @@ class Returns(Watcher):
         if not self._online[index]:
             self._online[index] = 1
             group.online += 1
-        lost_at, self._lost_at[index] = self._lost_at[index], -1
-        if lost_at >= 0:
-            possible = max(lost_at, host.path.cleared_at, self._broker_back_at)
-            group.reconnects.add(now, max(0, now - possible))
+        took = self._waits.connected(host, now)
+        if took is not None:
+            group.reconnects.add(now, took)
 
     def disconnected(self, host: DeviceHost, now: int, reason: str) -> None:
         """Away, and wants back."""
         del reason
         self._away(host, now)
-        self._lost_at[host.index] = now
+        self._waits.disconnected(host, now)
 
     def went_off(self, host: DeviceHost, now: int) -> None:
-        """A boot is not a return."""
+        """Away, without power."""
         self._away(host, now)
-        self._lost_at[host.index] = -1
+        self._waits.went_off(host)
+
+    def booted(self, host: DeviceHost, now: int) -> None:
+        """Power is back: now it wants back, too."""
+        self._waits.booted(host, now)
 
     def _away(self, host: DeviceHost, now: int) -> None:
         if now >= self._edge_ns:
@@ -158,8 +158,7 @@ class Returns(Watcher):
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
         """The broker goes, or comes back."""
         del phase, devices
-        if verb in self._broker_keys:
-            self._broker_back_at = now
+        self._waits.faulted(verb, now)
 
     def ended(self, now: int) -> None:
         """The rest of the curves."""

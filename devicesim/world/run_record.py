@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from gateway.core import rows
 
 WORST_DEVICES_MAX: Final = 10
-FLAG_ROWS_MAX: Final = 200
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,6 +57,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: float = 0.0
     scenario_digest: str = ""
     reproduce: str = ""
+    overrides: list[str] = []
     machine: dict[str, str] = {}
     versions: dict[str, str] = {}
     seeds: dict[str, str] = {}
@@ -95,6 +95,7 @@ def build_record(
         trace_digest=trace_digest,
         scenario_digest=around.scenario_digest,
         reproduce=around.reproduce,
+        overrides=around.overrides,
         devices=len(world.hosts),
         groups=_groups(world),
         virtual_s=virtual_s,
@@ -237,7 +238,7 @@ def _histogram(one: Stretch) -> str:
 
 
 def _flags(meter: Meter) -> list[FlagRow]:
-    return [_flag(spread) for spread in list(meter.sessions.spreads.values())[:FLAG_ROWS_MAX]]
+    return [_flag(spread) for spread in meter.sessions.spreads.values() if spread.told]
 
 
 def _flag(spread: Spread) -> FlagRow:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import topics
-from devicesim.scenario.faults import BrokerRestart
 from devicesim.world.hearing import Hearing, Listener
 from devicesim.world.latencies import Latencies, nearest_rank
+from devicesim.world.waits import Waits
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gateway.core import effects as gw
 
 _KILL: Final = "kill"
+_WAITS, _NOT_MEANT = -1, -2
+SPREADS_TOLD_MAX: Final = 200
+"""Kill lists and flags, from the first one on, that a report tells of."""
 
 
 class Part:
@@ -44,10 +47,12 @@ class Part:
 class Spread:
     """One version of the kill list, or one revision of a segment's flags, on its way to the fleet."""
 
-    __slots__ = ("at_ns", "latencies", "what")
+    __slots__ = ("at_ns", "latencies", "told", "what")
 
-    def __init__(self, at_ns: int, what: str) -> None:
+    def __init__(self, at_ns: int, what: str, *, told: bool) -> None:
         self.at_ns, self.what = at_ns, what
+        self.told = told
+        """Whether it is among those that are reported; of the others no latencies are kept."""
         self.latencies = Latencies()
 
 
@@ -58,16 +63,18 @@ class Believed:
 
     def __init__(self, at_ns: int, online: bytearray) -> None:
         self._at_ns = at_ns
-        self._took: dict[int, int] = {index: -1 for index, on in enumerate(online) if on}
+        # Eight bytes a device, whoever is meant: a long run has many kill lists.
+        self._took = array("q", [_WAITS if on else _NOT_MEANT for on in online])
 
     def obeyed(self, index: int, took: int) -> None:
         """It got there; of a device the first time counts."""
-        if self._took.get(index) == -1:
+        if self._took[index] == _WAITS:
             self._took[index] = took
 
     def waits(self, now: int) -> list[int]:
         """How long each took, ns; who has not obeyed yet waits until `now`."""
-        return [took if took >= 0 else now - self._at_ns for took in self._took.values()]
+        waited = now - self._at_ns
+        return [took if took >= 0 else waited for took in self._took if took != _NOT_MEANT]
 
 
 class SessionMeter(Listener):
@@ -83,7 +90,7 @@ class SessionMeter(Listener):
         self.online = bytearray(count)
         self.online_count = 0
         self.connected_at = [0] * count
-        self._lost_at = [-1] * count
+        self._away = Waits(world)
         self.waits = array("q", bytes(8 * count))
         """Time each device spent away while it could have been back, the waits that are over."""
         self.wait_longest = array("q", bytes(8 * count))
@@ -91,9 +98,6 @@ class SessionMeter(Listener):
         """How often each device came back."""
         self.kill_ns = array("q", [-1]) * count
         """Longest time from a kill to the device that obeyed; -1: none."""
-        self._broker_back_at = 0
-        actions = world.scenario.timeline
-        self._broker_keys = [a.key for a in actions if isinstance(a, BrokerRestart)]
         self.reconnects, self.kills = Latencies(), Latencies()
         self._believed: dict[str, Believed] = {}
         self.spreads: dict[str, Spread] = {}
@@ -117,10 +121,7 @@ class SessionMeter(Listener):
 
     def offline(self) -> list[tuple[int, int | None]]:
         """Devices without a session, and since when; None of one that has no power, or never had one."""
-        lost = self._lost_at
-        return [
-            (i, lost[i] if lost[i] >= 0 else None) for i, on in enumerate(self.online) if not on
-        ]
+        return [(i, self._away.since(i)) for i, on in enumerate(self.online) if not on]
 
     def reached(self, host: DeviceHost, since: int) -> bool:
         """Whether a device has been online on a clear path since an instant."""
@@ -136,10 +137,8 @@ class SessionMeter(Listener):
         if not self.online[index]:
             self.online[index] = 1
             self._count(index, 1)
-        lost_at, self._lost_at[index] = self._lost_at[index], -1
-        if lost_at >= 0:
-            possible = max(lost_at, host.path.cleared_at, self._broker_back_at)
-            took = max(0, now - possible)
+        took = self._away.connected(host, now)
+        if took is not None:
             self.reconnects.add(now, took)
             self.returns[index] += 1
             self.waits[index] += took
@@ -149,13 +148,17 @@ class SessionMeter(Listener):
         """Offline, and wants back."""
         del reason
         self._offline(host.index)
-        self._lost_at[host.index] = now
+        self._away.disconnected(host, now)
 
     def went_off(self, host: DeviceHost, now: int) -> None:
-        """Offline; a boot is not a reconnect."""
+        """Offline, and waiting for power."""
         del now
         self._offline(host.index)
-        self._lost_at[host.index] = -1
+        self._away.went_off(host)
+
+    def booted(self, host: DeviceHost, now: int) -> None:
+        """Power is back: now it wants back, too."""
+        self._away.booted(host, now)
 
     def _offline(self, index: int) -> None:
         if self.online[index]:
@@ -170,8 +173,7 @@ class SessionMeter(Listener):
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
         """The broker goes, or comes back."""
         del phase, devices
-        if verb in self._broker_keys:
-            self._broker_back_at = now
+        self._away.faulted(verb, now)
 
     def gateway_published(self, effect: gw.Publish, now: int) -> None:
         """A kill list or flags set out; what is published again is not counted anew."""
@@ -181,7 +183,8 @@ class SessionMeter(Listener):
         name = f"{segment or _KILL}:{number}"
         if name not in self.spreads:
             what = f"flags of {segment}, revision {number}" if segment else f"kill list {number}"
-            self.spreads[name] = Spread(now, what)
+            told = len(self.spreads) < SPREADS_TOLD_MAX
+            self.spreads[name] = Spread(now, what, told=told)
             if not segment:
                 self._believed[name] = Believed(now, self.online)
 
@@ -197,7 +200,8 @@ class SessionMeter(Listener):
         if spread is None:
             return
         took = now - spread.at_ns
-        spread.latencies.add(now, took)
+        if spread.told:
+            spread.latencies.add(now, took)
         if name.startswith(f"{_KILL}:"):
             self.kill_ns[host.index] = max(took, self.kill_ns[host.index])
             self._believed[name].obeyed(host.index, took)
@@ -213,7 +217,4 @@ class SessionMeter(Listener):
 
     def waiting_ns(self, host: DeviceHost, now: int) -> int:
         """How long a device that is away at `now` could have been back already."""
-        lost_at, path = self._lost_at[host.index], host.path
-        if lost_at < 0 or path.black or not self._world.broker.up:
-            return 0
-        return max(0, now - max(lost_at, path.cleared_at, self._broker_back_at))
+        return self._away.so_far(host, now)

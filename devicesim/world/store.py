@@ -117,6 +117,10 @@ class BlobStore:
         """Store a blob under a digest that the caller has computed from its content."""
         self._blobs[digest] = blob
 
+    def discard(self, digest: bytes) -> None:
+        """Forget a blob, if it is known."""
+        self._blobs.pop(digest, None)
+
     def read(self, digest: bytes, offset: int, size: int) -> bytes:
         """Read a piece of a blob.
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from devicesdk.wire.messages import UpdatePolicy
-from devicesdk.wire.timebase import MINUTE, MS, SECOND
+from devicesdk.wire.timebase import DAY, MINUTE, MS, SECOND
 from devicesim.scenario.action import Action, Hits
 from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
@@ -28,6 +28,8 @@ from devicesim.world.world import World
 from gateway.core import stimuli as hear
 
 LOOK_EVERY_NS: Final = SECOND
+WAVE_TIMEOUT_NS: Final = 7 * DAY
+"""When a wave that is not through is judged by those who have ended; a rollout that expires says so itself."""
 REVERT_POLICY: Final = {"revert": "revert", "keep": "hold"}
 
 
@@ -180,8 +182,9 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
         gate=hear.GatePlan(
             failures=gate.failures_max,
             latency_p95_ratio=None if increase is None else 1.0 + increase,
-            drift=gate.drift == "none",
+            drift=gate.drift != "any",
             drain_ratio=None if gate.drain_increase_max is None else 1.0 + gate.drain_increase_max,
+            drift_raw=gate.drift == "raw",
         ),
         selector=() if str(rollout.target) == "all" else ((f"rollout-{rollout.id}", "yes"),),
         jitter_ms=rollout.jitter_ns // MS,
@@ -193,7 +196,8 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
         ),
         delta=rollout.delta == "auto",
         on_halt="revert" if rollout.on_halt == "revert" else "hold",
-        wave_timeout_ns=rollout.expires_ns,
+        wave_timeout_ns=rollout.expires_ns or WAVE_TIMEOUT_NS,
+        expires_ns=rollout.expires_ns or 0,
     )
 
 

@@ -49,7 +49,7 @@ def e_value(judged: int, bad: int, tolerated: float) -> float:
     Args:
         judged: outcomes that count, the bad ones among them.
         bad: bad ones.
-        tolerated: share p0 of the hypothesis, in [0, 1); 0 is refuted by the first bad outcome.
+        tolerated: share p0 of the hypothesis; 0 is refuted by the first bad outcome, 1 by nothing.
     """
     if tolerated <= 0.0:
         return math.exp(LOG_MAX) if bad else 1.0

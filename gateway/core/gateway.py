@@ -113,8 +113,7 @@ class Gateway:
     def handle(self, stimulus: AnyStimulus, now: int) -> list[AnyEffect]:
         """Take one stimulus; returns one batch of effects."""
         kind = type(stimulus)
-        if kind is Arrived:
-            assert isinstance(stimulus, Arrived)
+        if type(stimulus) is Arrived:
             if stimulus.kind == topics.TEL:
                 said: list[Any] = self._collect.handle(stimulus, now)
                 if not said:

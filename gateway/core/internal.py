@@ -109,6 +109,8 @@ class Watching(Internal, frozen=True):
     """The same of what most members ran before; empty when they ran nothing."""
     drain: bool = False
     """Whether the discharge of batteries is compared, too."""
+    raw: bool = False
+    """Whether drift is told as it is, and not only what is the candidate's own."""
 
 
 class Judged(Internal, frozen=True):

@@ -46,7 +46,7 @@ class BrokerDown(Stimulus, frozen=True):
     reason: str
 
 
-class Arrived(Stimulus, frozen=True):
+class Arrived(Stimulus, frozen=True, gc=False):
     """A message from a device arrived."""
 
     kind: str
@@ -56,7 +56,7 @@ class Arrived(Stimulus, frozen=True):
     retained: bool = False
 
 
-class PubAcked(Stimulus, frozen=True):
+class PubAcked(Stimulus, frozen=True, gc=False):
     """The broker took the QoS 1 publish with this token."""
 
     token: int
@@ -107,7 +107,7 @@ class GatePlan(msgspec.Struct, frozen=True):
     """What must hold between waves. A sequential test stops a wave early when failures tip it."""
 
     failures: float = 0.02
-    """Tolerated failure share p0 of the e-process."""
+    """Tolerated failure share p0 of the e-process; 1: failures stop no wave early."""
     evidence: float = 20.0
     """Halt when the e-value exceeds this (Ville: false stop <= 1 / evidence)."""
     quorum: float = 0.9
@@ -119,6 +119,8 @@ class GatePlan(msgspec.Struct, frozen=True):
     drain_ratio: float | None = None
     """How fast the candidate empties batteries, over the running version, per hardware class; None: not
     judged."""
+    drift_raw: bool = False
+    """With `drift`: a verdict halts whoever's fault it is, the weather's, too; no comparison is made."""
 
 
 class RolloutPlan(msgspec.Struct, frozen=True):
@@ -142,6 +144,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     """Whether its wants may name deltas."""
     stage: bool = False
     """Stage only: devices install the bundle beside what they run, and rest."""
+    expires_ns: int = 0
+    """How long after its wave opened a device may still begin; 0: for ever."""
 
 
 class CreateRollout(Stimulus, frozen=True):

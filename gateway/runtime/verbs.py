@@ -103,6 +103,8 @@ class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     waves: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (0.01, 0.10, 0.25, 1.0)
     soak: str = "20m"
     wave_timeout: str = "1d"
+    expires: str = "0s"
+    """How long after its wave opened a device may still begin; 0s: for ever."""
     jitter: str = "1m"
     selector: dict[str, str] = {}
     on_halt: Literal["hold", "revert"] = "revert"

@@ -306,7 +306,7 @@ def test_the_package_builds_from_the_copied_files_alone(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
          "--disable-pip-version-check", "--wheel-dir", tmp_path, source],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob("fleetdrill-*.whl")
@@ -342,7 +342,7 @@ def handed_out(tmp_path_factory):
         words = ["sh", str(top / "init"), *SERVICES["keys"]["command"]]
         env = {**os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}"}
         done = subprocess.run(
-            words, env=env, capture_output=True, text=True, timeout=60, check=False
+            words, env=env, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
 
@@ -422,7 +422,7 @@ def test_scripts_are_plain_sh_and_are_what_the_services_run():
     for script in shipped:
         assert script.read_text().startswith("#!/bin/sh\n")
         assert os.access(script, os.X_OK)
-        assert subprocess.run(["sh", "-n", script], check=False, timeout=10).returncode == 0
+        assert subprocess.run(["sh", "-n", script], check=False, timeout=60).returncode == 0
         assert [f"deploy/docker/{script.name}", f"/usr/local/bin/{script.stem}"] in lines("COPY")
 
 

@@ -92,6 +92,9 @@ def whole(device: Device, wanted: Published) -> None:
     )
 
 
+ASK_EVERY_S = 5.0
+
+
 class Marks:
     """What may only grow on a device: its boot number and its committed generation."""
 
@@ -137,12 +140,14 @@ async def all_answer(plant: Plant, wanted: Published) -> None:
     guest.heard = heard
     await guest.join(NAMES.every_device(topics.HAVE), NAMES.every_device(topics.TEL))
     question = codec.encode(Control(verb=ControlVerb.REPORT))
-    for device in plant.devices:
-        guest.port.publish(NAMES.device(device.name, topics.CTL), question)
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE_S
-    while (mute or idle) and loop.time() < until:  # noqa: ASYNC110 - looked at, not awaited
-        await asyncio.sleep(0.05)
+    while (mute or idle) and loop.time() < until:
+        for name in sorted(mute):  # QoS 0: one that is just connecting does not hear it
+            guest.port.publish(NAMES.device(name, topics.CTL), question)
+        ask_again = loop.time() + ASK_EVERY_S
+        while (mute or idle) and loop.time() < ask_again:  # noqa: ASYNC110 - looked at, not awaited
+            await asyncio.sleep(0.05)
     guest.leave()
     assert not mute, f"expected an answer of every device, found none of {sorted(mute)}"
     assert not idle, f"expected frames of {wanted.name} from every device, none of {sorted(idle)}"

@@ -16,7 +16,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
     "TZ": "UTC",
 }
-END_S_MAX = 20.0
+END_S_MAX = 60.0
 LOOK_S = 0.02
 
 

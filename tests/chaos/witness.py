@@ -19,9 +19,10 @@ from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Dial, Endpoint, Granted, Inbound
 
 TOPIC = "witness/words"
-PATIENCE_S = 15.0
+PATIENCE_S = 90.0
 RETRY_S = 0.1
-QUIET_S = 0.5
+FENCE = 0
+"""What is written last of all, by somebody else: the writer's numbers begin at 1."""
 BETWEEN_S = 0.01
 
 
@@ -100,7 +101,7 @@ class Witness:
         self._reader = Guest(endpoint, "witness-reader", session_expiry_s=24 * 3600)
         self._reader.heard = self._read
         self._came: set[int] = set()
-        self._last_came = 0.0
+        self._endpoint, self._fenced = endpoint, asyncio.Event()
         self._number = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -126,10 +127,13 @@ class Witness:
         """After the restart: how many were acknowledged, and which of them never came."""
         acked = list(self._writer.acked)
         await self._reader.join()
-        loop = asyncio.get_running_loop()
-        self._last_came = loop.time()
-        while loop.time() < self._last_came + QUIET_S:  # noqa: ASYNC110 - silence has no event
-            await asyncio.sleep(QUIET_S / 5)
+        fence = Guest(self._endpoint, "witness-fence", clean=True)
+        await fence.join()
+        self._fenced.clear()
+        fence.port.publish(TOPIC, b"%d" % FENCE, qos=1, token=1)
+        async with asyncio.timeout(PATIENCE_S):
+            await self._fenced.wait()  # a topic keeps its order: what waited has come before
+        fence.leave()
         self._reader.leave()
         return len(acked), [number for number in acked if number not in self._came]
 
@@ -150,5 +154,7 @@ class Witness:
             await asyncio.sleep(BETWEEN_S)
 
     def _read(self, message: Inbound) -> None:
-        self._came.add(int(message.payload))
-        self._last_came = asyncio.get_running_loop().time()
+        number = int(message.payload)
+        self._came.add(number)
+        if number == FENCE:
+            self._fenced.set()

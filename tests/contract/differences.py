@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-SHORT_S, LONG_S = 2, 100
+SHORT_S, LONG_S = 8, 1000
 """The intervals of random scripts: a wait outlasts every short one and no long one."""
 ANSWERS = ("connack", "suback", "puback", "unsuback", "closed")
 

@@ -22,7 +22,7 @@ from tests.contract.memory_stage import INFLIGHT_MAX, PACKET_BYTES_MAX, QUEUE_MA
 from tests.contract.paho_client import PahoClient
 from tests.contract.socket_client import SocketClient, Wish
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 CONFIG = """\
 listener {port} 127.0.0.1
 allow_anonymous true

@@ -27,7 +27,7 @@ from cryptography.x509.oid import NameOID
 
 from devicesdk.aio.port import Granted, Inbound
 
-PATIENCE_S = 8.0
+PATIENCE_S = 60.0
 RECEIVE_MAX = 8
 PACKET_BYTES_MAX = 100_000
 CONFIG = """\

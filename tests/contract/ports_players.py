@@ -63,6 +63,13 @@ def connect(broker, make_port):  # noqa: F811 - the fixture
     return connected
 
 
+async def round_trip(port, ear, name):
+    """Ask and hear the answer: the broker has then read what was sent before."""
+    asked = len(ear.all("suback"))
+    port.subscribe((f"{name}/no/such",))
+    await ear.until("suback", asked + 1)
+
+
 async def subscribed(port, ear, *filters):
     port.subscribe(filters)
     return (await ear.until("suback"))[0]

@@ -6,7 +6,8 @@ I connected, did I leave a will) and leaves out what cannot be played or runs in
 part of a script is a script, which lets Hypothesis shrink by deleting steps.
 
 Every message has its own text. Intervals are none, `SHORT_S` or `LONG_S`: a wait outlasts every
-short one and no long one, so that no script depends on how fast a broker or this machine is.
+short one and no long one, and a short one outlasts what a script does between two waits by far (some
+tens of milliseconds, of one script at a time), so that no script depends on how fast this machine is.
 
 Left out, because the in-memory broker does not speak it: QoS 2, subscription options and
 identifiers, topic aliases. A script either shares subscriptions or retains messages, because
@@ -24,9 +25,9 @@ from hypothesis import strategies as st
 
 from tests.contract.differences import AVOIDED, LONG_S, SHORT_S, Client, Scene
 
-WAIT_S = 3.5
+WAIT_S = SHORT_S + 1.5
 """Outlasts `SHORT_S` on a broker that counts whole seconds and looks around once a second."""
-SESSION_WAIT_S = 8.5
+SESSION_WAIT_S = SHORT_S + 6.5
 """The same where a session expires: mosquitto looks for those every five seconds."""
 
 CLIENTS = ("a", "b", "c")

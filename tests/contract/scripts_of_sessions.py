@@ -21,16 +21,16 @@ from tests.contract.hand_script import RESTARTS, script
     pub=["connack 0 new", *["puback 0x0"] * 2, "puback 0x10"],
 )
 def a_session_waits_and_clean_start_ends_it(s):
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.subscribe("dev", ("t", 1))
     s.connect("pub")
     s.drop("dev")
     s.publish("pub", "t", "1")
     s.publish("pub", "t", "2", qos=0)
     s.publish("pub", "t", "3")
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.disconnect("dev")
-    s.connect("dev", clean=True, expiry_s=100)
+    s.connect("dev", clean=True, expiry_s=1000)
     s.publish("pub", "t", "4")
 
 
@@ -68,11 +68,12 @@ def a_will_speaks_unless_there_was_a_goodbye(s):
 def a_will_waits_and_whoever_is_back_cancels_it(s):
     s.connect("eye")
     s.subscribe("eye", ("link/#", 1))
-    s.connect("back", expiry_s=100, will=("link/back", "lost", 1, False, 1))
-    s.connect("gone", expiry_s=100, will=("link/gone", "lost", 1, False, 1))
+    s.connect("back", expiry_s=1000, will=("link/back", "lost", 1, False, 4))
+    s.connect("gone", expiry_s=1000, will=("link/gone", "lost", 1, False, 5))
     s.drop("back")
-    s.connect("back", clean=False, expiry_s=100)
+    s.connect("back", clean=False, expiry_s=1000)
     s.drop("gone")
+    yield 6.5
     s.until("eye", 3)
 
 
@@ -89,9 +90,9 @@ def a_will_waits_and_whoever_is_back_cancels_it(s):
 def take_over(s):
     s.connect("eye")
     s.subscribe("eye", ("link/#", 1))
-    s.connect("dev", expiry_s=100, will=("link/dev", "lost", 1, False, 0))
+    s.connect("dev", expiry_s=1000, will=("link/dev", "lost", 1, False, 0))
     s.subscribe("dev", ("t", 1))
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.connect("pub")
     s.publish("pub", "t", "1")
 
@@ -106,7 +107,7 @@ def take_over(s):
 def clean_start_ends_the_session_and_so_its_will_is_due(s):
     s.connect("eye")
     s.subscribe("eye", ("link/#", 1))
-    s.connect("dev", expiry_s=100, will=("link/dev", "lost", 1, False, 50))
+    s.connect("dev", expiry_s=1000, will=("link/dev", "lost", 1, False, 500))
     s.drop("dev")
     s.connect("dev", clean=True)
 
@@ -120,7 +121,7 @@ def clean_start_ends_the_session_and_so_its_will_is_due(s):
 def a_session_without_expiry_does_not_delay_its_will(s):
     s.connect("eye")
     s.subscribe("eye", ("link/#", 1))
-    s.connect("dev", will=("link/dev", "lost", 1, False, 50))
+    s.connect("dev", will=("link/dev", "lost", 1, False, 500))
     s.drop("dev")
 
 
@@ -135,17 +136,17 @@ def a_session_without_expiry_does_not_delay_its_will(s):
     late=["connack 0 new", "suback 0x1", "kept=stays q1 retain expires"],
 )
 def messages_expire_in_flight_queued_and_retained(s):
-    s.connect("dev", expiry_s=100, auto_ack=False)
+    s.connect("dev", expiry_s=1000, auto_ack=False)
     s.subscribe("dev", ("ctl", 1))
     s.connect("pub")
     s.publish("pub", "ctl", "0", expiry_s=1)
     s.drop("dev")
     s.publish("pub", "ctl", "1", expiry_s=1)
-    s.publish("pub", "ctl", "stays", expiry_s=60)
+    s.publish("pub", "ctl", "stays", expiry_s=600)
     s.publish("pub", "kept/gone", "2", retain=True, expiry_s=1)
-    s.publish("pub", "kept", "stays", retain=True, expiry_s=60)
+    s.publish("pub", "kept", "stays", retain=True, expiry_s=600)
     yield 2.5
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.connect("late")
     s.subscribe("late", ("kept/#", 1))
 
@@ -198,7 +199,7 @@ def an_expired_message_in_flight_keeps_its_place(s):
 )
 def a_restart_with_persistence(s):
     # mosquitto 2.0.11 saves no session that began with clean start, whatever its expiry.
-    s.connect("dev", clean=False, expiry_s=100, auto_ack=False)
+    s.connect("dev", clean=False, expiry_s=1000, auto_ack=False)
     s.subscribe("dev", ("t", 1))
     s.connect("gone")
     s.subscribe("gone", ("t/other", 1))
@@ -210,7 +211,7 @@ def a_restart_with_persistence(s):
     s.restart(lose_sessions=False)
     s.connect("pub")
     s.publish("pub", "t", "2")
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.connect("gone", clean=False)
     s.connect("late")
     s.subscribe("late", ("kept", 1))
@@ -224,13 +225,13 @@ def a_restart_with_persistence(s):
     "session began; mosquitto 2.0.11 does not save sessions that began with clean start",
 )
 def a_restart_saves_sessions_that_began_with_clean_start(s):
-    s.connect("dev", clean=True, expiry_s=100)
+    s.connect("dev", clean=True, expiry_s=1000)
     s.subscribe("dev", ("t", 1))
     s.drop("dev")
     s.connect("pub")
     s.publish("pub", "t", "1")
     s.restart(lose_sessions=False)
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
 
 
 @script(
@@ -259,13 +260,13 @@ def a_restart_ends_sessions_without_expiry(s):
     late=["connack 0 new", "suback 0x1"],
 )
 def a_restart_that_loses_everything(s):
-    s.connect("dev", expiry_s=100)
+    s.connect("dev", expiry_s=1000)
     s.subscribe("dev", ("t", 1))
     s.connect("pub")
     s.publish("pub", "kept", "yes", retain=True)
     s.drop("dev")
     s.publish("pub", "t", "1")
     s.restart(lose_sessions=True)
-    s.connect("dev", clean=False, expiry_s=100)
+    s.connect("dev", clean=False, expiry_s=1000)
     s.connect("late")
     s.subscribe("late", ("kept", 1))

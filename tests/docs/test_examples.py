@@ -104,6 +104,6 @@ def test_the_python_of_the_page_on_flags_runs(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
         assert done.returncode == 0, f"{block}\n{done.stderr}"

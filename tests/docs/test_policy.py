@@ -25,7 +25,7 @@ def test_the_output_on_the_page_is_the_command_s():
     words = ["device", "policy", str(EXAMPLE), "--context", "chip_c=80"]
     answer = subprocess.run(
         [sys.executable, "-m", "devicesdk", *words], cwd=ROOT, capture_output=True, text=True,
-        check=True, timeout=60,
+        check=True, timeout=300,
     )  # fmt: skip
     (shown,) = blocks("text")
     assert answer.stdout.split() == shown.split()

@@ -49,7 +49,7 @@ def shell(command, checkout, **env):
     known = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": plugins}
     return subprocess.run(
         ["bash", "-c", words.replace("-n auto", "-n 2")], cwd=checkout, capture_output=True,
-        text=True, check=False, timeout=120,
+        text=True, check=False, timeout=600,
         env={**os.environ, "PYTHONPATH": str(ROOT), **known, **env},
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ from tests_kit.agent_bundles import KEYS, SIGNERS
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 DEVICE = "gauge-0001"
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 QUICK = {
     "window_ns": 1_000_000_000,
     "kill_grace_ns": 300_000_000,

@@ -151,7 +151,7 @@ class MemoryStorage:
 
     def commit(self) -> int:
         self.waiting.set()
-        assert self.gate.wait(10), "nobody opened the gate"
+        assert self.gate.wait(60), "nobody opened the gate"
         self.waiting.clear()
         if self.fails is not None:
             raise self.fails

@@ -112,7 +112,7 @@ class MemoryPort:
         self.loop.call_soon(call, *arguments)
 
     async def until(
-        self, what: str, holds: Callable[[MemoryPort], Any], timeout_s: float = 10
+        self, what: str, holds: Callable[[MemoryPort], Any], timeout_s: float = 60
     ) -> None:
         """Wait until something that is published makes `holds` true."""
         try:

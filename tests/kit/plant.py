@@ -86,12 +86,12 @@ class Plant:
         plan = hear.RolloutPlan(id=name, bundle=bundle.manifest.name, **more)
         await self.runtime.submit(hear.CreateRollout(plan))
 
-    async def until(self, reached: Callable[[], bool], what: str, patience_s: float = 10.0) -> None:
+    async def until(self, reached: Callable[[], bool], what: str, patience_s: float = 60.0) -> None:
         """Wait until something is so."""
         await until(reached, what, patience_s)
 
 
-async def until(reached: Callable[[], bool], what: str, patience_s: float = 10.0) -> None:
+async def until(reached: Callable[[], bool], what: str, patience_s: float = 60.0) -> None:
     """Wait until something is so."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_s

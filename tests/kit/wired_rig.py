@@ -102,7 +102,7 @@ class WiredRig(Rig):
 
     # -- pace
 
-    async def until(self, reached: Callable[[], bool], what: str, patience_s: float = 15.0) -> None:
+    async def until(self, reached: Callable[[], bool], what: str, patience_s: float = 60.0) -> None:
         """Live until something is so."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + patience_s

@@ -29,7 +29,7 @@ from tests_kit.device_stage import QUICK, rss_kib
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models" / "gauge"
-WAIT_S = 30.0
+WAIT_S = 120.0
 STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\S+Z [A-Z]+ ")
 """How a line of a gateway's log begins."""
 OUR_COMMANDS = (

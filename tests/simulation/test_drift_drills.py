@@ -12,6 +12,7 @@ from devicesim.rehearse import Rehearsal, open_scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 NEVER = "telemetry.probes=365d"
+CLEAN = "timeline.dust.what=dim(0)"
 
 
 @functools.cache
@@ -80,8 +81,14 @@ class TestLens:
     NAME = "lens-haze-one-device"
 
     def test_all_lenses_of_a_hall_are_no_single_sensors(self):
-        record = lived(self.NAME, "timeline.haze.target=region=north")
+        whole = [f"timeline.{what}.target=region=north" for what in ("haze", "dust")]
+        record = lived(self.NAME, *whole)
         assert told(record) == [("data", "north", "")]
 
     def test_a_lens_that_is_all_but_clean_is_not_singled_out(self):
-        assert told(lived(self.NAME, "timeline.haze.what=haze(.02)")) == []
+        assert told(lived(self.NAME, "timeline.haze.what=haze(.02)", CLEAN)) == []
+
+    def test_a_dial_in_the_dark_is_told_by_what_the_dust_takes(self):
+        """At seed 1 its pictures lie in the lowest bin of contrast from the beginning."""
+        assert told(lived(self.NAME, "seed=1", CLEAN)) == []
+        assert told(lived(self.NAME, "seed=1")) == [("sensor", "north", "reader-0007")]

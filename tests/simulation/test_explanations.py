@@ -161,6 +161,23 @@ CASES = [
         ("First bad at +0:31:", "Rollout r1 was created", "rolled generation # back by itself",
          "A rollout was halted after # blamed failures"), (("count", 30),),
     ),
+    Case(
+        "deaf-device", "stuck == 0", nothing,
+        "agent: {resubscribe: never}\n" + rollout()
+        + "timeline: [{at: 20m, for: 5s, do: broker.restart, lose_sessions: true}, {at: 90m, for: 5s, do: broker.restart}]\n"
+        "checks: {finally: [{stuck: '== 0'}]}\n",
+        ("broker.restart (lab.yaml:13) begins", "in a new session", "does not subscribe again, and hears nothing"),
+        (("duration", "3h"),),
+    ),
+    Case(
+        "locked-out", "stuck == 0", nothing,
+        rollout(at="1h")
+        + "timeline: [{at: 10m, for: 40m, do: power.cut, target: 'id=kiosk-0001'}, {at: 15m, do: keys.rotate, roles: [root, director]},"
+        " {at: 20m, do: keys.rotate, roles: [root]}, {at: 30m, do: keys.tidy}]\n"
+        "checks: {finally: [{stuck: '== 0'}]}\n",
+        ("power.cut (lab.yaml:12) begins", "keys.tidy (lab.yaml:12) begins", "trusts root 1, hears of root 3, and cannot"),
+        (("duration", "3h"),),
+    ),
 ]  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def agent_is_deaf_while_it_updates(patch):
     )
 
     def deaf(self, payload, now):
-        if not self.in_hand:
+        if self.job is None:
             offered(self, payload, now)
 
     patch.setattr(Update, "offered", deaf)

@@ -21,7 +21,7 @@ from gateway.adapters.brokers.process import free_port
 from gateway.adapters.certificates import Authority, client_context, client_pair
 
 FILES = Path(__file__).parents[2] / "mosquitto"
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 DAYS = 30
 USERS = (
     "gateway-control",

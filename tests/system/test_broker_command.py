@@ -18,7 +18,7 @@ from gateway.adapters.certificates import client_context, client_pair
 COMMAND = (
     "import typer; from gateway.broker_cli import register; a = typer.Typer(); register(a); a()"
 )
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def start(folder, *words):

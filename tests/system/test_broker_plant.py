@@ -21,7 +21,7 @@ from tests.system.broker_stage import Plant
 
 pytestmark = pytest.mark.mosquitto
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 OUR_COMMANDS = (
     "import typer; from gateway import cli; from devicesdk.host import cli as device\n"
     "app = typer.Typer(); cli.register(app); device.register(app); app()"

@@ -27,7 +27,7 @@ async def fleetdrill(*words):
     )  # fmt: skip
 
 
-async def ended(process, within_s=60):
+async def ended(process, within_s=300):
     out, err = await asyncio.wait_for(process.communicate(), within_s)
     return process.returncode, out.decode(), err.decode()
 
@@ -37,8 +37,8 @@ def names_in(folder):
 
 
 async def until_listening(process):
-    """Wait until the recorder says that it records; then its first message may be on its way."""
-    line = await asyncio.wait_for(process.stderr.readline(), 30)
+    """Wait until the recorder says that it records: the broker has its subscription."""
+    line = await asyncio.wait_for(process.stderr.readline(), 120)
     assert b"recording" in line, line
 
 
@@ -50,7 +50,7 @@ async def test_what_is_heard_and_what_is_logged_are_one_outage(tmp_path):
         )
         await until_listening(recorder)
         wall, crowd = await outage.outage(
-            port, clients=CLIENTS, lead_s=5, dark_s=7, after_s=5, keepalive_s=1
+            port, clients=CLIENTS, lead_s=6, dark_s=12, after_s=6, keepalive_s=3
         )
         recorder.send_signal(signal.SIGINT)
         code, out, err = await ended(recorder)
@@ -71,9 +71,12 @@ async def test_what_is_heard_and_what_is_logged_are_one_outage(tmp_path):
         ours.start_unix_ns - theirs.start_unix_ns + ours.length_ns,
     )
     a, b = (online_curve(each.edges.values(), each.length_ns, STEP_NS) for each in (ours, theirs))
-    # mosquitto tells whole seconds: within two of them a quarter of the fleet may be on either side
-    assert max(abs(x - y) for x, y in zip(a, b, strict=False)) <= CLIENTS / 4, (a, b)
-    assert max(a) >= 0.9 * CLIENTS
+    # mosquitto tells whole seconds, and we hear of them when we are given a processor: somewhere within a
+    # step to either side is what the log says, but for a quarter of the fleet
+    for at, (x, *near) in enumerate(zip(a[1:], b, b[1:], b[2:], strict=False), 1):
+        assert min(near) - CLIENTS / 4 <= x <= max(near) + CLIENTS / 4, (at, a, b)
+    # a seventh is away for a while by itself, and each step is the mean of two seconds
+    assert max(a) >= 0.75 * CLIENTS, f"hardly anybody came: {a}"
     assert min(a[2:]) <= 0.5 * CLIENTS, f"the wall was dark: {a}"
 
     packed = tmp_path / "broker.log.gz"

@@ -19,7 +19,7 @@ from gateway.cli import register
 from tests_kit import tensor_models as little
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20
+PATIENCE_S = 120
 FLAG = '{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}'
 APP = typer.Typer()
 register(APP)

@@ -57,14 +57,14 @@ async def test_a_device_asks_the_gateway_and_reads_by_itself_when_it_is_gone(tmp
     with Device(tmp_path, plant.port, offload_consent=True) as device:
         device.start()
         await run_here(plant)
-        await plant.until(lambda: served(plant) >= 4, "frames that the gateway ran", 30.0)
-        await plant.until(lambda: device.log.count("note=answered") >= 2, "answers", 30.0)
+        await plant.until(lambda: served(plant) >= 4, "frames that the gateway ran")
+        await plant.until(lambda: device.log.count("note=answered") >= 2, "answers")
         plant.runtime.crash()
-        await plant.until(lambda: READS in device.log, "the device to read by itself", 30.0)
+        await plant.until(lambda: READS in device.log, "the device to read by itself")
         await plant.runtime.start()
         before = device.log.count("note=answered")
         await plant.until(
-            lambda: device.log.count("note=answered") > before, "answers of a new gateway", 30.0
+            lambda: device.log.count("note=answered") > before, "answers of a new gateway"
         )
         twin = plant.runtime.core.twin_view(DEVICE)
         assert twin.outcome == "committed"
@@ -75,10 +75,10 @@ async def test_without_consent_nothing_is_asked(tmp_path, plant):
     with Device(tmp_path, plant.port) as device:
         device.start()
         await run_here(plant)
-        await plant.until(lambda: device.log.count("note=rule_chosen") >= 1, "a decision", 30.0)
+        await plant.until(lambda: device.log.count("note=rule_chosen") >= 1, "a decision")
         counters = plant.runtime.counters.messages_in
         have = counters.get("tel", 0)
-        await plant.until(lambda: counters.get("tel", 0) >= have + 2, "two windows", 30.0)
+        await plant.until(lambda: counters.get("tel", 0) >= have + 2, "two windows")
         assert ASKS not in device.log
         assert "ask" not in counters
         assert device.terminate() == 0

@@ -32,7 +32,7 @@ def test_a_release_and_a_rotation_reach_a_device(works):
     works.tell("2.root.json")
     old = works.processes.pop("gateway")
     old.terminate()
-    old.wait(30)
+    old.wait(120)
     works.gateway("--broker", "mosquitto")
     works.until(lambda: works.ask(verbs.Overview()), "the gateway")
     works.until_runs(DEVICE, works.roll_out("1.1.0", "worker"))

@@ -22,7 +22,7 @@ def command(*words):
 
 def fleetdrill(*words, code=0):
     done = subprocess.run(
-        command(*words), cwd=ROOT, capture_output=True, text=True, check=False, timeout=240
+        command(*words), cwd=ROOT, capture_output=True, text=True, check=False, timeout=900
     )
     assert done.returncode == code, f"{words}\n{done.stdout}\n{done.stderr}"
     return done
@@ -48,12 +48,12 @@ def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_with_the_same_digest
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     journal = tmp_path / "b" / "sweep-lab" / "results.jsonl"
-    give_up = perf_counter() + 120
+    give_up = perf_counter() + 600
     while not (journal.is_file() and journal.read_bytes().count(b"\n") >= 2):
-        assert perf_counter() < give_up, "no result in two minutes"
+        assert perf_counter() < give_up, "no result in ten minutes"
         Event().wait(0.05)
     begun.send_signal(signal.SIGINT)
-    _, told = begun.communicate(timeout=60)
+    _, told = begun.communicate(timeout=300)
     early = journal.read_bytes()
     assert begun.returncode == 3, told
     assert f"fleetdrill sweep --resume {journal.parent}" in told

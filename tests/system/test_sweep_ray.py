@@ -35,6 +35,6 @@ def test_ray_and_processes_agree(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(file)],
         cwd=root, env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True, text=True, check=False, timeout=180,
+        capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert "same" in done.stdout, f"{done.stdout}\n{done.stderr}"

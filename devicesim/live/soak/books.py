@@ -72,6 +72,7 @@ class Cause(StrEnum):
     ASKED_AGAIN = "asked again"
     EXPIRED = "expired"
     BROKER_FORGOT = "broker forgot"
+    UNSAVED = "unsaved"
     POWER_OFF = "power off"
     OUTBOX_FULL = "outbox full"
 
@@ -127,6 +128,13 @@ class Ends(msgspec.Struct):
     boots: list[int]
     forgot_at: int = -1
     """When the broker last lost its memory; -1 for never."""
+    unsaved: tuple[tuple[int, int], ...] = ()
+    """For each kill of a broker that acknowledges before it saves: from when to when what it acknowledged may
+    not have been saved."""
+
+    def may_be_unsaved(self, acked_at: int) -> bool:
+        """Whether a broker was killed that may not have saved what it acknowledged then."""
+        return any(begin <= acked_at <= end for begin, end in self.unsaved)
 
 
 class Books:
@@ -255,7 +263,7 @@ class Books:
             return Cause.EXPIRED
         if since is None or now - max(since, entry.acked_at) <= self.patience_ns:
             return Cause.WAITING
-        return Cause.UNEXPLAINED
+        return Cause.UNSAVED if ends.may_be_unsaved(entry.acked_at) else Cause.UNEXPLAINED
 
     def _unacked(
         self, index: int, kind: str, ident: Ident, channel: Channel, now: int, ends: Ends

@@ -9,6 +9,7 @@ when it was first said; a reconnect is timed from when it was possible (path cle
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from devicesim.live.soak.books import Books, Ends, Ident
 from devicesim.live.soak.identity import identity
 from devicesim.scenario.faults import BrokerRestart
 from devicesim.world.watch import Watcher
+from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 Took = Callable[[str, int], None]
 """Takes the name of a latency (`devicesim.report.soak_record.METRICS`) and one sample, ns."""
 SPREADS_MAX: Final = 64
+KILLS_KEPT: Final = 8
+"""So many kills of the broker are remembered: what an older one lost is in the books."""
 """Kills and flags that are still timed; older ones reach nobody who was connected."""
 _DROPS: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: topics.TEL,
@@ -72,6 +76,8 @@ class Witness(Watcher):
         """Payloads that are none of ours."""
         self.forgets = False
         """Whether the broker loses its memory whenever it is killed."""
+        self._acks: deque[int] = deque(maxlen=AUTOSAVE_CHANGES)
+        """When the newest messages were acknowledged: what the broker has not saved is among them."""
         self._have: msgspec.msgpack.Decoder[_Generation] = msgspec.msgpack.Decoder(_Generation)
         self._tokens: list[dict[int, tuple[str, Ident]]] = []
         self._numbers: dict[str, int] = {}
@@ -175,7 +181,9 @@ class Witness(Watcher):
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
         if said is not None:
-            self.books.acked(index, *said, self._clock())
+            now = self._clock()
+            self._acks.append(now)
+            self.books.acked(index, *said, now)
 
     def received(self, host: DeviceHost, message: Message, now: int) -> None:
         """A device hears something."""
@@ -206,10 +214,19 @@ class Witness(Watcher):
         """The broker is killed: does it remember?"""
         del devices, now
         action = self._restarts.get(verb)
-        if action is not None and phase == "begin":
+        if action is None:
+            return
+        if phase == "begin":
             self._was_up = False
             if action.lose_sessions or self.forgets:
                 self._forgot(self._clock())
+        elif self._acks:
+            # mosquitto acknowledges before it saves, and saves at each so many changes (`autosave_interval`); a
+            # message is at least one change. Nothing is acknowledged between the kill and its end.
+            self._unsaved(self._acks[0], self._clock())
+
+    def _unsaved(self, begin: int, end: int) -> None:
+        self.ends.unsaved = (*self.ends.unsaved[1 - KILLS_KEPT :], (begin, end))
 
     def _forgot(self, now: int) -> None:
         self.ends.forgot_at = now
@@ -243,6 +260,7 @@ class Witness(Watcher):
         """The broker has it, for all who are meant."""
         assert isinstance(said, Said)
         now = self._clock()
+        self._acks.append(now)
         for index in said.devices:
             self.books.acked(index, said.kind, said.ident, now)
 

@@ -18,6 +18,7 @@ are asked when a client subscribes or publishes, not for each copy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from devicesim.world.broker.admission import Admission
 from devicesim.world.broker.delivery import Delivery
@@ -37,6 +38,8 @@ from devicesim.world.broker.packets import (
 from devicesim.world.broker.session import Session
 from devicesim.world.broker.topics import is_topic
 from devicesim.world.ledger import BROKER, RETAINED, DropCause, Ledger, Leg
+
+_TOPIC_NAME_INVALID: Final = ReasonCode.TOPIC_NAME_INVALID
 
 
 class Broker:
@@ -211,7 +214,7 @@ class Broker:
             self._refuse(message, DropCause.ACKED)
             return ReasonCode.SUCCESS
         reason = self._delivery.publish(now, message)
-        if reason is ReasonCode.TOPIC_NAME_INVALID:
+        if reason is _TOPIC_NAME_INVALID:
             self._refuse(message, DropCause.MALFORMED)
             self._lifecycle.cut(now, session, reason)
         return reason
@@ -284,7 +287,7 @@ class Broker:
 
     def most_in_flight(self) -> int:
         """The most QoS 1 copies that are in flight to one client now."""
-        return max([0, *(len(session.inflight) for session in self._sessions.values())])
+        return max([len(session.inflight) for session in self._sessions.values()], default=0)
 
     def waiting_for(self, client_id: str) -> int:
         """Count the QoS 1 copies in flight to a client, or queued for it."""
@@ -293,7 +296,9 @@ class Broker:
 
     def held_copies(self) -> dict[Leg, int]:
         """Count the copies in the real queues, for `Ledger.conserved`."""
-        held = sum(session.held_copies() for session in self._sessions.values())
+        sessions = self._sessions.values()
+        held = sum([len(session.inflight) for session in sessions])
+        held += sum([len(session.queue) for session in sessions if session.queue])
         return {BROKER: held, RETAINED: len(self._delivery.retained)}
 
     def longest_queues(self, most: int) -> list[tuple[str, int, str]]:

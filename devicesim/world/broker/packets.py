@@ -144,7 +144,9 @@ class Authorize(Protocol):
 def packet_bytes(message: Message) -> int:
     """Compute the size of the PUBLISH that carries the message (3.3): fixed header to payload."""
     properties = 5 if message.expires_at_ns is not None else 0
-    rest = 2 + len(message.topic.encode()) + (2 if message.qos else 0) + 1 + properties
+    topic = message.topic
+    topic_bytes = len(topic) if topic.isascii() else len(topic.encode())
+    rest = 2 + topic_bytes + (2 if message.qos else 0) + 1 + properties
     rest += len(message.payload)
     length_bytes = 1 if rest < 128 else 2 if rest < 16_384 else 3 if rest < 2_097_152 else 4
     return 1 + length_bytes + rest

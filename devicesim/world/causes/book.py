@@ -74,6 +74,10 @@ class CauseBook:
     def __len__(self) -> int:
         return self._base + len(self._at)
 
+    def knows(self, kind: str) -> bool:
+        """Whether anything of a kind has happened."""
+        return kind in self._kinds
+
     # -- while the world runs -------------------------------------------------------------------
 
     def begin(self, cause: int) -> None:

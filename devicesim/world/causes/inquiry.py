@@ -20,6 +20,7 @@ import msgspec
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.messages import UpdateState
+from devicesim.scenario.faults import KeysTidy
 from devicesim.world.bands import Lasting
 from devicesim.world.causes.book import NOTHING, CauseBook, Moment
 from devicesim.world.causes.eyes import CLEAR, DARK, RUNS, CausalStage, Eyes
@@ -27,7 +28,7 @@ from devicesim.world.causes.kernel import CausalKernel
 from devicesim.world.checks.check import Check
 from devicesim.world.drill import Drill
 from devicesim.world.latencies import Latencies
-from devicesim.world.trace import BROKER, GATEWAY
+from devicesim.world.trace import BROKER, GATEWAY, WORLD
 from devicesim.world.watch import Watcher
 from gateway.core import notes
 
@@ -249,10 +250,18 @@ class Inquiry(Watcher):
         if subject is not None:
             dark = why_dark(self.book, subject, one.at_ns)
             nodes |= {moment.node: moment for moment in dark}
+        if finding.chain and finding.chain[-1].kind == NoteKind.ROOT_MISSING:
+            nodes |= {moment.node: moment for moment in self._tidied(one)}
         for kind in one.check.follows:
             ends = self.book.chain(one.latest_of.get((GATEWAY, kind), NOTHING))
             nodes |= {moment.node: moment for moment in ends[-2:]}
         return [nodes[node] for node in sorted(nodes)]
+
+    def _tidied(self, one: _Witness) -> list[Moment]:
+        """Who took the old roots away: nobody tells a device, so it is in no chain either."""
+        tidy = [a.key for a in self.world.scenario.timeline if isinstance(a, KeysTidy)]
+        ends = [one.latest_of.get((WORLD, f"fault begin {key}"), NOTHING) for key in tidy]
+        return [moment for node in ends if (moment := self.book.moment(node)) is not None]
 
     def _suspects(self, one: _Witness) -> list[str]:
         """The slowest, for a percentile; the gateway or the broker for what is theirs."""
@@ -294,6 +303,10 @@ class Inquiry(Watcher):
         index = self.world.numbers[culprit]
         measure = one.check.title.partition(" ")[0]
         telling = _TELLING.get(measure)
+        if measure == "stuck" and any(self.book.knows(kind) for kind in _CUT_OFF):
+            cut_off = _cut_off(self.book.of(index, 0, one.at_ns))
+            if cut_off != NOTHING:
+                return cut_off
         slow = self._slow(one)
         until = next((at for _, who, at in slow if who == index), one.at_ns)
         if telling is None and until == one.at_ns:
@@ -372,6 +385,19 @@ def _runs(moment: Moment) -> bool:
     return moment.kind == RUNS
 
 
+def _cut_off(mine: list[Moment]) -> int:
+    """When a device became deaf in its last boot; `NOTHING`: it did not."""
+    found = NOTHING
+    for moment in reversed(mine):
+        if moment.kind in _CUT_OFF:
+            found = moment.node
+        elif moment.kind == "boot":
+            break
+    return found
+
+
+_CUT_OFF: Final = (NoteKind.UNSUBSCRIBED, NoteKind.ROOT_MISSING)
+"""What makes a device that is online deaf to all that it is told from then on."""
 _TELLING: Final[dict[str, Callable[[Moment], bool]]] = {
     "rolled_back": _rolled_back,
     "exposed_ratio": _runs,

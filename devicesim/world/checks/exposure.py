@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import cbor2
 import mmh3
 
+from devicesdk.wire.timebase import SECOND
 from devicesim.world.checks.check import Check
 from devicesim.world.checks.sometimes import Sometimes
 from gateway.core.experiments import notes
@@ -28,6 +29,8 @@ NAME: Final = "exposure_cap"
 WEIGHTS: Final = 10_000
 FIRST: Final = 100
 """One percent: where a bandit's cap begins."""
+LOOKS_MAX: Final = 14
+"""From any cap so many doublings are everybody."""
 
 
 def bucket(experiment: str, device: str) -> int:
@@ -36,8 +39,13 @@ def bucket(experiment: str, device: str) -> int:
     return mmh3.hash(name, signed=False) * WEIGHTS >> 32
 
 
+def _looks(elapsed_ns: int, look_ns: int) -> int:
+    """How many looks there may have been: where the share stays as it was nothing is said of them."""
+    return min(LOOKS_MAX, max(1, -((SECOND - elapsed_ns) // look_ns)))
+
+
 class ExposureCap(Check):
-    """No device runs a candidate that the allocation never named, and the cap never more than doubles.
+    """No device runs a candidate that the allocation never named, and the cap at most doubles at each look.
 
     Devices hear of an allocation late, so a share that was lowered counts as it was at its highest.
     """
@@ -49,7 +57,7 @@ class ExposureCap(Check):
         super().__init__(world)
         self._of_group = {plan.group: plan for plan in world.scenario.experiments}
         self._highest: dict[str, int] = {}
-        self._cap: dict[str, int] = {}
+        self._cap: dict[str, tuple[int, int]] = {}
 
     def gateway_noted(self, effect: gw.Note, now: int) -> None:
         """The gateway says what it allows."""
@@ -59,14 +67,17 @@ class ExposureCap(Check):
         name, share, cap = effect.subject, effect.a, effect.b
         plan = next(p for p in self._of_group.values() if p.id == name)
         first = FIRST if plan.mode == "bandit" else WEIGHTS
-        before = self._cap.get(name)
-        allowed = min(first, round(plan.share * WEIGHTS)) if before is None else 2 * before + 1
-        if share > cap or cap > max(allowed, before or 0):
+        if name in self._cap:
+            before, at = self._cap[name]
+            allowed = (before + 1 << _looks(now - at, plan.look_ns)) - 1
+        else:
+            allowed = min(first, round(plan.share * WEIGHTS))
+        if share > cap or cap > allowed:
             found = f"{share} under a cap of {cap}"
             self.fail(
                 now, f"expected {name} to allow at most {allowed} of {WEIGHTS}, found {found}"
             )
-        self._cap[name] = cap
+        self._cap[name] = cap, now
         self._highest[name] = max(share, self._highest.get(name, 0))
 
     def tried(self, host: DeviceHost, effect: ask.RunModel, now: int) -> None:

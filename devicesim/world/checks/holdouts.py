@@ -110,6 +110,11 @@ def _throttled(world: World, meter: Meter, many: bool) -> _Found:  # noqa: FBT00
     return [(host, None) for host in slow]
 
 
+def _slowest(world: World, meter: Meter, many: bool) -> _Found:  # noqa: FBT001
+    del world, many
+    return [(host, None) for host in meter.slowest()]
+
+
 def _stuck(world: World, meter: Meter, many: bool) -> _Found:  # noqa: FBT001
     del many
     return [(host, meter.stuck.since(host)) for host in meter.stuck.find(world.now)]
@@ -138,6 +143,7 @@ _FINDERS: Final[dict[str, Callable[[World, Meter, bool], _Found]]] = {
     "updated_ratio": _not_updated,
     "exposed_ratio": _not_exposed,
     "throttled_ratio": _throttled,
+    "inference_p95": _slowest,
     "stuck": _stuck,
     "bricked": _bricked,
     "rolled_back": _rolled_back,

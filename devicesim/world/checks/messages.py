@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from devicesdk.wire.timebase import format_duration, to_seconds
 from devicesim.world.checks.check import Check, SweepingCheck
+from devicesim.world.connection import NOTHING_ON_THE_WIRE
 from devicesim.world.gateway_host import RECEIVE_MAXIMUM
 from devicesim.world.ledger import DOWN, LEGS, UP, Leg
 
@@ -31,9 +32,10 @@ def copies_found(world: World) -> dict[Leg, int]:
     """Count every copy of a message in the real queues, leg by leg."""
     up = down = 0
     for host in world.hosts:
-        more_up, more_down = host.path.on_the_wire()
-        up += more_up
-        down += more_down
+        found = host.path.on_the_wire()
+        if found is not NOTHING_ON_THE_WIRE:
+            up += found[0]
+            down += found[1]
     down += world.gateway.on_the_wire()
     return {UP: up, DOWN: down, **world.broker.core.held_copies()}
 

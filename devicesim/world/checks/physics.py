@@ -22,6 +22,8 @@ SAMPLED_DEVICES_MAX: Final = 500
 RESIDUAL_MAX: Final = 0.01
 QUIET_NS: Final = 5 * MINUTE
 """How long a connected device may take to send the windows that it kept."""
+REPEATED_WINDOWS_MAX: Final = 256
+"""How many windows newer than an unacknowledged one may be sent before that one is sent again."""
 
 
 def sample(world: World, devices_max: int) -> list[DeviceHost]:
@@ -77,15 +79,34 @@ class Energy(Check):
 
 
 class _Boot:
-    """The bursts of a device's present boot: frames of window 1, 2, ...; negative once it was sent."""
+    """The bursts of a device's present boot: frames of its latest windows; negative once it was sent."""
 
-    __slots__ = ("boot_id", "dropped", "quiet_since", "windows")
+    __slots__ = (
+        "boot_id", "dropped", "forgotten", "quiet_since", "unsent", "unsent_frames", "windows",
+    )  # fmt: skip
 
     def __init__(self, boot_id: int, now: int) -> None:
         self.boot_id = boot_id
         self.windows = array("q")
+        self.forgotten = 0
+        """Windows before the first of `windows`."""
+        self.unsent = self.unsent_frames = 0
+        """Those of them that were never sent, and their frames."""
         self.dropped = 0
         self.quiet_since = now
+
+    def forget(self, kept: int) -> None:
+        """Keep the latest windows only: no outbox holds an older one."""
+        for frames in self.windows[:-kept]:
+            self.forgotten += 1
+            if frames > 0:
+                self.unsent += 1
+                self.unsent_frames += frames
+        del self.windows[:-kept]
+
+    def frames_untold(self) -> int:
+        """Frames of windows that were never sent."""
+        return self.unsent_frames + sum(frames for frames in self.windows if frames > 0)
 
 
 class TelemetryCounts(Check):
@@ -93,7 +114,8 @@ class TelemetryCounts(Check):
 
     The n-th burst with frames of a boot must be window n of that boot. Windows that were never sent
     died with the power, were dropped by a full outbox (and counted), or still wait; with a connection
-    of some minutes nothing waits any more.
+    of some minutes nothing waits any more. What no outbox can hold any more is forgotten, in blocks: memory
+    is bounded by the fleet, however long a boot lasts.
     """
 
     name: ClassVar[str] = "telemetry_counts"
@@ -101,6 +123,11 @@ class TelemetryCounts(Check):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._boots: list[_Boot | None] = [None] * len(world.hosts)
+        configs = [host.parts.config for host in world.hosts]
+        self._kept = REPEATED_WINDOWS_MAX + max(
+            (c.telemetry_outbox_windows_max + c.publishes_in_flight_max for c in configs), default=0
+        )
+        """Windows of a boot that may still be sent."""
         self.frames_ran = self.frames_told = self.frames_lost = self.windows = 0
         """Inferences executed; in distinct windows sent; gone with the power; and distinct windows."""
 
@@ -113,7 +140,7 @@ class TelemetryCounts(Check):
         del now
         boot, self._boots[host.index] = self._boots[host.index], None
         if boot is not None:
-            self.frames_lost += sum(frames for frames in boot.windows if frames > 0)
+            self.frames_lost += boot.frames_untold()
 
     def connected(self, host: DeviceHost, now: int) -> None:
         """From now on windows can be sent."""
@@ -126,9 +153,12 @@ class TelemetryCounts(Check):
         boot = self._boots[host.index]
         self.frames_ran += frames
         if boot is not None and frames:
-            boot.windows.append(frames)
-            if len(boot.windows) == 1:
+            windows = boot.windows
+            windows.append(frames)
+            if len(windows) == 1:
                 boot.quiet_since = now
+            elif len(windows) >= 2 * self._kept:
+                boot.forget(self._kept)
 
     def noted(self, host: DeviceHost, effect: ask.Note, now: int) -> None:
         """A full outbox counts what it drops."""
@@ -143,16 +173,18 @@ class TelemetryCounts(Check):
         self.judged += 1
         boot = self._boots[host.index]
         seq = window.seq
-        if boot is None or window.boot_id != boot.boot_id or not 0 < seq <= len(boot.windows):
+        place = seq - 1 if boot is None else seq - 1 - boot.forgotten
+        if boot is None or window.boot_id != boot.boot_id or not 0 <= place < len(boot.windows):
             self.fail(
                 now,
-                f"expected window {seq} of boot {window.boot_id} to have run, found no such burst",
+                f"expected window {seq} of boot {window.boot_id} to have run lately, found no such "
+                "burst",
                 host,
             )
             return
-        ran = boot.windows[seq - 1]
+        ran = boot.windows[place]
         if ran > 0:
-            boot.windows[seq - 1] = -ran
+            boot.windows[place] = -ran
             self.frames_told += ran
             self.windows += 1
         if abs(ran) != window.frames:
@@ -177,7 +209,7 @@ class TelemetryCounts(Check):
             )
 
     def _close(self, host: DeviceHost, boot: _Boot, now: int) -> int:
-        missing = sum(frames > 0 for frames in boot.windows)
+        missing = boot.unsent + sum(frames > 0 for frames in boot.windows)
         config, path = host.parts.config, host.path
         allowed = config.telemetry_outbox_windows_max + config.publishes_in_flight_max
         since = max(boot.quiet_since, path.cleared_at)
@@ -190,4 +222,4 @@ class TelemetryCounts(Check):
                 f"never sent and {boot.dropped} dropped",
                 host,
             )
-        return sum(frames for frames in boot.windows if frames > 0)
+        return boot.frames_untold()

@@ -46,25 +46,22 @@ def values(expression: Expression, readings: Readings) -> str:
     return ", ".join(f"{one} {spell(one.kind, readings.read(one))}" for one in read)
 
 
-class AlwaysPromise(Check):
-    """An expression that must be true at every look.
+class Looking(Check):
+    """Base of those that look at an expression again and again.
 
     Args:
         world: what is watched.
         readings: its values.
         must: the promise.
+        from_ns: when the first look is, unless the promise says so.
     """
 
-    name: ClassVar[str] = "always"
-    kind: ClassVar[CheckKind] = "always"
-
-    def __init__(self, world: World, readings: Readings, must: Promise) -> None:
+    def __init__(self, world: World, readings: Readings, must: Promise, from_ns: int) -> None:
         super().__init__(world)
         self._readings, self._must = readings, must
-        self._from_ns = booted_ns(world) if must.from_ns is None else must.from_ns
+        self._from_ns = from_ns if must.from_ns is None else must.from_ns
         self._until_ns = last_look_ns(world, must)
         self._costly = is_costly(must.expect)
-        self._broken = False
 
     @property
     def title(self) -> str:
@@ -77,7 +74,7 @@ class AlwaysPromise(Check):
             self._look(now)
 
     def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
-        """The end of a fault may end what was promised."""
+        """The end of a fault: what it brought about is there until then, and what was promised after it."""
         del verb, devices
         if phase == "end":
             self._look(now)
@@ -87,9 +84,25 @@ class AlwaysPromise(Check):
         self._look(now)
 
     def _look(self, now: int) -> None:
-        if not self._from_ns <= now <= self._until_ns:
-            return
-        true = self._must.expect.holds(self._readings.read)
+        if self._from_ns <= now <= self._until_ns:
+            self._seen(self._must.expect.holds(self._readings.read), now)
+
+    def _seen(self, true: bool | None, now: int) -> None:  # noqa: FBT001 - an answer, not a switch
+        """What the look found; None: it cannot be known."""
+        raise NotImplementedError
+
+
+class AlwaysPromise(Looking):
+    """An expression that must be true at every look."""
+
+    name: ClassVar[str] = "always"
+    kind: ClassVar[CheckKind] = "always"
+
+    def __init__(self, world: World, readings: Readings, must: Promise) -> None:
+        super().__init__(world, readings, must, booted_ns(world))
+        self._broken = False
+
+    def _seen(self, true: bool | None, now: int) -> None:  # noqa: FBT001 - as in the base
         if true is None:
             return
         self.judged += 1
@@ -99,52 +112,19 @@ class AlwaysPromise(Check):
         self._broken = not true
 
 
-class SometimesPromise(Sometimes):
-    """An expression that must be true at one look at least; counts how often it became true.
-
-    Args:
-        world: what is watched.
-        readings: its values.
-        must: the promise.
-    """
+class SometimesPromise(Looking, Sometimes):
+    """An expression that must be true at one look at least; counts how often it became true."""
 
     name: ClassVar[str] = "sometimes"
 
     def __init__(self, world: World, readings: Readings, must: Promise) -> None:
-        super().__init__(world)
-        self._readings, self._must = readings, must
-        self._from_ns = must.from_ns or 0
-        self._until_ns = last_look_ns(world, must)
-        self._costly = is_costly(must.expect)
+        super().__init__(world, readings, must, 0)
         self._true = False
 
-    @property
-    def title(self) -> str:
-        """Its name, else the expression."""
-        return str(self._must)
-
-    def checkpoint(self, now: int) -> None:
-        """A minute."""
-        if not self._costly or now % LOOK_COSTLY_NS == 0:
-            self._look(now)
-
-    def faulted(self, verb: str, phase: str, devices: int, now: int) -> None:
-        """What a fault brought about is there before its end."""
-        del verb, devices
-        if phase == "end":
-            self._look(now)
-
-    def ended(self, now: int) -> None:
-        """The last look."""
-        self._look(now)
-
-    def _look(self, now: int) -> None:
-        if not self._from_ns <= now <= self._until_ns:
-            return
-        true = self._must.expect.holds(self._readings.read) is True
+    def _seen(self, true: bool | None, now: int) -> None:  # noqa: FBT001 - as in the base
         if true and not self._true:
             self.see(now)
-        self._true = true
+        self._true = bool(true)
 
 
 class EventuallyPromise(Waiting):

@@ -24,7 +24,7 @@ from gateway.adapters.certificates import client_context, server_tls
 SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
 """Where packages put it, and where a user's path seldom looks."""
 PORT_TRIES_MAX: Final = 3
-VERSION_S_MAX: Final = 5.0
+VERSION_S_MAX: Final = 30.0
 
 
 def find_mosquitto() -> str | None:

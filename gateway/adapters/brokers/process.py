@@ -22,9 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
-START_S_MAX: Final = 20.0
+START_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 20.0
 """Saving hundreds of megabytes of sessions takes seconds on a slow disk."""
+KILLED_S_MAX: Final = 60.0
+"""Nothing keeps a process that was killed, but it needs a processor to end."""
 POLL_S: Final = 0.02
 FILES_WANTED: Final = 65_536
 """One per connection. With 1,024 a broker lets further clients hang without a word."""
@@ -139,7 +141,7 @@ class BrokerProcess:
         if child is None:
             return
         child.kill()
-        child.wait(STOP_S_MAX)
+        child.wait(KILLED_S_MAX)
         if child.stdin:
             child.stdin.close()
         self._pid_file.unlink(missing_ok=True)
@@ -232,7 +234,7 @@ class BrokerProcess:
                 with contextlib.suppress(
                     TimeoutError
                 ):  # the port will say so, if it is still taken
-                    await _until(self._left, STOP_S_MAX)
+                    await _until(self._left, KILLED_S_MAX)
 
     def _left(self) -> bool:
         # A process that ends loses its command line a moment before its sockets.

@@ -47,6 +47,9 @@ class NewRollout(Request):
     waves: list[Share] = Field(default=[0.01, 0.10, 0.25, 1.0], min_length=1, max_length=32)
     soak: Duration = "20m"
     wave_timeout: Duration = "1d"
+    expires: Duration = Field(
+        default="0s", description="A device may begin so long after its wave; 0s: for ever."
+    )
     jitter: Duration = "1m"
     selector: Labels = {}
     on_halt: Literal["hold", "revert"] = "revert"

@@ -97,12 +97,10 @@ class Collect:
     def handle(self, stimulus: Stimulus | Internal, now: int) -> list[Effect | Internal]:
         """Take telemetry, a deadline, or one of control's messages; anything else is not for us."""
         effects = self._close(now) if now >= self._window.closes_ns else []
-        kind = type(stimulus)
-        if kind is Arrived:
-            assert isinstance(stimulus, Arrived)
+        if type(stimulus) is Arrived:
             if stimulus.kind == topics.TEL:
                 effects += self._telemetry(stimulus.device, stimulus.payload, now)
-        elif kind is DeadlineReached:
+        elif type(stimulus) is DeadlineReached:
             if now >= self._judges_ns:
                 self._window.fold()
                 effects += self._judged()

@@ -184,11 +184,15 @@ def own_drift(asked: Watching, hardware: str, known: Sequence[Cohort]) -> tuple[
     What the baseline shares in the same region is not its own. Nor can outputs be blamed on a bundle where
     nobody runs the other one any more: weather and candidate look alike there. A shift of inputs is never
     its own, however few devices show it: before probes could vouch for a model, this was where small
-    cohorts cried wolf.
+    cohorts cried wolf. A `raw` watch asks nobody whose it is, and does.
     """
     mine = [c for c in known if c.hardware == hardware]
     peers = {c.region: c for c in mine if c.bundle == asked.baseline}
-    own = [c for c in mine if c.bundle == asked.candidate and _is_own(c, peers.get(c.region))]
+    own = [
+        c
+        for c in mine
+        if c.bundle == asked.candidate and (asked.raw or _is_own(c, peers.get(c.region)))
+    ]
     return combine([cohort.drift for cohort in own]), max(
         (cohort.effect for cohort in own if cohort.drift != "none"), default=0.0
     )

@@ -33,16 +33,16 @@ def refusal(plan: RolloutPlan, limits: ControlLimits) -> str:
         return f"expected 1 to {limits.waves_max} waves, found {len(waves)}"
     if any(b <= a for a, b in itertools.pairwise((0.0, *waves))) or waves[-1] > 1:
         return f"expected rising shares above 0 and up to 1, found {waves}"
-    if not (0 <= gate.failures < 1 and gate.evidence > 1 and 0 < gate.quorum <= 1):
+    if not (0 <= gate.failures <= 1 and gate.evidence > 1 and 0 < gate.quorum <= 1):
         return (
-            "expected a gate with failures in [0, 1), evidence above 1 and quorum in (0, 1], found "
+            "expected a gate with failures in [0, 1], evidence above 1 and quorum in (0, 1], found "
             f"{gate.failures}, {gate.evidence}, {gate.quorum}"
         )
     if gate.latency_p95_ratio is not None and gate.latency_p95_ratio <= 0:
         return f"expected a latency ratio above 0, found {gate.latency_p95_ratio}"
     if gate.drain_ratio is not None and gate.drain_ratio <= 0:
         return f"expected a drain ratio above 0, found {gate.drain_ratio}"
-    if plan.soak_ns < 0 or plan.wave_timeout_ns <= 0 or plan.jitter_ms < 0:
+    if min(plan.soak_ns, plan.jitter_ms, plan.expires_ns) < 0 or plan.wave_timeout_ns <= 0:
         return "expected durations that are not negative and a wave timeout above 0"
     return ""
 

@@ -24,7 +24,7 @@ from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
 from gateway.core.internal import FellBack
 from gateway.core.limits import ControlLimits
-from gateway.core.rows import DesiredRow, Outcome, Phase, Purpose
+from gateway.core.rows import DesiredRow, Outcome, Phase, Purpose, ReportedRow
 
 _ENDED_NOTES: Final = {
     Outcome.COMMITTED: notes.COMMITTED,
@@ -59,6 +59,7 @@ class Progress:
     def have(self, twin: Twin, have: Have, at: int, out: Batch, *, live: bool = True) -> None:
         """Take in what a device reports of itself, at an instant (UTC, ns); not `live`: a broker kept
         it."""
+        before = twin.reported
         if not self._twins.have(twin, have, out, at, live=live):
             return
         desired, reported = twin.desired, twin.reported
@@ -66,7 +67,9 @@ class Progress:
             return
         if not desired.exposed:
             self._expose(twin, reported.running, out)
-        if have.nonce and have.nonce != twin.time_told and twin.wants_open():
+        if self._too_late(before, twin, at):
+            self._offers.hold(twin, out)
+        elif have.nonce and have.nonce != twin.time_told and twin.wants_open():
             twin.time_told = have.nonce
             self._offers.tell_time(twin, have.nonce, at, out)
         elif reported.generation > desired.generation:
@@ -75,6 +78,27 @@ class Progress:
             self._read(twin, reported.state, reported.reason, out, fresh=True)
         else:
             self._offers.missed(twin, out)
+
+    def _too_late(self, before: ReportedRow, twin: Twin, at: int) -> bool:
+        """Whether a device begins only now, and its rollout expired meanwhile.
+
+        Args:
+            before: what it had reported until now. Who was at work on something goes on.
+            twin: with its report.
+            at: instant (UTC, ns): the gateway's, for a device may not know the time.
+        """
+        desired = twin.desired
+        assert desired is not None
+        rollout = self._members.by_name[desired.rollout]
+        if not rollout.plan.expires_ns or desired.attempt or desired.purpose is not Purpose.UPDATE:
+            return False
+        idle = before.state is UpdateState.IDLE or before.state.terminal
+        begins = twin.reported.state < UpdateState.VERIFIED or twin.reported.state.terminal
+        if not idle or before.generation >= desired.generation or not begins:
+            return False
+        in_sync = outcomes.in_sync(desired, twin.reported)
+        opened_ns = rollout.row.waves[desired.wave].opened_ns
+        return not in_sync and not desired.hold and at > opened_ns + rollout.plan.expires_ns
 
     def event(self, twin: Twin, event: Event, out: Batch) -> None:
         """Take in one event of a device: a transition of its update, or an alarm."""

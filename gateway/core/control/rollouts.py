@@ -149,8 +149,10 @@ class Rollouts:
     def watch(self, rollout: Rollout, out: Batch) -> None:
         """Have the telemetry of the candidate compared."""
         row = rollout.row
-        drain = row.plan.gate.drain_ratio is not None
-        out.append(Watching(rollout.name, row.manifest[:8], row.baseline[:8], drain))
+        gate = row.plan.gate
+        drain = gate.drain_ratio is not None
+        asked = (rollout.name, row.manifest[:8], row.baseline[:8], drain, gate.drift_raw)
+        out.append(Watching(*asked))
 
     def _believe(self, rollout: Rollout, twin: Twin, out: Batch) -> None:
         if twin.desired is not None or rollout.bundle is None or not selects(rollout.plan, twin):

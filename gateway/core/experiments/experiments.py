@@ -6,8 +6,8 @@ the arithmetic of allocation (bandit.py) and of evidence (eprocess.py), the word
 stages only), and what devices do (devicesdk/agent/experiments.py).
 
 Theory of operation. Control resolves the names of a new experiment and says `ExperimentBegins`; collect is
-asked to say `WindowSeen` for each window of the two bundles, once. After every window of the candidate
-the brake is looked at; at each look the allocation is made anew, and a candidate that has shown to be
+asked to say `WindowSeen` for each window of the two bundles, once. After every window of the candidate,
+and of production where the two are compared, the brake is looked at; at each look the allocation is made anew, and a candidate that has shown to be
 better than what is tolerated is promoted. All of it reaches devices as one flag.
 
 =============  =========================================================================
@@ -234,7 +234,10 @@ class Experiments:
             if seen.bundle == row.candidate[:8]:
                 self._candidates(row, seen, out)
             elif seen.bundle == row.production[:8]:
-                self._put(replace(row, baseline=_counted(row.baseline, row, seen)))
+                row = replace(row, baseline=_counted(row.baseline, row, seen))
+                self._put(row)
+                if row.plan.mode == "interleaved":
+                    self._braked(row, self._against(row), out)
 
     def _candidates(self, row: ExperimentRow, seen: WindowSeen, out: Batch) -> None:
         if bool(seen.shadow) is not (row.plan.mode == "shadow"):
@@ -248,13 +251,17 @@ class Experiments:
         )
         self._put(row)
         against = self._against(row)
-        if against > row.plan.brake:
-            why = (
-                f"e-value {against:.4g} above {row.plan.brake:g}, tolerated {row.plan.tolerated:g}"
-            )
-            self._end(row, Phase.STOPPED, why, out)
-        elif not row.frozen and self._wrong_way(row):
+        if not self._braked(row, against, out) and not row.frozen and self._wrong_way(row):
             self._freeze(row, f"e-value {against:.4g}", out)
+
+    def _braked(self, row: ExperimentRow, against: float, out: Batch) -> bool:
+        """Stop where there is evidence enough; tells whether there was."""
+        plan = row.plan
+        if against <= plan.brake:
+            return False
+        why = f"e-value {against:.4g} above {plan.brake:g}, tolerated {plan.tolerated:g}"
+        self._end(row, Phase.STOPPED, why, out)
+        return True
 
     def _freeze(self, row: ExperimentRow, why: str, out: Batch) -> None:
         row = replace(row, frozen=True)

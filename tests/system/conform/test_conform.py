@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 INSTALLED = ROOT / ".pytest_cache" / "conform-js"
 MODEL = ROOT / "models" / "gauge" / "1.0.0"
-PATIENCE_S = 10
+PATIENCE_S = 60
 SINS = {
     "S1": ("clean: false,", "clean: true,"),
     "K3": ("verify(null, signed, known.key, e.s) ? e.p : null", "e.p"),
@@ -107,7 +107,7 @@ def examine(broker, folder, device, words, image=None, *, roles=False):
                 started.append(start([word.replace("PORT", str(port)) for word in words], folder))
 
         try:
-            options = Options(wait_s=20, patience_s=PATIENCE_S, within_s=100, image=image)
+            options = Options(wait_s=120, patience_s=PATIENCE_S, within_s=900, image=image)
             await play(stage, options, tell)
         finally:
             for process in started:

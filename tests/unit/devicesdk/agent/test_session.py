@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from devicesdk.agent.config import AgentConfig, BackoffConfig
-from devicesdk.agent.effects import Connect, Disconnect, Subscribe
+from devicesdk.agent.effects import Connect, Disconnect, Note, Subscribe
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.session import Phase, Session
 from devicesdk.wire.timebase import NEVER, SECOND
@@ -14,8 +14,11 @@ from tests_kit.agent_bundles import DEVICE, shared_of
 PLAIN = AgentConfig(backoff=BackoffConfig(jitter="none"))
 
 
-def _session(*, bearer_up=True):
-    shared = shared_of(PLAIN)
+ONCE = AgentConfig(backoff=BackoffConfig(jitter="none"), subscribe_once=True)
+
+
+def _session(*, bearer_up=True, config=PLAIN):
+    shared = shared_of(config)
     session = Session(shared)
     session.booted(0, bearer_up=bearer_up)
     session.validate()
@@ -28,8 +31,8 @@ def _asked(shared, kind):
     return found
 
 
-def _online(now=0):
-    session, shared = _session()
+def _online(now=0, config=PLAIN):
+    session, shared = _session(config=config)
     session.due(now)
     session.connected(now, session_present=False)
     assert session.subscribed((0,) * 5, now)
@@ -224,3 +227,55 @@ def test_a_session_that_was_kept_is_not_subscribed_again():
     shared.out.clear()
     assert session.connected(session.at - SECOND, session_present=True)
     assert not _asked(shared, Subscribe)
+
+
+def _noted(shared):
+    return [effect.kind for effect in shared.out if isinstance(effect, Note)]
+
+
+def test_a_session_that_is_gone_is_subscribed_again():
+    session, shared = _online()
+    session.lost(10 * SECOND)
+    session.due(session.at)
+    assert not session.connected(session.at - SECOND, session_present=False)
+    assert NoteKind.UNSUBSCRIBED not in _noted(shared)
+    assert len(_asked(shared, Subscribe)) == 1, "online, and deaf"
+
+
+@pytest.mark.parametrize("ending", ["lost", "connect_failed", "timeout", "kicked while connecting"])
+def test_a_rehearsed_foreign_client_takes_connected_for_subscribed(ending):
+    session, shared = _online(config=ONCE)
+    session.lost(10 * SECOND)
+    session.due(session.at)
+    if ending == "timeout":
+        session.due(session.at)
+    elif ending == "connect_failed":
+        session.connect_failed(session.at - SECOND)
+    elif ending == "kicked while connecting":
+        session.lost(session.at - SECOND)
+    if ending != "lost":
+        session.due(session.at)
+    assert session.connected(session.at - SECOND, session_present=False)
+    assert NoteKind.UNSUBSCRIBED in _noted(shared), "a story has to tell why nothing is heard"
+    assert not _asked(shared, Subscribe)
+    session.validate()
+
+
+def test_a_rehearsed_foreign_client_subscribes_until_it_once_has():
+    session, shared = _session(config=ONCE)
+    session.due(0)
+    assert not session.connected(0, session_present=False)
+    assert len(_asked(shared, Subscribe)) == 1
+    session.lost(SECOND)
+    session.due(session.at)
+    assert not session.connected(session.at - SECOND, session_present=False)
+    assert len(_asked(shared, Subscribe)) == 1, "the first subscribe had no answer"
+    assert session.subscribed((0,) * 5, session.at - SECOND)
+
+
+def test_a_rehearsed_foreign_client_has_nothing_to_tell_where_its_session_was_kept():
+    session, shared = _online(config=ONCE)
+    session.lost(10 * SECOND)
+    session.due(session.at)
+    assert session.connected(session.at - SECOND, session_present=True)
+    assert NoteKind.UNSUBSCRIBED not in _noted(shared)

@@ -121,6 +121,26 @@ def test_what_cannot_be_fetched_is_tried_again_later_and_later(rig):
     assert rig.fetched(sha256(root).digest())
 
 
+def test_a_root_that_cannot_be_reached_from_ours_is_told_and_nothing_of_it_believed(rig):
+    """A repository that has thrown its old roots away: the way from 1 to 3 is gone, until it is back."""
+    rig.repository.keys.flags = Ed25519Signer(ROLE_FLAGS, bytes([9]) * 32)
+    rig.repository.rotate()
+    rig.repository.rotate()
+    newest = rig.repository.roots[-1]
+    hint = sha256(newest).digest() + len(newest).to_bytes(4, "big")
+    rig.tell(roots=hint)
+    kill = codec.encode(KillList(version=1, features=("gauge",)))
+    rig.publish(topics.KILL, rig.repository.keys.flags.seal(kill))
+    rig.run_for(HOUR)
+    assert rig.notes["root_missing"] == 1, "a device that is locked out says so, once a message"
+    assert rig.notes["root_taken"] == 0, "a root was believed that nobody vouches for"
+    assert rig.notes["kill_obeyed"] == 0
+    rig.repository.stamp()
+    rig.tell()
+    rig.run(lambda: rig.notes["root_taken"] == 2)
+    assert rig.notes["kill_obeyed"] == 1, "what it could not judge was lost"
+
+
 def test_a_message_of_a_signer_to_come_waits_for_his_root(rig):
     keys = rig.repository.keys
     keys.flags = Ed25519Signer(ROLE_FLAGS, bytes([42]) * 32)

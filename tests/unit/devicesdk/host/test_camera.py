@@ -43,17 +43,17 @@ def test_a_damaged_picture_is_no_frame_and_the_next_one_is(tmp_path):
 
 def test_a_command_writes_one_picture():
     code = "out.write(b'P5 2 2 255 ' + bytes([1, 2, 3, 4]))"
-    assert CommandCamera(command(code)).frame(0).tolist() == [[1, 2], [3, 4]]
+    assert CommandCamera(command(code), timeout_s=60.0).frame(0).tolist() == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
     ("camera", "said"),
     [
         (CommandCamera("/no/such/program"), "No such file"),
-        (CommandCamera(command("sys.exit(3)")), "exit status 0, found 3"),
-        (CommandCamera(command("out.write(b'junk')")), "convert it first"),
+        (CommandCamera(command("sys.exit(3)"), timeout_s=60.0), "exit status 0, found 3"),
+        (CommandCamera(command("out.write(b'junk')"), timeout_s=60.0), "convert it first"),
         (CommandCamera(command("time.sleep(60)"), timeout_s=0.3), "within 0.3 s"),
-        (CommandCamera(command("out.write(bytes(10**6)); out.flush(); time.sleep(60)"), bytes_max=9), "at most 9"),
+        (CommandCamera(command("out.write(bytes(10**6)); out.flush(); time.sleep(60)"), bytes_max=9, timeout_s=60.0), "at most 9"),
         (CommandCamera("sh -c 'sleep 60 & sleep 60'", timeout_s=0.3), "within 0.3 s"),
     ],
     ids=["absent", "fails", "junk", "hangs", "endless", "children"],

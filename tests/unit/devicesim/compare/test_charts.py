@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from devicesim.compare.charts import FRAME, overlay, spread, times, whisker
+from devicesim.compare.charts import FRAME, overlay, spread, whisker
 from devicesim.compare.stats import Interval
 
 NAN = float("nan")
@@ -58,7 +58,3 @@ def test_a_whisker_stands_beside_zero():
     assert found.zero == 50.0
     assert found.zero < found.left < found.mean < found.left + found.width <= 100.0
     assert whisker(0.0, Interval(0.0, 0.0, "seeds", 5)).left == 50.0
-
-
-def test_times_are_round():
-    assert [tick.text for tick in times(86400.0)][:3] == ["0", "3\u202fh", "6\u202fh"]

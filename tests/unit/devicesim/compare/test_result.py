@@ -114,6 +114,16 @@ def test_devices_that_differ_most_are_named():
     assert found.different == [5]
 
 
+def test_what_only_two_devices_have_counts_no_more_than_what_most_have():
+    names = "abcdefghijklmnopqrst"
+    a = [device(f"kiosk-{n}") for n in names]
+    b = [
+        device(f"kiosk-{n}", offline_s=100.0 + 200.0 * (n == "t"), reboots=n in "ab") for n in names
+    ]
+    found = compare([pair(side(a), side(b, digest="b"))])
+    assert found.different[0] == names.index("t"), "away three times as long as anybody else"
+
+
 def test_an_unknown_measure_is_answered_with_those_there_are():
     found = compare([pair(side(fleet(lambda i: i)), side(fleet(lambda i: i)))])
     with pytest.raises(ValueError, match=r"expected a measure \(offline_s, .*found 'speed'"):

@@ -16,6 +16,7 @@ from devicesim.live.path import LivePath
 from devicesim.world import gates
 from devicesim.world.broker.packets import Connect, Message, Will
 from devicesim.world.broker_host import ConnectRequest
+from devicesim.world.connection import OPENING
 from devicesim.world.kernel import Kernel
 from devicesim.world.ledger import DOWN, UP, DropCause, Ledger
 
@@ -239,6 +240,27 @@ async def test_a_reset_is_told_once(rig):
     rig.path.on_disconnected("closed")
     assert rig.station.heard.count(("on_disconnected", "reset")) == 1
     assert rig.station.heard[-1] == ("on_disconnected", "reset")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda path: path.on_connected(Granted(session_present=False)),
+        lambda path: path.on_connect_failed("timeout"),
+        lambda path: path.on_disconnected("closed"),
+    ],
+    ids=["connected", "failed", "gone"],
+)
+async def test_news_of_an_attempt_are_not_those_of_the_next(rig, told):
+    """On a machine that is late the device dials again before it hears of the last attempt."""
+    rig.path.open(0, rig.request)
+    rig.kernel.at(SECOND, lambda now, _: rig.path.open(now, rig.request))
+    rig.clock.instant = 2 * SECOND
+    told(rig.path)
+    assert [asked[0] for asked in rig.port.asked].count("connect") == 2
+    assert rig.station.heard == []
+    assert rig.path.live.state == OPENING
+    assert rig.path.live.device_open
 
 
 async def test_without_a_carrier_no_socket_is_opened(rig):

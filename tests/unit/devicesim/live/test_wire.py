@@ -17,7 +17,7 @@ from devicesim.live.wire import HELD_BYTES_MAX, NOT_AUTHORIZED, SERVER_BUSY, Pro
 from devicesim.world.gates import Gates
 from devicesim.world.kernel import Kernel
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 class Road:

@@ -203,7 +203,7 @@ def test_failed_checks_stand_before_those_that_held() -> None:
     _, parsed = page(True)
     text = parsed.text
     start = text.index("Checks", text.index("Took"))
-    assert text.index("halt holds", start) < text.index("stuck == 0", start)
+    assert text.index("stuck == 0", start) < text.index("halt holds", start)
     assert text.index("stuck == 0", start) < text.index("died mid flash", start)
     assert text.index("died mid flash", start) < text.index(
         f"The {checks_of_an_outage() - 3} that held"
@@ -213,7 +213,11 @@ def test_failed_checks_stand_before_those_that_held() -> None:
 def test_what_broke_is_on_the_first_screen() -> None:
     _, parsed = page(True)
     verdict = parsed.text.index(f"Failed: 2 of {checks_of_an_outage()}")
-    assert verdict < parsed.text.index("First to break: halt holds") < parsed.text.index("Took")
+    assert (
+        verdict
+        < parsed.text.index("First of its own checks to break: stuck == 0")
+        < parsed.text.index("Took")
+    )
     assert "First bad minute" not in page(False)[1].text
 
 

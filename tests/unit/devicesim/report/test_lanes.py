@@ -28,11 +28,24 @@ def with_bands(bands: list[Band]) -> list[list[Bar]]:
 def test_a_day_has_faults_rollouts_and_flags() -> None:
     record = outage(broken=True)
     found = {lane.name: lane.rows for lane in lanes(record)}
-    assert list(found) == ["Faults", "r1", "hotfix", "Flags"]
-    labels = [bar.text for row in found["Faults"] for bar in row]
+    assert list(found) == ["Faults", "Repairs", "r1", "hotfix", "Flags"]
+    labels = [bar.text for lane in ("Faults", "Repairs") for row in found[lane] for bar in row]
     assert sorted(labels) == sorted(band.label for band in record.bands)
     assert [bar.point for row in found["Flags"] for bar in row] == [True, True]
     assert len(found["r1"][0]) == 3, "a wave that never opened has no bar"
+
+
+def test_what_mends_is_no_fault() -> None:
+    bands = [
+        Band(10.0, 50.0, "partition", "partition"),
+        Band(60.0, 90.0, "heal", "heal"),
+        Band(95.0, 95.0, "device.repair", "device.repair"),
+        Band(99.0, 99.0, "plug", "plug"),
+    ]
+    record = msgspec.structs.replace(bare(), virtual_s=100.0, bands=bands)
+    found = {lane.name: [bar.text for row in lane.rows for bar in row] for lane in lanes(record)}
+    assert found["Faults"] == ["partition"]
+    assert sorted(found["Repairs"]) == ["device.repair", "heal", "plug"]
 
 
 def test_nothing_happened_needs_no_lane() -> None:

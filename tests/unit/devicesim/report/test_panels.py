@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from devicesim.report.figures import Clock
-from devicesim.report.panels import CURVES_MAX, FRAME_PX, LABEL_PX, Panel, left_out_text, plan
+from devicesim.report.panels import CURVES_MAX, FRAME_PX, LABEL_PX, Panel, busy, left_out_text, plan
 from devicesim.report.record import Series
 from tests_kit.records import outage
 
@@ -36,6 +36,18 @@ def test_a_panel_without_data_is_not_shown() -> None:
         "alarms": Series("", T, {"too short": [1.0]}),
     }
     assert plan(gone, CLOCK) == []
+
+
+def test_what_is_nothing_throughout_is_named_and_not_drawn() -> None:
+    series = {
+        "online": Series("devices", T, {"online": [0.0] * 3}),
+        "alarms": Series("", T, {"a": [0.0, math.nan, 0.0], "b": [0.0] * 3}),
+        "retries": Series("", T, {"retries": [0.0, 1.0, 0.0]}),
+        "throttled": Series("share", T, {"throttled": [0.0] * 3}),
+    }
+    drawn, quiet = busy(plan(series, CLOCK))
+    assert [panel.key for panel in drawn] == ["online", "retries"], "nobody online is something"
+    assert quiet == ["Throttled", "Alarms"]
 
 
 def test_a_series_nobody_knows_gets_its_own_panel() -> None:

@@ -29,6 +29,17 @@ def test_failed_checks_come_first_by_the_instant_they_failed() -> None:
     assert first.name == "early"
 
 
+def test_what_the_scenario_asked_for_comes_before_what_always_holds() -> None:
+    checks = [
+        CheckRow("halt_holds", "always", False, at_s=10.0),
+        CheckRow("fleet.online > 3", "always", False, at_s=50.0),
+        CheckRow("stuck == 0", "finally", False),
+        CheckRow("energy", "always", False, at_s=5.0),
+    ]
+    names = [check.name for check in failed_first(checks)]
+    assert names == ["fleet.online > 3", "stuck == 0", "energy", "halt_holds"]
+
+
 def test_nothing_failed_when_all_held_or_nothing_was_checked() -> None:
     assert first_failure(outage().checks) is None
     assert first_failure(bare().checks) is None

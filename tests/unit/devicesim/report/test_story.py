@@ -107,3 +107,13 @@ def test_a_text_cannot_add_lines_or_move_the_cursor() -> None:
 def test_no_lines_is_not_a_story() -> None:
     with pytest.raises(ValueError, match="at least 1 line, found 0"):
         tell([], AT, lines_max=0)
+
+
+def test_attempts_in_vain_are_no_silence() -> None:
+    rows = [(0, "disconnected", ""), (10 * MINUTE, "connected", ""), (20 * MINUTE, "boot", "")]
+    tries = [3 * MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE]
+    lines = told(rows, before_ns=HOUR, in_vain=tries)
+    assert [line.strip() for line in lines if "..." in line] == [
+        "... 10 min, 2 attempts to connect in vain",
+        "... 10 min of silence",
+    ]

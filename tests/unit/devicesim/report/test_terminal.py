@@ -21,12 +21,12 @@ def printed(record: RunRecord, report: str = "", width: int = 110) -> str:
 def test_a_failure_says_what_why_and_how_to_see_it_again() -> None:
     record = outage(broken=True)
     text = printed(record, "runs/7/report.html")
-    for needed in (f"Failed: 2 of {checks_of_an_outage()} checks did not hold.", "First to break: halt holds",
+    for needed in (f"Failed: 2 of {checks_of_an_outage()} checks did not hold.", "First of its own checks to break: stuck == 0",
                    "camera-00412 activated", "stuck == 0", "not exercised: died mid flash",
                    "halted", "1,109", "runs/7/report.html", record.reproduce, "1,480 x",
                    "black hole 48,120", record.trace_digest):  # fmt: skip
         assert needed in text, f"{needed!r} is not in:\n{text}"
-    assert text.index("halt holds") < text.index("stuck == 0")
+    assert text.index("stuck == 0") < text.index("halt holds")
 
 
 def test_a_pass_is_short_about_its_checks() -> None:

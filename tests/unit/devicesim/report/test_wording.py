@@ -10,6 +10,7 @@ from devicesim.report.wording import (
     cause_sentence,
     check_count,
     check_story,
+    overrides_line,
     tally,
     tally_by_kind,
     venue_line,
@@ -36,7 +37,27 @@ def test_all_held_needs_no_second_half() -> None:
 def test_a_run_that_failed_says_what_broke_first_and_when() -> None:
     record = outage(broken=True)
     assert verdict_line(record) == f"Failed: 2 of {checks_of_an_outage()} checks did not hold."
-    assert verdict_detail(record).startswith("First to break: halt holds, at 12:55:48, 4")
+    assert verdict_detail(record).startswith("First of its own checks to break: stuck == 0, at ")
+
+
+def test_of_its_own_checks_the_first_is_told_even_where_others_broke_before() -> None:
+    checks = [
+        CheckRow("halt_holds", "always", False, at_s=10.0),
+        CheckRow("stuck == 0", "finally", False),
+    ]
+    record = msgspec.structs.replace(bare("failed"), checks=checks)
+    told = verdict_detail(record)
+    assert told == "First of its own checks to break: stuck == 0, at the end of the run."
+    built_in = msgspec.structs.replace(record, checks=checks[:1])
+    assert verdict_detail(built_in).startswith("First to break: halt holds, at ")
+
+
+def test_what_was_changed_for_the_run_is_said() -> None:
+    assert overrides_line(bare()) == ""
+    record = msgspec.structs.replace(bare(), overrides=["scale=0.02", "clock.duration=8h"])
+    assert overrides_line(record) == (
+        "Run with scale=0.02, clock.duration=8h: the words above are those of the whole scenario."
+    )
 
 
 def test_a_failure_without_an_instant_was_at_the_end() -> None:
@@ -92,3 +113,6 @@ def test_a_live_run_says_where_and_how_fast_and_what_it_was_given():
     ):  # fmt: skip
         assert part in line
     assert venue_sentence(live) == "R" + line[1:] + "."
+    assert "held" not in line
+    held = msgspec.structs.replace(live, held_s=90.0)
+    assert f"held for {duration(90.0)} in all" in venue_line(held)

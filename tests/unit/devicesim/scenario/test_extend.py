@@ -112,6 +112,16 @@ def test_what_a_twin_says_wrong_is_shown_in_the_twin():
     assert "twin.yaml:3:23  timeline.3.at" in said
 
 
+def test_a_key_that_the_change_made_on_its_way_is_shown_in_the_twin():
+    said = complaint("extends: storm.yaml\nscenario: s\nchange:\n  agnet.backoff.jitter: full\n")
+    assert "twin.yaml:4:3  agnet" in said
+    assert "  agnet.backoff.jitter: full\n      |   ^" in said
+    said = complaint(
+        "extends: storm.yaml\nscenario: s\nchange: {broker.backlog: 9, broker.overlod.how: drop}\n"
+    )
+    assert "twin.yaml:3:29  broker.overlod" in said
+
+
 def test_what_the_base_says_wrong_for_the_twin_is_shown_with_its_line():
     said = complaint("extends: storm.yaml\nscenario: s\nremove: [fleet.phone]\n")
     assert "storm.yaml:7" in said, "the heat wave of the base hits a group that is gone"

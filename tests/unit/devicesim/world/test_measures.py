@@ -44,6 +44,7 @@ def test_metrics_follow_a_run(drill):
             "action.dark.active",
             "action.dark.count",
             "rollout.r1.progress",
+            "rollout.r1.exposed",
             "rollout.r1.wave",
         ):
             seen[now // MINUTE, text] = drill.meter.read_metric(metric(text))
@@ -54,6 +55,7 @@ def test_metrics_follow_a_run(drill):
     assert [seen[m, "action.dark.active"] for m in (29, 42, 46)] == [0, 1, 0]
     assert seen[46, "action.dark.count"] == 1
     assert [seen[m, "rollout.r1.progress"] for m in (29, 36)] == [0, 1.0]
+    assert [seen[m, "rollout.r1.exposed"] for m in (29, 36)] == [0, 1.0]
     assert seen[36, "rollout.r1.wave"] == 1
     assert drill.meter.read("updated_ratio") == 1.0
     assert drill.meter.read("exposed_ratio") == 1.0
@@ -89,6 +91,22 @@ def test_throttled_counts_devices_that_are_on(drill):
         host.parts.body.processor.step_down(5)
     drill.world.hosts[0].on = True
     assert drill.meter.read("throttled_ratio") == 0.25
+
+
+def test_an_inference_is_as_slow_as_on_the_slowest_twentieth(drill):
+    for host in drill.world.hosts:
+        host.on = False
+    assert drill.meter.read("inference_p95") is None, "nobody is on"
+    slow = drill.world.hosts[2]
+    factory = slow.parts.identity
+    for host in drill.world.hosts:
+        host.on = True
+        host.manifest, host.variant = factory.factory_manifest, factory.factory_variant
+    fast_ns = drill.meter.read("inference_p95")
+    for _ in range(3):
+        slow.parts.body.processor.step_down(5)
+    assert drill.meter.read("inference_p95") > fast_ns, "one of four is above the 95th percentile"
+    assert drill.meter.slowest() == [slow]
 
 
 def test_replaced_retained_messages_were_not_dropped(drill):

@@ -76,7 +76,7 @@ def test_a_return_begins_when_it_is_possible(world, heard):
     kiosk = world.hosts[0]
     heard.connected(kiosk, 10 * SECOND)
     heard.disconnected(kiosk, 20 * SECOND, "reset")
-    heard.faulted(heard._broker_keys[0], "end", 0, 50 * SECOND)
+    heard.faulted(heard._waits._broker_keys[0], "end", 0, 50 * SECOND)
     heard.connected(kiosk, 57 * SECOND)
     heard.disconnected(kiosk, 60 * SECOND, "reset")
     kiosk.path.cleared_at = 70 * SECOND

@@ -317,12 +317,17 @@ def test_who_comes_while_the_owner_is_away_hears_what_is_not_for_it_and_it_is_sa
 
 
 def test_nobody_takes_over_while_the_broker_is_down():
-    drill, _ = faulted.ran(
+    drill, diary = faulted.ran(
         [
             "{at: 20m, for: 2m, do: broker.restart}",
             "{at: 21m, for: 5m, do: broker.take_over, target: all}",
         ]
     )
+    left = diary.between(diary.went, 12, 60)
+    assert len(left) == 4, "the restart sends everybody away, once"
+    assert all(when < 21 and why != "session_taken_over" for when, _, why in left), left
+    assert diary.online[21] == 0
+    assert diary.online[25] == 4, "nobody holds their sessions"
     whole(drill)
 
 

@@ -49,11 +49,24 @@ def test_a_reconnect_begins_when_it_is_possible(meter):
     assert meter.reconnects.between() == [2 * SECOND, 7 * SECOND]
 
 
-def test_a_boot_is_not_a_reconnect(meter):
+def test_who_booted_waits_from_its_boot_on_for_the_session_it_had(meter):
     host = meter._world.hosts[0]
-    meter.connected(host, 10)
-    meter.disconnected(host, 20, "reset")
-    meter.went_off(host, 30)
+    meter.connected(host, 10 * SECOND)
+    meter.disconnected(host, 20 * SECOND, "reset")
+    meter.went_off(host, 30 * SECOND)
+    assert dict(meter.offline())[host.index] is None
+    assert meter.waiting_ns(host, 35 * SECOND) == 0, "nobody waits without power"
+    meter.booted(host, 40 * SECOND)
+    assert dict(meter.offline())[host.index] == 40 * SECOND
+    assert meter.waiting_ns(host, 60 * SECOND) == 20 * SECOND
+    meter.connected(host, 70 * SECOND)
+    assert meter.reconnects.between() == [30 * SECOND]
+    assert (meter.waits[host.index], meter.returns[host.index]) == (30 * SECOND, 1)
+
+
+def test_the_first_session_of_a_device_is_no_return(meter):
+    host = meter._world.hosts[0]
+    meter.booted(host, 10)
     meter.connected(host, 40)
     assert len(meter.reconnects) == 0
 

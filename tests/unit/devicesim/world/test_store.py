@@ -30,6 +30,16 @@ def test_a_blob_is_named_by_its_digest_and_read_in_pieces():
         blobs.read(bytes(32), 0, 1)
 
 
+def test_a_blob_that_is_discarded_is_not_there_any_more():
+    blobs = BlobStore()
+    kept, gone = blobs.add(b"kept"), blobs.add(b"gone")
+    blobs.discard(gone)
+    blobs.discard(gone)
+    assert blobs.read(kept, 0, 9) == b"kept"
+    with pytest.raises(KeyError):
+        blobs.read(gone, 0, 9)
+
+
 def test_a_sparse_blob_is_zeros_with_islands_at_any_size():
     blob = SparseBlob(1 << 30, ((10, b"abc"), ((1 << 30) - 2, b"yz")))
     assert blob.read(8, 6) == b"\0\0abc\0"

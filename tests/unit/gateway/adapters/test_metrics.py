@@ -22,7 +22,7 @@ from gateway.ports import Counters
 
 
 def scrape(server):
-    with urllib.request.urlopen(server.url, timeout=10) as answer:
+    with urllib.request.urlopen(server.url, timeout=60) as answer:
         text = answer.read().decode()
     return {
         (sample.name, *sample.labels.values()): sample.value

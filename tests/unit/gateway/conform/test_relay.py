@@ -8,7 +8,7 @@ import mqtt5
 from devicesdk.aio.port import Endpoint
 from gateway.conform.relay import Relay
 
-PATIENCE_S = 5
+PATIENCE_S = 60
 
 
 async def echo(reader, writer):

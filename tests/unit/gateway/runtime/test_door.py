@@ -23,6 +23,8 @@ from tests_kit.agent_bundles import VERIFIER, Bundle, edited
 from tests_kit.fake_wires import MemoryBlobs, MemoryStorage, Wires
 from tests_kit.plant import WALL_START_MS, core, until
 
+PATIENCE_S = 60.0
+
 ON = {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}
 
 
@@ -43,7 +45,7 @@ class House:
         answers = []
         for line in lines:
             writer.write(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
-            answers.append(json.loads(await asyncio.wait_for(reader.readline(), 5)))
+            answers.append(json.loads(await asyncio.wait_for(reader.readline(), PATIENCE_S)))
         writer.close()
         return answers
 
@@ -206,7 +208,7 @@ async def test_nonsense_is_answered_and_the_conversation_goes_on(house):
 async def test_a_line_that_is_too_long_ends_the_conversation(house):
     reader, writer = await asyncio.open_unix_connection(house.door.path)
     writer.write(b"x" * (LINE_BYTES_MAX * 2))
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 5))
+    answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE_S))
     assert answer["code"] == "invalid"
     assert "bytes a line" in answer["error"]
     assert await reader.read() == b""
@@ -216,7 +218,7 @@ async def test_a_line_that_is_too_long_ends_the_conversation(house):
 async def test_those_who_are_silent_lose_their_place(house, monkeypatch):
     monkeypatch.setattr(door_module, "IDLE_S_MAX", 0.05)
     reader, writer = await asyncio.open_unix_connection(house.door.path)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
     writer.close()
 
 
@@ -224,7 +226,7 @@ async def test_one_too_many_is_told_to_come_again(house):
     held = [await asyncio.open_unix_connection(house.door.path) for _ in range(CONVERSATIONS_MAX)]
     await until(lambda: len(house.door._conversations) == len(held), "all to be heard")
     reader, writer = await asyncio.open_unix_connection(house.door.path)
-    answer = json.loads(await asyncio.wait_for(reader.readline(), 5))
+    answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE_S))
     assert answer["code"] == "busy"
     for _, other in (*held, (reader, writer)):
         other.close()

@@ -126,6 +126,22 @@ def test_telemetry_is_no_state_and_a_later_window_explains_nothing() -> None:
     assert found.unexplained == 1
 
 
+def test_what_a_killed_broker_may_not_have_saved_is_explained_and_nothing_before_or_after() -> None:
+    found = books()
+    for number, acked_at in enumerate((1, 2, 3, 4), start=1):
+        found.said(0, "tel", (1, number), 0, qos=1)
+        found.acked(0, "tel", (1, number), acked_at * SECOND)
+    killed = ((2 * SECOND, 3 * SECOND),)
+    found.heard(0, "tel", (1, 3), 6 * SECOND)
+    settled(found, 5 * SECOND, reachable(unsaved=killed))
+    assert found.tallies["tel"].waiting == 3, "what was saved may still come"
+    settled(found, 60 * SECOND, reachable(unsaved=killed))
+    assert found.tallies["tel"].causes == {"unsaved": 1}
+    assert found.unexplained == 2
+    assert found.stories[0].startswith("tel (1, 1) of kiosk-0000"), found.stories
+    assert found.stories[1].startswith("tel (1, 4) of kiosk-0000"), found.stories
+
+
 def test_a_broker_that_forgot_explains_what_it_had_acknowledged_and_nothing_later() -> None:
     found = books()
     for seq, acked in ((1, 5 * SECOND), (2, 15 * SECOND)):

@@ -27,7 +27,7 @@ def glance() -> Glance:
 def test_what_is_served_is_what_was_counted() -> None:
     with serving(glance, 0) as url:
         assert url.startswith("http://127.0.0.1:")
-        text = urlopen(url, timeout=5).read().decode()
+        text = urlopen(url, timeout=60).read().decode()
     for line in (
         'fleetdrill_soak_messages_total{fate="said",kind="tel",way="up"} 2.0',
         'fleetdrill_soak_messages_total{fate="once",kind="tel",way="up"} 1.0',

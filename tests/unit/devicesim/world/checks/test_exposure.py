@@ -9,6 +9,7 @@ from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
 from devicesdk.agent.effects import RunModel
+from devicesdk.wire.timebase import MINUTE
 from devicesim.world.checks.exposure import CandidateRan, ExperimentPromoted, ExposureCap, bucket
 from gateway.core.effects import Note
 from gateway.core.experiments import notes
@@ -26,8 +27,8 @@ def check_of(mode="bandit", share="100%", kind=ExposureCap):
     return world, kind(world)
 
 
-def allow(check, share, cap):
-    check.gateway_noted(Note(notes.ALLOCATED, "e1", share, cap), 1)
+def allow(check, share, cap, now=1):
+    check.gateway_noted(Note(notes.ALLOCATED, "e1", share, cap), now)
 
 
 def test_buckets_are_those_of_the_evaluator():
@@ -53,6 +54,16 @@ def test_a_cap_that_doubles_holds_and_one_that_jumps_does_not():
     assert check.held
     allow(check, 100, 3_000)
     assert not check.held
+
+
+def test_a_cap_doubles_at_each_look_also_where_the_share_stays_and_nothing_is_said():
+    look = 15 * MINUTE
+    _, check = check_of()
+    for looks, cap in ((0, 100), (1, 200), (3, 800), (4, 1_600)):
+        allow(check, 100, cap, 1 + looks * look)
+    assert check.held, check.stories()
+    allow(check, 100, 6_400, 1 + 5 * look)
+    assert not check.held, "two doublings at one look"
 
 
 @pytest.mark.parametrize(("share", "cap"), [(200, 100), (150, 150)])

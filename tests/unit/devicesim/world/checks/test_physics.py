@@ -2,10 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from devicesdk.agent.config import TELEMETRY_OUTBOX_WINDOWS_MAX
 from devicesdk.agent.effects import Note
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import HOUR, MINUTE
-from devicesim.world.checks.physics import Energy, TelemetryCounts, sample
+from devicesim.world.checks.physics import REPEATED_WINDOWS_MAX, Energy, TelemetryCounts, sample
 from devicesim.world.hearing import Window
 from tests_kit import worlds
 
@@ -103,3 +104,27 @@ def test_a_full_outbox_that_counts_what_it_drops_is_excused(counts):
     check.noted(host, Note(NoteKind.WINDOW_DROPPED, 1), 3)
     check.ended(HOUR)
     assert check.held
+
+
+def test_a_long_boot_keeps_no_more_windows_than_may_still_be_sent(counts):
+    check, host = counts
+    kept = REPEATED_WINDOWS_MAX + TELEMETRY_OUTBOX_WINDOWS_MAX + 16
+    for seq in range(1, 3 * kept + 1):
+        check.inferred(host, 1, seq)
+        if seq != 2:  # a full outbox dropped that one
+            check.said_window(host, Window(1, seq, 1), seq)
+    check.noted(host, Note(NoteKind.WINDOW_DROPPED, 1), 3 * kept)
+    check.said_window(host, Window(1, 2 * kept + 1, 1), 3 * kept)
+    assert check.held, check.story()
+    check.went_off(host, 3 * kept)
+    check.ended(HOUR)
+    assert check.held, check.story()
+    assert (check.frames_told, check.frames_lost) == (3 * kept - 1, 1)
+
+
+def test_a_window_that_no_outbox_holds_any_more_is_found(counts):
+    check, host = counts
+    for seq in range(1, 5000):
+        check.inferred(host, 1, seq)
+    check.said_window(host, Window(1, 1, 1), 5000)
+    assert "lately" in check.story()

@@ -186,6 +186,16 @@ def test_a_probe_that_fails_is_unless_the_old_bundles_fails_too(lab, fleet):
     assert fleet.own(fleet.cohort(lab.BUNDLE, probe="failed"), failed) == ("none", 0.0)
 
 
+def test_a_raw_watch_blames_the_candidate_for_the_weather(lab, fleet):
+    shown = {"drift": "data", "inputs_moved": True, "outputs_moved": True}
+    everybody = [fleet.cohort(lab.BUNDLE, **shown), fleet.cohort(lab.CANDIDATE, **shown)]
+    assert fleet.own(*everybody) == ("none", 0.0)
+    raw = Watching("r1", lab.CANDIDATE, lab.BUNDLE, raw=True)
+    assert own_drift(raw, "arm", everybody) == ("data", 0.3)
+    calm = [fleet.cohort(lab.BUNDLE, **shown), fleet.cohort(lab.CANDIDATE)]
+    assert own_drift(raw, "arm", calm) == ("none", 0.0), "what others show is not the candidate's"
+
+
 def test_a_candidate_without_latency_is_not_judged(lab, rig):
     cohort = rig.feed(lab.CANDIDATE, "arm", 5, 0)
     histograms = histograms_of(lab.telemetry(latency=b""))

@@ -88,3 +88,8 @@ def test_a_small_tolerance_has_alternatives_near_it():
 
 def test_overwhelming_evidence_is_still_a_number():
     assert math.isfinite(gates.evidence([(100_000, 100_000)], 1, P0))
+
+
+def test_where_every_failure_is_tolerated_nothing_is_evidence():
+    for judged in (1, 10, 1_000):
+        assert gates.evidence([(judged, judged)], 1, 1.0) <= 1.0 + 1e-9

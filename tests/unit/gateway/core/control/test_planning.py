@@ -15,6 +15,7 @@ LIMITS = ControlLimits(waves_max=4)
 def test_a_sound_plan_is_not_refused():
     assert planning.refusal(plan(), LIMITS) == ""
     assert planning.refusal(plan(gate=GatePlan(latency_p95_ratio=1.2)), LIMITS) == ""
+    assert planning.refusal(plan(gate=GatePlan(failures=1.0)), LIMITS) == "", "no brake is a plan"
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_a_sound_plan_is_not_refused():
         ({"waves": (0.5, 0.5, 1.0)}, "rising"),
         ({"waves": (0.0, 1.0)}, "rising"),
         ({"waves": (0.5, 1.1)}, "rising"),
-        ({"gate": GatePlan(failures=1.0)}, "gate"),
+        ({"gate": GatePlan(failures=1.1)}, "gate"),
         ({"gate": GatePlan(evidence=1.0)}, "gate"),
         ({"gate": GatePlan(quorum=0.0)}, "gate"),
         ({"gate": GatePlan(latency_p95_ratio=0.0)}, "ratio"),
@@ -35,6 +36,7 @@ def test_a_sound_plan_is_not_refused():
         ({"soak_ns": -1}, "durations"),
         ({"wave_timeout_ns": 0}, "durations"),
         ({"jitter_ms": -1}, "durations"),
+        ({"expires_ns": -1}, "durations"),
     ],
 )
 def test_a_plan_without_sense_is_refused(fields, word):

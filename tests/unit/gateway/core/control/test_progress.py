@@ -9,6 +9,7 @@ import pytest
 from devicesdk.wire.errors import Nack
 from devicesdk.wire.messages import Event
 from devicesdk.wire.messages import UpdateState as S
+from devicesdk.wire.timebase import DAY, HOUR, MINUTE
 from gateway.core import notes
 from gateway.core.control.control import Control
 from gateway.core.effects import Note
@@ -194,3 +195,39 @@ def test_a_way_back_to_an_unknown_bundle_cannot_be_granted():
     chart >> SteerRollout("r1", "abort-revert")
     assert chart.all(Granted) == []
     assert chart.twin("d000").wanted == "3f" * 32
+
+
+def test_who_begins_after_the_rollout_expired_is_held():
+    chart = Chart.with_fleet(5) >> CreateRollout(plan(waves=(1.0,), expires_ns=HOUR))
+    chart.have("d002", generation=1, running=OLD, state=S.WAITING, reason="power")
+    chart.wait(HOUR + MINUTE)
+    for device, generation, state in [
+        ("d000", 0, S.COMMITTED),  # has not even heard of it
+        ("d001", 1, S.DOWNLOADING),  # heard of it just now
+        ("d002", 1, S.DOWNLOADING),  # was at work already
+        ("d003", 1, S.TRIAL),  # has been at work, unheard
+    ]:
+        chart.have(device, generation=generation, running=OLD, state=state)
+        held = {name: want.generation for name, want in chart.wants().items() if want.hold}
+        assert held == ({device: 2} if device in ("d000", "d001") else {}), device
+    assert [chart.twin(f"d00{n}").outcome for n in range(5)] == ["stopped"] * 2 + ["open"] * 3
+    chart.have("d000", generation=2, running=OLD, state=S.CANCELED)
+    assert chart.wants() == {}, "once held it is left alone"
+
+
+def test_who_comes_in_time_or_to_a_rollout_that_never_expires_is_welcome():
+    for expires_ns in (0, 11 * DAY):
+        chart = Chart.with_fleet(1) >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
+        chart.wait(10 * DAY)
+        chart.have("d000", generation=1, running=OLD, state=S.OFFERED)
+        assert chart.twin("d000").outcome == "open"
+
+
+def test_an_attempt_that_is_made_again_is_no_new_beginning():
+    chart = Chart.with_fleet(1) >> CreateRollout(plan(waves=(1.0,), expires_ns=HOUR))
+    chart.have("d000", generation=1, running=OLD, state=S.DOWNLOADING)
+    chart.wait(2 * HOUR)
+    chart.have("d000", generation=1, running=OLD, state=S.FAILED, reason="link")
+    assert chart.wants()["d000"].attempt == 1
+    chart.have("d000", generation=2, running=OLD, state=S.DOWNLOADING)
+    assert chart.twin("d000").outcome == "open"

@@ -127,6 +127,19 @@ def test_the_brake_stops_in_the_batch_of_the_window_that_tips_it():
     assert stage.view == before, "an experiment that ended went on"
 
 
+def test_the_brake_speaks_in_productions_window_too_where_the_two_are_compared():
+    stage = Stage(mode="interleaved", tolerated=0.5, freeze=20.0)
+    stage.windows(bad=5, good=15)
+    assert stage.view.state == "running", "too little is known of production"
+    for _ in range(400):
+        if stage.view.state != "running":
+            break
+        stage.window(OLD)
+    assert stage.view.state == "stopped", "the candidate ran on although production is far better"
+    assert stage.mode == "stop"
+    assert stage.view.windows == 20
+
+
 def test_the_wrong_way_freezes_at_once_and_thaws_at_a_look():
     stage = Stage(promote="manual")
     for _ in range(4):

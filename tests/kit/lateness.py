@@ -1,0 +1,38 @@
+"""How late this process's event loop was: what a bound in real time must forgive.
+
+A bound says what a program does, and is measured by a process that wants a processor like everybody
+else. `measured` sums the time that the loop did not have, so that the bound can stay as narrow as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+BEAT_S = 0.02
+
+
+class Lateness:
+    """Sums by how much each beat was late."""
+
+    def __init__(self) -> None:
+        self.late_s = 0.0
+
+    async def _beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + BEAT_S
+            await asyncio.sleep(BEAT_S)
+            self.late_s += loop.time() - due
+
+
+@asynccontextmanager
+async def measured() -> AsyncIterator[Lateness]:
+    """Measure inside."""
+    made = Lateness()
+    task = asyncio.get_running_loop().create_task(made._beat())
+    try:
+        yield made
+    finally:
+        task.cancel()
