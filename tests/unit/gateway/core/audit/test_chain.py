@@ -106,7 +106,9 @@ def test_a_log_that_was_forked_by_whoever_has_the_key_is_found_by_whoever_kept_a
 
 def test_only_heads_of_the_audit_key_are_read():
     log = log_of(1)
-    assert read_head(log.head.envelope, AUDITOR) == Head(1, digest_of(log.rows[0]), log.rows[0].at_ms)
+    assert read_head(log.head.envelope, AUDITOR) == Head(
+        1, digest_of(log.rows[0]), log.rows[0].at_ms
+    )
     for envelope in (b"", b"nonsense", STRANGER.seal(b"x"), log.head.envelope + b"x"):
         with pytest.raises(ProtocolError):
             read_head(envelope, AUDITOR)
