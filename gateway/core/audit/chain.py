@@ -172,6 +172,10 @@ def _witnessed(witness: Head, digest: bytes | None, last: int) -> Finding:
             last + 1,
             f"somebody saw entry {number}, the log ends at {last}: it was cut, head and all",
         )
+    if digest is None:
+        return Finding(
+            "missing", number, f"somebody saw entry {number}, and the log has it no more"
+        )
     return Finding(
         "forked",
         number,

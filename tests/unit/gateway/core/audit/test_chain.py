@@ -96,6 +96,12 @@ def test_a_log_that_was_rolled_back_head_and_all_is_found_by_whoever_kept_a_head
     assert (finding.kind, finding.number) == ("cut", 3)
 
 
+def test_an_entry_that_is_gone_is_missed_by_whoever_kept_its_head():
+    log = log_of(5)
+    rows = [row for row in log.rows if row.number != 3]
+    assert kinds(found(log, rows, witnesses=[log.heads[2]])) == ["missing", "missing"]
+
+
 def test_a_log_that_was_forked_by_whoever_has_the_key_is_found_by_whoever_kept_a_head():
     log, fork = log_of(4), log_of(2)
     fork.write(entry(3, actor="eve"), entry(4), entry(5))
