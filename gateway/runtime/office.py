@@ -218,7 +218,12 @@ class Office:
                 *self._keys.remembered(asker.name, once, {"ok": True, "result": found}, at),
             ]
 
-        await self._ledger.write(work, guard)
+        try:
+            await self._ledger.write(work, guard)
+        except VerbError as error:
+            refused = entry_of(asker, verb, "refused", (str(error),))
+            await self._ledger.write(lambda at: self._journal.write(refused, at))
+            raise
         return found
 
     def approvals(self, asker: Asker) -> list[ApprovalRow]:

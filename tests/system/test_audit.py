@@ -49,6 +49,7 @@ def everything_written(site, said):
 
 
 def test_the_text_of_a_token_is_nowhere_but_on_standard_output(site):
+    site.env["FLEETDRILL_LOG_LEVEL"] = "DEBUG"
     said = "".join(site.serve("--json-logs", *SERVE))
     first = (site.state / "admin.token").read_text().strip()
     text = site.run(

@@ -132,6 +132,16 @@ async def test_what_the_core_refuses_is_refused_after_its_approval(bureau):
     assert bureau.office.approvals(ADMIN)[0].state == "approved"
 
 
+async def test_what_has_changed_or_is_too_much_is_not_put_down_and_is_written_down(bureau):
+    asked = bureau.office.do(RELEASER, KILL, None, lambda _: "look again")
+    assert await bureau.fails(asked) == ("changed", "look again")
+    assert bureau.office.approvals(ADMIN) == []
+    for _ in range(20):
+        await bureau.office.do(RELEASER, KILL)
+    assert (await bureau.fails(bureau.office.do(RELEASER, KILL)))[0] == "invalid"
+    assert [outcome for _, _, outcome in bureau.told] == ["refused", *["waits"] * 20, "refused"]
+
+
 async def test_a_scope_holds_also_when_its_request_is_approved_later(bureau):
     await bureau.office.do(EU, EnrollDevice(device="d", labels={"region": "eu"}))
     await bureau.office.do(ADMIN, EnrollDevice(device="d", labels={"region": "us"}))
