@@ -30,6 +30,8 @@ _CODES: Final = {
     "invalid": EXIT_INVALID,
     "unknown": EXIT_INVALID,
     "refused": EXIT_REFUSED,
+    "forbidden": EXIT_REFUSED,
+    "exists": EXIT_REFUSED,
     "broken": EXIT_BROKEN,
 }
 
@@ -52,12 +54,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(flag_app, name="flag")
     app.add_typer(fleet_app, name="fleet")
     app.command()(kill)
-    from gateway.experiment_cli import experiment_app
+    from gateway import access_cli, audit_cli, debug_cli, experiment_cli
 
-    gateway_app.add_typer(experiment_app, name="experiment")
-    from gateway.debug_cli import debug_app
-
-    gateway_app.add_typer(debug_app, name="debug")
+    gateway_app.add_typer(experiment_cli.experiment_app, name="experiment")
+    gateway_app.add_typer(debug_cli.debug_app, name="debug")
+    access_cli.register(app)
+    app.add_typer(audit_cli.audit_app, name="audit")
 
 
 def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:

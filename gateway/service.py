@@ -10,6 +10,7 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
     gateway.sock   the operator's door
     admin.token    the first token of the HTTP API
     http.url       where the API listens
+    audit.heads    signed heads of the audit log, one a minute in which it grew
 
 In keys/, audit.key signs the audit log's heads, and audit-trust.json verifies them.
 
@@ -26,7 +27,6 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -51,10 +51,12 @@ from gateway.adapters.brokers.drops import DropWatch
 from gateway.adapters.brokers.find import open_broker
 from gateway.adapters.brokers.running import RunningBroker
 from gateway.adapters.ceremony import online_roles
+from gateway.adapters.heads import HeadFile
 from gateway.adapters.keys import (
     EVERYBODY_READS,
     OWNER_ONLY,
     TRUST_FILE,
+    KeyFileError,
     key_file,
     read_signer,
     read_trust,
@@ -79,6 +81,7 @@ from gateway.runtime.logs import say
 from gateway.runtime.office import Local, Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
+from gateway.runtime.witness import Witness
 
 PORT_FILE: Final = "broker.port"
 """Port of the broker that we started."""
@@ -144,7 +147,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         office = Office(
             runtime,
             operator,
-            Journal(audit_signer(keys, entropy)),
+            Journal(audit_signer(keys, source(SEED_BYTES))),
             wall_ms=clock.wall_ms,
             entropy=source,
             second=frozenset(config.security.second_person),
@@ -155,7 +158,8 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         )
         service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
         http = _http(config.http, service)
-        await _run(runtime, office, door, broker.name, http=http, state=state)
+        witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
+        await _run(runtime, office, door, broker.name, http=http, state=state, witness=witness)
 
 
 def kept_port(state: Path) -> int:
@@ -180,13 +184,14 @@ async def _run(
     *,
     http: HttpServer | None,
     state: Path,
+    witness: Witness,
 ) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _ask, asked, runtime)
     await runtime.start()
-    await office.restore()
+    await office.restore(witness.verifier, witness.kept())
     await door.open()
     if http is not None:
         await _first_token(office, state / TOKEN_FILE)
@@ -194,6 +199,7 @@ async def _run(
         await asyncio.to_thread((state / URL_FILE).write_text, http.url + "\n")
         say(logging.INFO, "listening", url=http.url)
     say(logging.INFO, "ready", broker=broker, door=door.path)
+    keeping = loop.create_task(witness.run())
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
     try:
@@ -204,7 +210,9 @@ async def _run(
         await door.close()
         await runtime.stop()
         wish.cancel()
-        await asyncio.wait((wish, end))
+        keeping.cancel()
+        await asyncio.wait((wish, end, keeping))
+        await witness.look()
     end.result()
 
 
@@ -263,22 +271,37 @@ def online_signers(keys: Path, entropy: bytes) -> tuple[Ed25519Signer, Ed25519Si
     return read_signer(keys, ROLE_DIRECTOR), read_signer(keys, ROLE_FLAGS)
 
 
-def audit_signer(keys: Path, entropy: bytes) -> Ed25519Signer:
-    """The signer of the audit log's heads; made when the folder has none. Its public key stands beside it, for
-    whoever verifies the log.
+def audit_signer(keys: Path, seed: bytes) -> Ed25519Signer:
+    """The signer of the audit log's heads; made of `seed` when the folder has neither it nor the file that names it.
+    That file stands beside it, for whoever verifies the log.
 
     Raises:
-        KeyFileError: it is not a key.
+        KeyFileError: it is not a key, or another than the file names: a log that two keys signed in turn is
+            one that somebody may have begun anew.
     """
-    file = key_file(keys, ROLE_AUDIT)
-    if not file.exists():
-        # Not the bytes that signed anything else: the same entropy, under another name.
-        seed = sha256(b"fleetdrill/audit\0" + entropy).digest()
+    file, trust = key_file(keys, ROLE_AUDIT), keys / AUDIT_TRUST_FILE
+    if not file.exists() and not trust.exists():
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_new(file, seed.hex().encode() + b"\n", OWNER_ONLY)
-        public = {ROLE_AUDIT: [Ed25519Signer(ROLE_AUDIT, seed).public.hex()]}
-        write_new(keys / AUDIT_TRUST_FILE, json.dumps(public).encode() + b"\n", EVERYBODY_READS)
-    return read_signer(keys, ROLE_AUDIT)
+    signer = read_signer(keys, ROLE_AUDIT)
+    if not trust.exists():
+        public = {ROLE_AUDIT: [signer.public.hex()]}
+        write_new(trust, json.dumps(public).encode() + b"\n", EVERYBODY_READS)
+    if signer.public not in read_trust(trust).get(ROLE_AUDIT, ()):
+        raise KeyFileError(
+            f"expected the key in {file} to be one that {trust} names, found another: put the old key back, or "
+            f"add the public key {signer.public.hex()} to that file if you changed it yourself"
+        )
+    return signer
+
+
+def audit_verifier(keys: Path) -> Ed25519Verifier:
+    """What verifies the audit log of a key folder.
+
+    Raises:
+        KeyFileError: the folder has no ``audit-trust.json``.
+    """
+    return Ed25519Verifier(read_trust(keys / AUDIT_TRUST_FILE))
 
 
 def _tell_metrics(

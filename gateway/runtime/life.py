@@ -23,11 +23,13 @@ from gateway.runtime.rounds import Rounds
 
 Notes = tuple[ask.Note, ...]
 Answer = asyncio.Future[Notes]
-Record = Callable[[Notes, str], list[ask.Persist]]
-"""Rows to make durable together with a mutation: of what the core noted, or why it refused to look at it."""
+Record = Callable[[Notes, Exception | None], list[ask.Persist]]
+"""Rows to make durable together with a mutation: of what the core noted, or why nobody asked it (`GuardError`) or it
+would not look (`ProtocolError`)."""
 
 Guard = Callable[[Gateway], str]
-"""Looks at the core in the turn of a mutation, before it: why it must not be done, or nothing."""
+"""Looks at the core in the turn of a mutation, before it: why it must not be done, or nothing. It may raise
+`GuardError` itself, with another code."""
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -48,7 +50,11 @@ class BusyError(RuntimeError):
 
 
 class GuardError(RuntimeError):
-    """What somebody looked at before has changed since."""
+    """A guard stopped a mutation; by its `code`, what somebody looked at before has changed since."""
+
+    def __init__(self, message: str, code: str = "changed") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Ports(msgspec.Struct, frozen=True):

@@ -1,46 +1,45 @@
 """Where verbs are asked for: may they, did they ask before, does a second person have to agree; and it is
 written down.
 
-Decides the order of these questions and what the audit log says. Leaves out how verbs are done (operator.py),
-and by which door somebody came (door.py, gateway/api).
+Decides the order of these questions. Leaves out how verbs are done (operator.py), what is written (ledger.py), keys
+(once.py), tokens (clerk.py), scopes (scopes.py), and by which door somebody came (door.py, gateway/api).
 
 Rules: a mutation, its audit entry and the answer to its idempotency key become durable in one commit or not
-at all, so a key that is asked again after a crash finds its answer exactly when the mutation is there; who is
-not allowed is written down too; questions are not.
+at all, so a key that is asked again after a crash finds its answer exactly when the mutation is there; so do
+an approval and what is done by it; who is not allowed to change something is written down too; questions are not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
 
 import msgspec
 
+from devicesdk.bundle.trust import Verifier
+from devicesdk.wire.timebase import MS, parse_duration
 from gateway.core.access.approvals import APPROVAL, ApprovalRow, Approvals
-from gateway.core.access.roles import Permission, Role, allowed, covers
-from gateway.core.access.tokens import SECRET_BYTES, TOKEN, AccessError, Asker, TokenRow, Tokens
+from gateway.core.access.roles import Permission, Role, allowed
+from gateway.core.access.tokens import AccessError, Asker, TokenRow
 from gateway.core.audit import rows as audit
-from gateway.core.audit.journal import Entry, Journal
-from gateway.core.audit.rows import AnswerRow, AuditRow, HeadRow
+from gateway.core.audit.chain import Finding, Head
+from gateway.core.audit.journal import Journal
+from gateway.core.audit.rows import AuditRow, HeadRow
 from gateway.core.effects import Persist
-from gateway.runtime.life import Guard, Notes, Record
+from gateway.core.gateway import Gateway
+from gateway.runtime import verbs
+from gateway.runtime.clerk import Clerk
+from gateway.runtime.ledger import Ledger, entry_of, plain_entry
+from gateway.runtime.life import Guard, GuardError, Notes, Record
+from gateway.runtime.once import KEY_CHARS_MAX, Keys, Once
 from gateway.runtime.operator import Operator, Prepared
-from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, subject_of, tag_of
+from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, second_person, tag_of
 from gateway.runtime.runtime import Runtime
-from gateway.runtime.verbs import AnyVerb, Mutation, Reading, VerbError
+from gateway.runtime.scopes import guard_within, look_within
+from gateway.runtime.verbs import PAGE_ENTRIES_MAX, AnyVerb, Clerical, Mutation, Reading, VerbError
 
-PAGE_ROWS: Final = 1_000
-KEY_CHARS_MAX: Final = 200
-OK, NOT_OK = 200, 409
+__all__ = ["KEY_CHARS_MAX", "Local", "Office", "Once"]
 _VERBS: Final = msgspec.json.Decoder(AnyVerb)
-
-
-class Once(msgspec.Struct, frozen=True):
-    """An idempotency key and what was asked under it."""
-
-    key: str
-    fingerprint: bytes
-    """SHA-256 of the request."""
 
 
 class Office:
@@ -53,6 +52,9 @@ class Office:
         wall_ms: UTC now.
         entropy: gives so many unguessable bytes.
         second: verbs (such as ``rollout.create``) that a second person must approve.
+
+    Raises:
+        ValueError: a name in `second` is no mutation's.
     """
 
     def __init__(
@@ -66,17 +68,26 @@ class Office:
         second: frozenset[str] = frozenset(),
     ) -> None:
         self._runtime, self._operator, self._journal = runtime, operator, journal
-        self._wall_ms, self._entropy, self._second = wall_ms, entropy, second
-        self._tokens, self._approvals = Tokens(), Approvals()
-        self._under_way: set[tuple[str, str]] = set()
+        self._wall_ms, self._second = wall_ms, second_person(second)
+        self._ledger = Ledger(runtime, operator, journal, wall_ms)
+        self._clerk, self._keys = Clerk(self._ledger, entropy), Keys(journal, wall_ms)
+        self._approvals = Approvals()
 
-    async def restore(self) -> None:
-        """Take what is durable; after each start of the runtime."""
-        heads = await self._all(audit.HEAD)
-        self._journal.restore(heads[0][1] if heads else None, await self._all(audit.ANSWER))
-        self._tokens.restore(await self._all(TOKEN))
-        self._approvals.restore(await self._all(APPROVAL))
-        self._under_way.clear()
+    async def restore(self, verifier: Verifier, kept: Sequence[Head] = ()) -> None:
+        """Take what is durable; after each start of the runtime.
+
+        Args:
+            verifier: knows the audit keys.
+            kept: heads of the audit log that were kept outside of the database.
+        """
+        await self._clerk.restore()
+        self._approvals.restore(await self._ledger.all_of(APPROVAL))
+        await self._ledger.restore(verifier, kept)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was wrong with the end of the audit log at the last start."""
+        return self._ledger.findings
 
     def who(self, token: str) -> Asker:
         """Whose token this is.
@@ -84,7 +95,7 @@ class Office:
         Raises:
             AccessError: nobody's that may come in.
         """
-        return self._tokens.who(token, self._wall_ms())
+        return self._clerk.who(token)
 
     # -- verbs ----------------------------------------------------------------------------------
 
@@ -107,12 +118,18 @@ class Office:
             VerbError: it was not done: the codes of `verbs.VerbError`, and ``forbidden``, ``conflict`` (the
                 same key is under way) or ``mismatch`` (the key was used for something else).
         """
+        if isinstance(verb, Clerical):
+            return await self._clerical(asker, verb)
         if isinstance(verb, Reading):
             self._may(asker, NEEDS[type(verb)])
-            return await self._operator.look(verb)
+            return await look_within(asker, verb, self._operator.look)
+        _refuse_unwritable(verb)
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)
-        return await self._once(asker, once, lambda: self._done(asker, verb, once, guard))
+        within = guard_within(asker, verb, guard)
+        return await self._keys.once(
+            asker.name, once, lambda: self._done(asker, verb, once, within)
+        )
 
     async def see(self, asker: Asker, verb: Reading) -> Any:
         """Answer a question for somebody, as values of the core: for those who write them down themselves.
@@ -136,108 +153,101 @@ class Office:
     ) -> Any:
         prepared = await self._operator.prepare(verb)
         if tag_of(verb) in self._second:
-            return await self._put_down(asker, verb, once)
+            return await self._put_down(asker, verb, once, guard)
         record = self._record(asker, verb, prepared, once)
-        said = await self._operator.submit(prepared, record, guard)
-        return prepared.result(said)
+        return prepared.result(await self._ledger.submit(prepared, record, guard))
 
     def _record(
         self, asker: Asker, verb: Mutation, prepared: Prepared, once: Once | None, by: str = ""
     ) -> Record:
         """What becomes durable with a mutation."""
 
-        def record(said: Notes, refusal: str) -> list[Persist]:
-            at = self._wall_ms()
+        def record(said: Notes, refusal: Exception | None) -> list[Persist]:
+            at, told = self._wall_ms(), prepared.sentences(said)
             try:
-                result = prepared.result(said, refusal)
-                outcome, told, answer = (
-                    "done",
-                    tuple(result["said"]),
-                    {"ok": True, "result": result},
-                )
+                answer = {"ok": True, "result": prepared.result(said, refusal)}
+                outcome = "done"
             except VerbError as error:
-                outcome, told = "refused", (str(error),)
+                outcome, told = "refused", told or [str(error)]
                 answer = {"ok": False, "code": error.code, "error": str(error)}
             if by:
-                told = (f"Approved by {by}.", *told)
+                told = [f"Approved by {by}.", *told]
             return [
-                *self._journal.write(_entry(asker, verb, outcome, told), at),
-                *self._remembered(asker, once, answer, at),
+                *self._journal.write(entry_of(asker, verb, outcome, tuple(told)), at),
+                *self._keys.remembered(asker.name, once, answer, at),
             ]
 
         return record
 
-    async def _told_off(self, asker: Asker, verb: AnyVerb) -> None:
+    async def _told_off(self, asker: Asker, verb: AnyVerb) -> NoReturn:
         needed = NEEDS[type(verb)]
         scope = f" and the scope {dict(asker.labels)}" if asker.labels else ""
         why = f"expected somebody who may {needed}, found {asker.name} with the role {asker.role}{scope}"
-        entry = _entry(asker, verb, "refused", (why,))
-        await self._submitted(lambda at: self._journal.write(entry, at))
+        entry = entry_of(asker, verb, "refused", (why,))
+        await self._ledger.write(lambda at: self._journal.write(entry, at))
         raise VerbError("forbidden", why)
 
-    def _may(self, asker: Asker, permission: Permission) -> None:
-        if not allowed(asker.role, permission):
+    def _may(self, asker: Asker, permission: Permission, *, everywhere: bool = False) -> None:
+        """Raise unless this may be asked, and, for what is the whole fleet's business, with no scope."""
+        if not allowed(asker.role, permission) or (everywhere and asker.labels):
+            scope = f" and the scope {dict(asker.labels)}" if asker.labels else ""
             raise VerbError(
                 "forbidden",
-                f"expected somebody who may {permission}, found {asker.name} with the role {asker.role}",
+                f"expected somebody who may {permission}, found {asker.name} with the role {asker.role}{scope}",
             )
 
-    # -- once -----------------------------------------------------------------------------------
-
-    async def _once(self, asker: Asker, once: Once | None, work: Callable[[], Any]) -> Any:
-        if once is None:
-            return await work()
-        if not 0 < len(once.key) <= KEY_CHARS_MAX:
-            raise VerbError(
-                "invalid", f"expected an idempotency key of 1 to {KEY_CHARS_MAX} characters"
-            )
-        before = self._journal.answered(asker.name, once.key)
-        if before is not None:
-            return _again(before, once)
-        name = (asker.name, once.key)
-        if name in self._under_way:
-            raise VerbError(
-                "conflict", "the same idempotency key is under way: wait for its answer"
-            )
-        self._under_way.add(name)
-        try:
-            return await work()
-        finally:
-            self._under_way.discard(name)
-
-    def _remembered(self, asker: Asker, once: Once | None, answer: Any, at: int) -> list[Persist]:
-        if once is None:
-            return []
-        body = msgspec.json.encode(answer)
-        status = OK if answer["ok"] else NOT_OK
-        return self._journal.remember(
-            asker.name, once.key, AnswerRow(at, once.fingerprint, status, body)
-        )
+    async def _clerical(self, asker: Asker, verb: Clerical) -> Any:
+        match verb:
+            case verbs.MakeToken():
+                life_ms = _life_ms(verb.lasts)
+                text = await self.make_token(
+                    asker, verb.name, verb.role, life_ms=life_ms, labels=verb.labels
+                )
+                return {"token": text}
+            case verbs.RevokeToken():
+                await self.revoke_token(asker, verb.name)
+                return {"said": [f"Token {verb.name} has ended."]}
+            case verbs.ListTokens():
+                return [token_view(row) for row in self.tokens(asker)]
+            case verbs.ListApprovals():
+                return [approval_view(row) for row in self.approvals(asker)]
+            case verbs.Decide():
+                return await self.decide(asker, verb.number, approve=verb.approve, why=verb.why)
+            case verbs.ReadLog():
+                return [entry_view(row) for row in await self.log(asker, verb.after, verb.limit)]
 
     # -- a second person --------------------------------------------------------------------------
 
-    async def _put_down(self, asker: Asker, verb: Mutation, once: Once | None) -> Any:
+    async def _put_down(
+        self, asker: Asker, verb: Mutation, once: Once | None, guard: Guard | None
+    ) -> Any:
         found: dict[str, Any] = {}
 
         def work(at: int) -> list[Persist]:
-            row, kept = self._approvals.ask(arguments_of(verb), asker.name, asker.role.value, at)
+            row, kept = self._approvals.ask(
+                arguments_of(verb), asker.name, asker.role.value, at, asker.labels
+            )
             said = (f"Request {row.number} waits for somebody else's approval.",)
             found.update(waits=row.number, said=list(said))
-            answer = {"ok": True, "result": found}
-            entry = _entry(asker, verb, "waits", said)
             return [
                 *kept,
-                *self._journal.write(entry, at),
-                *self._remembered(asker, once, answer, at),
+                *self._journal.write(entry_of(asker, verb, "waits", said), at),
+                *self._keys.remembered(asker.name, once, {"ok": True, "result": found}, at),
             ]
 
-        await self._submitted(work)
+        try:
+            await self._ledger.write(work, guard)
+        except VerbError as error:
+            refused = entry_of(asker, verb, "refused", (str(error),))
+            await self._ledger.write(lambda at: self._journal.write(refused, at))
+            raise
         return found
 
     def approvals(self, asker: Asker) -> list[ApprovalRow]:
-        """All requests for approval, the oldest first."""
+        """Requests for approval, the oldest first; of a token with a scope, its own."""
         self._may(asker, Permission.READ)
-        return self._approvals.rows(self._wall_ms())
+        found = self._approvals.rows(self._wall_ms())
+        return [row for row in found if not asker.labels or row.asked_by == asker.name]
 
     async def decide(self, asker: Asker, number: int, *, approve: bool, why: str) -> Any:
         """Approve (and do) or deny a request of somebody else.
@@ -245,33 +255,66 @@ class Office:
         Raises:
             VerbError: it was not done; `AccessError`'s codes among them.
         """
-        self._may(asker, Permission.APPROVE)
-        found: list[ApprovalRow] = []
-        word = "approve" if approve else "deny"
+        word = f"approval.{'approve' if approve else 'deny'}"
+        if not allowed(asker.role, Permission.APPROVE) or asker.labels:
+            scope = f" and the scope {dict(asker.labels)}" if asker.labels else ""
+            role = f"{asker.name} with the role {asker.role}{scope}"
+            reason = f"expected somebody who may {Permission.APPROVE}, found {role}"
+            entry = plain_entry(asker, word, str(number), {"why": why}, reason)
+            await self._ledger.write(lambda at: self._journal.write(entry, at))
+            raise VerbError("forbidden", reason)
 
-        def work(at: int) -> list[Persist]:
-            row, kept = self._approvals.decide(number, asker.name, at, approve=approve, why=why)
-            found.append(row)
-            entry = _plain_entry(asker, f"approval.{word}", str(number), {"why": why})
+        def decided(at: int) -> list[Persist]:
+            _, kept = self._approvals.decide(number, asker.name, at, approve=approve, why=why)
+            entry = plain_entry(asker, word, str(number), {"why": why})
             return [*kept, *self._journal.write(entry, at)]
 
-        await self._submitted(work)
-        row = found[0]
         if not approve:
+            await self._ledger.write(decided)
             return {"said": [f"Request {number} is denied."]}
+        return await self._approved(asker, number, why, decided)
+
+    async def _approved(
+        self, asker: Asker, number: int, why: str, decided: Callable[[int], list[Persist]]
+    ) -> Any:
+        """Do what was approved, in one commit with the approval."""
+
+        def check() -> ApprovalRow:
+            row = self._approvals.check(number, asker.name, self._wall_ms(), why)
+            self._clerk.still(row.asked_by)
+            return row
+
+        def guard(core: Gateway) -> str:
+            try:
+                check()
+            except AccessError as error:
+                raise GuardError(str(error), error.code) from None
+            return "" if within is None else within(core)
+
+        try:
+            row = check()
+        except AccessError as error:
+            raise VerbError(error.code, str(error)) from None
         verb = _VERBS.decode(row.verb)
         assert isinstance(verb, Mutation)
+        author = Asker(row.asked_by, Role(row.role), row.labels)
+        within = guard_within(author, verb, None)
         prepared = await self._operator.prepare(verb)
-        author = Asker(row.asked_by, Role(row.role))
-        record = self._record(author, verb, prepared, None, by=asker.name)
-        return prepared.result(await self._operator.submit(prepared, record))
+        doing = self._record(author, verb, prepared, None, by=asker.name)
+
+        def record(said: Notes, refusal: Exception | None) -> list[Persist]:
+            if isinstance(refusal, GuardError):
+                return []
+            return [*decided(self._wall_ms()), *doing(said, refusal)]
+
+        return prepared.result(await self._ledger.submit(prepared, record, guard))
 
     # -- tokens and the log -----------------------------------------------------------------------
 
     def tokens(self, asker: Asker) -> list[TokenRow]:
         """All tokens, ended ones too."""
-        self._may(asker, Permission.TOKENS)
-        return self._tokens.rows()
+        self._may(asker, Permission.TOKENS, everywhere=True)
+        return self._clerk.rows()
 
     async def make_token(
         self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str]
@@ -281,25 +324,7 @@ class Office:
         Raises:
             VerbError: ``forbidden``, or `AccessError`'s codes.
         """
-        self._may(asker, Permission.TOKENS)
-        if not covers(asker.role, role) or asker.labels:
-            raise VerbError(
-                "forbidden", f"{asker.name} may not make a token of the role {role}: it may do more"
-            )
-        secret = self._entropy(SECRET_BYTES)
-        found: list[str] = []
-        scope = tuple(sorted(labels.items()))
-
-        def work(at: int) -> list[Persist]:
-            text, kept = self._tokens.make(
-                name, role, secret, now_ms=at, life_ms=life_ms, by=asker.name, labels=scope
-            )
-            found.append(text)
-            told = {"role": role.value, "life_ms": life_ms, "labels": labels}
-            return [*kept, *self._journal.write(_plain_entry(asker, "token.make", name, told), at)]
-
-        await self._submitted(work)
-        return found[0]
+        return await self._clerk.make(asker, name, role, life_ms=life_ms, labels=labels)
 
     async def revoke_token(self, asker: Asker, name: str) -> None:
         """End a token.
@@ -307,76 +332,55 @@ class Office:
         Raises:
             VerbError: ``forbidden`` or ``unknown``.
         """
-        self._may(asker, Permission.TOKENS)
-
-        def work(at: int) -> list[Persist]:
-            kept = self._tokens.revoke(name, now_ms=at, by=asker.name)
-            return [*kept, *self._journal.write(_plain_entry(asker, "token.revoke", name, {}), at)]
-
-        await self._submitted(work)
+        await self._clerk.revoke(asker, name)
 
     async def log(self, asker: Asker, after: int, limit: int) -> list[AuditRow]:
         """Up to `limit` entries of the audit log after number `after`."""
-        self._may(asker, Permission.AUDIT)
-        found = await self._runtime.page(audit.ENTRY, audit.entry_key(after), limit)
+        self._may(asker, Permission.AUDIT, everywhere=True)
+        most = min(limit, PAGE_ENTRIES_MAX)
+        found = await self._runtime.page(audit.ENTRY, audit.entry_key(max(after, 0)), most)
         return [row for _, row in found]
 
     async def head(self, asker: Asker) -> HeadRow | None:
         """The signed head of the audit log, for whoever keeps it elsewhere; None where nothing was done yet."""
-        self._may(asker, Permission.AUDIT)
+        self._may(asker, Permission.AUDIT, everywhere=True)
         found = await self._runtime.page(audit.HEAD, "", 1)
         return found[0][1] if found else None
 
-    # -- rows -------------------------------------------------------------------------------------
 
-    async def _submitted(self, work: Callable[[int], list[Persist]]) -> None:
-        """Make rows durable that the core knows nothing of; `work` makes them, in turn."""
-        wrong: list[AccessError] = []
-
-        def record(_: Notes, __: str) -> list[Persist]:
-            try:
-                return work(self._wall_ms())
-            except AccessError as error:
-                wrong.append(error)
-                return []
-
-        await self._operator.submit(Prepared(()), record)
-        if wrong:
-            raise VerbError(wrong[0].code, str(wrong[0]))
-
-    async def _all(self, table: str) -> list[tuple[str, Any]]:
-        found: list[tuple[str, Any]] = []
-        after = ""
-        while page := await self._runtime.page(table, after, PAGE_ROWS):
-            found += page
-            after = page[-1][0]
-        return found
+def token_view(row: TokenRow) -> dict[str, Any]:
+    """A token as it is shown: nothing of its secret."""
+    found = msgspec.structs.asdict(row)
+    del found["secret_hash"]
+    return {**found, "labels": dict(row.labels)}
 
 
-def _entry(asker: Asker, verb: AnyVerb, outcome: str, said: tuple[str, ...]) -> Entry:
-    return Entry(
-        actor=asker.name, role=asker.role.value, verb=tag_of(verb), subject=subject_of(verb),
-        arguments=arguments_of(verb), outcome=outcome, said=said,
-    )  # fmt: skip
+def approval_view(row: ApprovalRow) -> dict[str, Any]:
+    """A request as it is shown."""
+    found = msgspec.structs.asdict(row)
+    return {**found, "verb": msgspec.json.decode(row.verb), "labels": dict(row.labels)}
 
 
-def _plain_entry(asker: Asker, verb: str, subject: str, arguments: dict[str, Any]) -> Entry:
-    return Entry(
-        actor=asker.name, role=asker.role.value, verb=verb, subject=subject,
-        arguments=msgspec.json.encode(arguments, order="deterministic"), outcome="done", said=(),
-    )  # fmt: skip
+def entry_view(row: AuditRow) -> dict[str, Any]:
+    """An entry as it is shown."""
+    found = msgspec.structs.asdict(row)
+    arguments = msgspec.json.decode(row.arguments)
+    return {**found, "arguments": arguments, "previous": row.previous.hex()}
 
 
-def _again(before: AnswerRow, once: Once) -> Any:
-    """The answer that was given to this key."""
-    if before.fingerprint != once.fingerprint:
-        raise VerbError(
-            "mismatch", "this idempotency key was used for another request: take a new one"
-        )
-    answer = msgspec.json.decode(before.body)
-    if answer["ok"]:
-        return answer["result"]
-    raise VerbError(answer["code"], answer["error"])
+def _refuse_unwritable(verb: Mutation) -> None:
+    """What cannot be written down cannot be done."""
+    try:
+        arguments_of(verb)
+    except ValueError as error:
+        raise VerbError("invalid", f"expected text that can be written, found: {error}") from None
+
+
+def _life_ms(lasts: str) -> int:
+    try:
+        return parse_duration(lasts) // MS
+    except ValueError as error:
+        raise VerbError("invalid", str(error)) from None
 
 
 class Local:

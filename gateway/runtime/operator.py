@@ -43,7 +43,7 @@ from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
-    AnyVerb,
+    CoreVerb,
     CreateExperiment,
     CreateRollout,
     EnrollDevice,
@@ -83,18 +83,24 @@ class Prepared(msgspec.Struct, frozen=True):
     more: dict[str, Any] = {}
     """What is answered beside what the core says."""
 
-    def result(self, said: Sequence[ask.Note], refusal: str = "") -> dict[str, Any]:
+    def result(self, said: Sequence[ask.Note], refusal: Exception | None = None) -> dict[str, Any]:
         """What is answered.
 
         Raises:
             VerbError: the core refused, with a note or (`refusal`) to look at it at all.
         """
-        if refusal:
-            raise VerbError("invalid", refusal)
+        if refusal is not None:
+            with _told():
+                raise refusal
         for note in said:
             if note.kind.endswith("refused") or note.kind == notes.FULL:
                 raise VerbError("refused", _sentence(note))
-        return {"said": [_sentence(note) for note in said], **self.more}
+        return {"said": self.sentences(said), **self.more}
+
+    @staticmethod
+    def sentences(said: Sequence[ask.Note]) -> list[str]:
+        """What the core noted, for people."""
+        return [_sentence(note) for note in said]
 
 
 class Operator:
@@ -110,7 +116,7 @@ class Operator:
         self._runtime, self._blobs, self._verifier = runtime, blobs, verifier
         self._lookups = Lookups(runtime)
 
-    async def do(self, verb: AnyVerb) -> Any:
+    async def do(self, verb: CoreVerb) -> Any:
         """Do it; returns what can be written as JSON.
 
         Raises:
@@ -232,7 +238,7 @@ def _told() -> Iterator[None]:
     except NotRunningError as error:
         raise VerbError("stopped", str(error)) from error
     except GuardError as error:
-        raise VerbError("changed", str(error)) from error
+        raise VerbError(error.code, str(error)) from error
     except (ProtocolError, BlobError, ValueError) as error:
         raise VerbError("invalid", str(error)) from error
 
@@ -294,6 +300,7 @@ def _plan(verb: CreateRollout) -> hear.RolloutPlan:
         policy=verb.policy,
         on_halt=verb.on_halt,
         wave_timeout_ns=_span(verb.wave_timeout),
+        expires_ns=_span(verb.expires),
         initial=verb.initial,
         delta=verb.delta,
     )

@@ -3,12 +3,14 @@
 Decides one table. Leaves out roles (gateway/core/access/roles.py) and asking (office.py).
 
 Rules: every verb stands here, or it cannot be done by anybody; a token with a scope never does what reaches
-the whole fleet.
+beyond it, and is not told of devices outside of it: a question that is not named here as harmless is refused.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Final, get_args
 
 import msgspec
 
@@ -46,7 +48,17 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ShowTransfers: Permission.READ,
     verbs.PageRollouts: Permission.READ,
     verbs.ShowRollout: Permission.READ,
+    verbs.MakeToken: Permission.TOKENS,
+    verbs.RevokeToken: Permission.TOKENS,
+    verbs.ListTokens: Permission.TOKENS,
+    verbs.ListApprovals: Permission.READ,
+    verbs.Decide: Permission.APPROVE,
+    verbs.ReadLog: Permission.AUDIT,
 }
+IN_SUM: Final[frozenset[type[verbs.Verb]]] = frozenset(
+    {verbs.Overview, verbs.ListReleases, verbs.ListRollouts, verbs.ListExperiments}
+)
+"""Questions that tell of the fleet in sum and of no single device: a scoped token may ask them."""
 _SUBJECTS: Final = ("rollout", "experiment", "device", "feature", "flag", "id", "bundle", "digest")
 
 
@@ -69,17 +81,34 @@ def arguments_of(verb: verbs.Verb) -> bytes:
     return msgspec.json.encode(verb, order="deterministic")
 
 
+def second_person(names: Iterable[str]) -> frozenset[str]:
+    """The verbs that somebody else must approve, checked: a name that is none would protect nothing.
+
+    Raises:
+        ValueError: a name is not a mutation's.
+    """
+    known = sorted(tag_of(kind) for kind in get_args(verbs.Mutation))
+    wanted = frozenset(names)
+    for name in sorted(wanted.difference(known)):
+        near = get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise ValueError(f"expected verbs in second_person of [security], found {name!r}: {hint}")
+    return wanted
+
+
 def in_scope(asker: Asker, verb: verbs.Verb) -> bool:
-    """Whether a scoped token may do this verb: it must name its own labels, or only look."""
-    scope = dict(asker.labels)
-    if not scope:
+    """Whether a token may do this mutation: one with a scope must name its own labels."""
+    if not asker.labels:
         return True
-    named: dict[str, Any] | None = None
     match verb:
         case verbs.EnrollDevice():
-            named = verb.labels
+            return covers_labels(asker, verb.labels)
         case verbs.CreateRollout() | verbs.CreateExperiment():
-            named = verb.selector
+            return covers_labels(asker, verb.selector)
         case _:
             return False
-    return all(named.get(key) == value for key, value in scope.items())
+
+
+def covers_labels(asker: Asker, labels: Mapping[str, str]) -> bool:
+    """Whether something with these labels is in a token's scope."""
+    return all(labels.get(key) == value for key, value in asker.labels)

@@ -368,20 +368,20 @@ class Runtime:
     def _handled_for(self, life: Life, asking: Asking, now: int) -> list[ask.AnyEffect]:
         """The same for somebody who waits for the answer."""
         said: list[ask.AnyEffect] = []
-        refusal = ""
+        refusal: Exception | None = None
         try:
             self._guarded(asking)
             for stimulus in asking.stimuli:
                 said += self.core.handle(stimulus, now)
         except (ProtocolError, GuardError) as error:  # refused before anything of it was changed
             life.refusals.append((asking.answer, error))
-            refusal = str(error)
-        except Exception:
-            say(logging.CRITICAL, "the core raised", stimuli=asking.stimuli)
-            life.answers.append((asking.answer, ()))  # the end of this life tells whoever asked
+            refusal = error
+        except Exception as error:
+            say(logging.CRITICAL, "the core raised", stimulus=asking.stimuli)
+            life.refusals.append((asking.answer, error))  # told that nothing comes any more
             raise
         noted = tuple(e for e in said if type(e) is ask.Note)
-        if not refusal:
+        if refusal is None:
             life.answers.append((asking.answer, noted))
         return said if asking.record is None else [*said, *asking.record(noted, refusal)]
 

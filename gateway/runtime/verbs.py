@@ -16,10 +16,12 @@ from msgspec import Meta
 from devicesdk.wire import limits
 from devicesdk.wire.messages import UpdatePolicy
 from gateway.core import stimuli as hear
+from gateway.core.access.roles import Role
 from gateway.core.experiment_plan import Mode
 from gateway.runtime.publishing import PublishedDelta
 
 PAGE_DEVICES_MAX: Final = 1_000
+PAGE_ENTRIES_MAX: Final = 1_000
 
 
 class VerbError(Exception):
@@ -275,11 +277,55 @@ LookUp = (
     | PageRollouts | ShowRollout
 )  # fmt: skip
 """Questions that lookups.py answers."""
-AnyVerb = (
+
+
+class MakeToken(Verb, frozen=True, kw_only=True, tag="token.make"):
+    """Make a token; its text is answered once and not kept."""
+
+    name: str
+    role: Role
+    lasts: str = "90d"
+    labels: dict[str, str] = {}
+    """Scope; empty: the whole fleet."""
+
+
+class RevokeToken(Verb, frozen=True, kw_only=True, tag="token.revoke"):
+    """End a token."""
+
+    name: str
+
+
+class ListTokens(Verb, frozen=True, kw_only=True, tag="token.list"):
+    """All tokens, ended ones too; nothing of their secrets."""
+
+
+class ListApprovals(Verb, frozen=True, kw_only=True, tag="approval.list"):
+    """Requests that wait for a second person, and those decided lately."""
+
+
+class Decide(Verb, frozen=True, kw_only=True, tag="approval.decide"):
+    """Approve (and do) or deny what somebody else asked for."""
+
+    number: int
+    approve: bool
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+
+
+class ReadLog(Verb, frozen=True, kw_only=True, tag="audit.list"):
+    """A page of the audit log, the oldest entry first."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    limit: Annotated[int, Meta(ge=1, le=PAGE_ENTRIES_MAX)] = 100
+
+
+CoreVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
     | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp
 )  # fmt: skip
+Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog
+"""Verbs of which the core knows nothing: the office does them alone."""
+AnyVerb = CoreVerb | Clerical
 Reading = (
     Overview | ListDevices | ShowDevice | ListReleases | ListRollouts | ListExperiments | ListDebug | ShowDebug
     | LookUp

@@ -13,6 +13,7 @@ from typing import Any
 
 from devicesdk.aio.port import Dial, Granted, Inbound, Listener, PortFullError
 from devicesdk.wire.topics import Topics
+from gateway.core.aside import ASIDE
 from gateway.ports import BlobError
 from gateway.runtime.life import Ports
 
@@ -170,11 +171,12 @@ class MemoryStorage:
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
         for (table, key), row in sorted(self.durable.items()):
-            yield table, key, row
+            if table not in ASIDE:
+                yield table, key, row
 
     def page(self, table: str, after: str, limit: int) -> list[tuple[str, Any]]:
-        found = [(k, r) for t, k, r in self.rows() if t == table and k > after]
-        return found[:limit]
+        found = {k: r for (t, k), r in self.durable.items() if t == table and k > after}
+        return [(key, found[key]) for key in sorted(found)[:limit]]
 
     def close(self) -> None:
         pass

@@ -30,6 +30,11 @@ SECRET_BYTES: Final = 32
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,39}")
 LIFE_MS_MAX: Final = 366 * 24 * 3600 * 1000
 TOKENS_MAX: Final = 1_000
+"""Tokens that have not ended. Full: end some."""
+NAMES_MAX: Final = 50_000
+"""Tokens ever made, because a name is for ever. Full: no more can be made."""
+LABELS_MAX: Final = 16
+LABEL_CHARS_MAX: Final = 200
 
 
 class AccessError(Exception):
@@ -102,11 +107,8 @@ class Tokens:
             raise AccessError(
                 "exists", f"expected a new name, found {name!r}: names are never used twice"
             )
-        if len(self._by_name) >= TOKENS_MAX:
-            raise AccessError(
-                "invalid",
-                f"there are {TOKENS_MAX} tokens, ended ones included: the most there may be",
-            )
+        self._refuse_full(now_ms)
+        refuse_labels(labels)
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"expected {SECRET_BYTES} bytes of entropy, found {len(secret)}")
         word = b32encode(secret).decode().rstrip("=").lower()
@@ -121,6 +123,22 @@ class Tokens:
         )
         self._by_name[name] = row
         return f"{PREFIX}_{name}_{word}", [Persist(TOKEN, name, row)]
+
+    def _refuse_full(self, now_ms: int) -> None:
+        living = sum(self._living(row, now_ms) for row in self._by_name.values())
+        if living >= TOKENS_MAX:
+            raise AccessError("invalid", f"there are {living} tokens already: revoke some first")
+        if len(self._by_name) >= NAMES_MAX:
+            raise AccessError("invalid", f"{NAMES_MAX} tokens were made: the most there may be")
+
+    def living(self, name: str, now_ms: int) -> bool:
+        """Whether there is a token of that name which has not ended."""
+        row = self._by_name.get(name)
+        return row is not None and self._living(row, now_ms)
+
+    @staticmethod
+    def _living(row: TokenRow, now_ms: int) -> bool:
+        return not row.revoked_ms and now_ms < row.expires_ms
 
     def revoke(self, name: str, *, now_ms: int, by: str) -> list[Persist]:
         """End a token; a second time changes nothing.
@@ -160,3 +178,14 @@ class Tokens:
         if row is None or not same:
             raise AccessError("unknown", "expected a token that this gateway made, found another")
         return row
+
+
+def refuse_labels(labels: tuple[tuple[str, str], ...]) -> None:
+    """Raise `AccessError` unless these can be a scope."""
+    longest = max((len(word) for pair in labels for word in pair), default=0)
+    if len(labels) > LABELS_MAX or longest > LABEL_CHARS_MAX or not all(key for key, _ in labels):
+        raise AccessError(
+            "invalid",
+            f"expected a scope of at most {LABELS_MAX} labels of at most {LABEL_CHARS_MAX} characters, "
+            f"found {len(labels)} of up to {longest}",
+        )

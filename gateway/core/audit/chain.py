@@ -88,7 +88,7 @@ def verify(
         last, previous = entry.number, digest_of(entry)
         if last in wanted:
             digests[last] = previous
-    found += _ending(last, previous, head, verifier)
+    found += verify_end(last, previous, head, verifier)
     found += [
         _witnessed(w, digests.get(w.number), last)
         for w in witnesses
@@ -123,7 +123,7 @@ def _link(entry: AuditRow, last: int, previous: bytes) -> list[Finding]:
     return []
 
 
-def _ending(last: int, digest: bytes, head: HeadRow | None, verifier: Verifier) -> list[Finding]:
+def verify_end(last: int, digest: bytes, head: HeadRow | None, verifier: Verifier) -> list[Finding]:
     """What is wrong between the last entry and the signed head."""
     if head is None:
         return [] if last == 0 else [Finding("cut", last, "expected a signed head, found none")]
@@ -132,6 +132,15 @@ def _ending(last: int, digest: bytes, head: HeadRow | None, verifier: Verifier) 
     except ProtocolError as error:
         return [
             Finding("signature", head.number, f"the head of the log is not signed by us: {error}")
+        ]
+    if (head.number, head.digest) != (signed.number, signed.digest):
+        return [
+            Finding(
+                "edited",
+                signed.number,
+                f"the head says entry {head.number}, {head.digest.hex()[:16]}, and was signed for entry "
+                f"{signed.number}, {signed.digest.hex()[:16]}",
+            )
         ]
     if last < signed.number:
         return [
@@ -162,6 +171,10 @@ def _witnessed(witness: Head, digest: bytes | None, last: int) -> Finding:
             "cut",
             last + 1,
             f"somebody saw entry {number}, the log ends at {last}: it was cut, head and all",
+        )
+    if digest is None:
+        return Finding(
+            "missing", number, f"somebody saw entry {number}, and the log has it no more"
         )
     return Finding(
         "forked",

@@ -5,20 +5,23 @@ commits: what it returns must be made durable in the commit of the mutation it t
 is ever there without the other.
 
 Rules: one journal writes a log at a time; an entry that was made counts as written, because a commit
-that fails ends the gateway and the next start reads the durable head.
+that fails ends the gateway and the next start reads what is durable (tail.py says where a log goes on that
+somebody has been at).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from hashlib import sha256
 
 import msgspec
 
 from devicesdk.bundle.trust import Signer
 from gateway.core.audit import rows
 from gateway.core.audit.chain import GENESIS, Head, digest_of
-from gateway.core.audit.rows import AnswerRow, AuditRow, HeadRow
+from gateway.core.audit.rows import AnswerRow, AuditRow, HeadRow, answer_key
+from gateway.core.audit.tail import Tail
 from gateway.core.effects import Persist
 
 
@@ -28,7 +31,7 @@ class JournalLimits(msgspec.Struct, frozen=True, kw_only=True):
     said_max: int = 16
     """Sentences kept of an answer; more are counted."""
     arguments_bytes_max: int = 16 * 1024
-    """Of what was asked; longer is cut and says so."""
+    """Of what was asked; longer is cut, and its digest says what it was."""
     answers_max: int = 10_000
     """Idempotency keys remembered. Full: the oldest is forgotten."""
     answer_ms_max: int = 24 * 3600 * 1000
@@ -66,9 +69,9 @@ class Journal:
         """How many entries the log has."""
         return self._number
 
-    def restore(self, head: HeadRow | None, answers: Iterable[tuple[str, AnswerRow]]) -> None:
+    def restore(self, tail: Tail, answers: Iterable[tuple[str, AnswerRow]]) -> None:
         """Begin where the durable log ends."""
-        self._number, self._digest = (0, GENESIS) if head is None else (head.number, head.digest)
+        self._number, self._digest = tail.number, tail.digest
         self._answers = OrderedDict(sorted(answers, key=lambda item: (item[1].at_ms, item[0])))
 
     def write(self, entry: Entry, at_ms: int) -> list[Persist]:
@@ -92,14 +95,16 @@ class Journal:
             Persist(rows.HEAD, rows.HEAD_KEY, HeadRow(self._number, self._digest, sealed)),
         ]
 
-    def answered(self, actor: str, key: str) -> AnswerRow | None:
-        """What was answered to this idempotency key of this actor."""
-        return self._answers.get(_name(actor, key))
+    def answered(self, actor: str, key: str, now_ms: int) -> AnswerRow | None:
+        """What was answered to this idempotency key of this actor, while it is remembered."""
+        row = self._answers.get(answer_key(actor, key))
+        return None if row is None or row.at_ms + self._limits.answer_ms_max < now_ms else row
 
     def remember(self, actor: str, key: str, answer: AnswerRow) -> list[Persist]:
         """Remember an answer; returns its row, and those of keys that are forgotten."""
-        limits, name = self._limits, _name(actor, key)
+        limits, name = self._limits, answer_key(actor, key)
         self._answers[name] = answer
+        self._answers.move_to_end(name)
         out = [Persist(rows.ANSWER, name, answer)]
         while self._answers:
             oldest, row = next(iter(self._answers.items()))
@@ -115,13 +120,13 @@ class Journal:
         if len(arguments) <= most:
             return arguments
         return msgspec.json.encode(
-            {"cut": len(arguments), "begins": arguments[: most // 2].decode(errors="replace")}
+            {
+                "cut": len(arguments),
+                "sha256": sha256(arguments).hexdigest(),
+                "begins": arguments[: most // 2].decode(errors="replace"),
+            }
         )
 
     def _few(self, said: tuple[str, ...]) -> tuple[str, ...]:
         most = self._limits.said_max
         return said if len(said) <= most else (*said[:most], f"and {len(said) - most} more")
-
-
-def _name(actor: str, key: str) -> str:
-    return f"{actor}\0{key}"

@@ -1,6 +1,7 @@
 """Durable rows of the audit log. They stand beside the machines' rows and are not read at a start.
 
-Rules: fields are only ever added, at the end; an entry's arguments never hold a secret.
+Rules: the fields of `AuditRow` and `Head` never change, because digests are over their bytes: an entry of another
+kind gets a table of its own; an entry's arguments never hold a secret.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class AuditRow(Row, frozen=True, array_like=True, gc=False):
     arguments: bytes
     """Canonical JSON of what was asked."""
     outcome: str
-    """``done``, ``refused`` or ``waits`` (for a second person)."""
+    """``done``, ``refused``, ``waits`` (for a second person) or ``found`` (by the gateway itself)."""
     said: tuple[str, ...]
     """What the gateway answered, for people."""
     previous: bytes
@@ -44,7 +45,7 @@ class HeadRow(Row, frozen=True, array_like=True, gc=False):
 
 
 class AnswerRow(Row, frozen=True, array_like=True, gc=False):
-    """What was answered to an idempotency key; the key is actor and that key, NUL between."""
+    """What was answered to an idempotency key; the key is actor and that key, a line end between."""
 
     at_ms: int
     fingerprint: bytes
@@ -66,3 +67,8 @@ TABLES: Final[dict[str, type[Row]]] = {ENTRY: AuditRow, HEAD: HeadRow, ANSWER: A
 def entry_key(number: int) -> str:
     """The key of an entry: numbers sort as text."""
     return f"{number:012d}"
+
+
+def answer_key(actor: str, key: str) -> str:
+    """The key of an answer. No header and no name holds a line end; PostgreSQL's text holds no NUL."""
+    return f"{actor}\n{key}"

@@ -170,13 +170,14 @@ async def test_what_the_core_refuses_is_refused_in_its_words(house):
     assert "nobody" in error
     code, error = await house.fails("flag.set", segment="all", flag="x", definition={})
     assert code == "refused", error
+    code, error = await house.fails("device.show", device="nobody")
+    assert (code, error) == ("unknown", "expected a device that is known, found 'nobody'")
 
 
 @pytest.mark.parametrize(
     ("verb", "fields", "said"),
     [
         ("device.enroll", {"device": "a/b"}, "expected a device id"),
-        ("device.show", {"device": "nobody"}, "expected a device that is known"),
         ("bundle.publish", {"digest": "00" * 32}, "expected a blob 0000"),
         ("rollout.create", {"id": "r", "bundle": "b@1", "soak": "5"}, "expected a duration"),
         ("rollout.create", {"id": "r", "bundle": "b@1", "waves": [2]}, "Expected `float` <= 1"),
