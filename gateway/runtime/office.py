@@ -138,7 +138,7 @@ class Office:
             VerbError: ``forbidden``, or there is no answer.
         """
         self._may(asker, NEEDS[type(verb)])
-        return await self._operator.see(verb)
+        return await look_within(asker, verb, self._operator.see)
 
     def may(self, asker: Asker, permission: Permission) -> None:
         """Let somebody do what is no verb and changes nothing that the core knows, such as sending bytes.

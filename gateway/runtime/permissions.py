@@ -56,7 +56,19 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ReadLog: Permission.AUDIT,
 }
 IN_SUM: Final[frozenset[type[verbs.Verb]]] = frozenset(
-    {verbs.Overview, verbs.ListReleases, verbs.ListRollouts, verbs.ListExperiments}
+    {
+        verbs.Overview,
+        verbs.ListReleases,
+        verbs.ListRollouts,
+        verbs.ListExperiments,
+        verbs.ListBundles,
+        verbs.ShowBundle,
+        verbs.PageRollouts,
+        verbs.ShowRollout,
+        verbs.ListSegments,
+        verbs.ShowSegment,
+        verbs.ListKills,
+    }
 )
 """Questions that tell of the fleet in sum and of no single device: a scoped token may ask them."""
 _SUBJECTS: Final = ("rollout", "experiment", "device", "feature", "flag", "id", "bundle", "digest")

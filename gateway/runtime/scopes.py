@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.core.access.tokens import Asker
 from gateway.core.gateway import Gateway
 from gateway.runtime.life import Guard, GuardError
@@ -31,6 +33,11 @@ Look = Callable[[Reading], Awaitable[Any]]
 async def look_within(asker: Asker, verb: Reading, look: Look) -> Any:
     """Answer a question within the scope of whoever asks.
 
+    Args:
+        asker: who asks.
+        verb: the question.
+        look: answers it, by values of the core or by plain ones.
+
     Raises:
         VerbError: ``unknown`` device, or a question that is not answered to scoped tokens.
     """
@@ -38,9 +45,7 @@ async def look_within(asker: Asker, verb: Reading, look: Look) -> Any:
         return await look(verb)
     match verb:
         case ListDevices():
-            found = await look(verb)
-            kept = [one for one in found["devices"] if covers_labels(asker, one["labels"])]
-            return {**found, "devices": kept}
+            return await look(_narrowed(asker, verb))
         case ShowDevice(device=device):
             return await _device(asker, device, look)
         case ShowDebug(device=device):
@@ -52,6 +57,17 @@ async def look_within(asker: Asker, verb: Reading, look: Look) -> Any:
                 f"expected a question within the scope {dict(asker.labels)}, found {tag_of(verb)}: ask with a "
                 "token of the whole fleet",
             )
+
+
+def _narrowed(asker: Asker, verb: ListDevices) -> ListDevices:
+    """The same question, of devices in scope only."""
+    scope = dict(asker.labels)
+    for name, value in scope.items():
+        if verb.labels.get(name, value) != value:
+            raise VerbError(
+                "forbidden", f"expected a question within the scope {scope}, found {verb.labels}"
+            )
+    return replace(verb, labels={**verb.labels, **scope})
 
 
 def guard_within(asker: Asker, verb: Mutation, guard: Guard | None) -> Guard | None:
@@ -74,6 +90,7 @@ def guard_within(asker: Asker, verb: Mutation, guard: Guard | None) -> Guard | N
 async def _device(asker: Asker, device: str, look: Look) -> Any:
     unknown = VerbError("unknown", f"expected a device that is known, found {device!r}")
     found = await look(ShowDevice(device=device))
-    if not covers_labels(asker, found["labels"]):
+    labels = found["labels"] if isinstance(found, dict) else found.labels
+    if not covers_labels(asker, labels):
         raise unknown
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 
@@ -36,6 +36,8 @@ FREE = HttpSection(requests_per_s_max=100_000.0, requests_burst_max=1_000_000,
                    failures_per_s_max=100_000.0, failures_burst_max=1_000_000)  # fmt: skip
 """Bounds of how often, out of a test's way."""
 
+AUDITOR: Final = Ed25519Signer(ROLE_AUDIT, bytes([9]) * 32)
+
 
 class ApiStage:
     """Storage, blobs, runtime, office and HTTP in a folder."""
@@ -55,7 +57,7 @@ class ApiStage:
         self.office = Office(
             self.runtime,
             operator,
-            Journal(Ed25519Signer(ROLE_AUDIT, bytes([9]) * 32)),
+            Journal(AUDITOR),
             wall_ms=self.clock.wall_ms,
             entropy=self._entropy,
             second=second,
@@ -80,7 +82,7 @@ class ApiStage:
     async def __aenter__(self) -> Self:
         await self.runtime.start()
         await until(lambda: self.runtime.connected, "both connections", PATIENCE_S)
-        await self.office.restore()
+        await self.office.restore(Ed25519Verifier({ROLE_AUDIT: (AUDITOR.public,)}))
         for role in Role:
             name = f"the-{role.value}"
             self.tokens[role] = await self.office.make_token(

@@ -36,6 +36,9 @@ class Gate(Request):
     quorum: Share = 0.9
     latency_p95_ratio: float | None = Field(default=None, gt=0)
     drift: bool = False
+    drift_raw: bool = Field(
+        default=False, description="Any verdict of drift halts, the weather's too."
+    )
     drain_ratio: float | None = Field(default=None, gt=0)
 
 
