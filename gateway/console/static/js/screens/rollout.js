@@ -1,0 +1,56 @@
+// One rollout: what it does, why it waits, its waves and gates, and the buttons that steer it.
+import { html } from "../html.js";
+import { segment } from "../api.js";
+import { count } from "../format.js";
+import { session } from "../session.js";
+import { Asking, Loading, Pill, Problem } from "../ui.js";
+import { useResource, useTitle } from "../use.js";
+import { Legend, Wave, Waves, sum } from "./waves.js";
+
+const SENTENCES = {
+  waiting: "It waits.", running: "It is under way.", paused: "Somebody paused it: nobody new is offered the release.",
+  completed: "It is done.", halted: "A gate halted it: nobody new is offered the release.", aborted: "Somebody ended it.",
+};
+// Which verb fits which phase is decided by the gateway; what it would refuse anyway is not offered.
+const VERBS = [
+  { how: "pause", name: "Pause", when: ["running"], text: "Nobody new is offered the release. Devices on their way finish." },
+  { how: "resume", name: "Resume", tone: "good", when: ["paused"], text: "It goes on with the wave it is in." },
+  { how: "retry", name: "Retry", when: ["halted", "completed", "aborted"],
+    text: "Devices that did not take the release are offered it again, in new waves; the evidence begins anew." },
+  { how: "abort-keep", name: "Abort and keep", tone: "bad", when: ["running", "waiting", "paused"], typed: true,
+    text: "It ends. Devices that run the release keep it; nobody new is offered it." },
+  { how: "abort-revert", name: "Abort and revert", tone: "bad", when: ["running", "waiting", "paused"], typed: true,
+    text: "It ends, and every device that took the release goes back to what it ran before." },
+  { how: "abort-revert", name: "Revert", tone: "bad", when: ["halted", "completed"], typed: true,
+    text: "Every device that took the release goes back to what it ran before." },
+];
+
+export function Rollout({ words: [id] }) {
+  useTitle(id);
+  const path = `/v1/rollouts/${segment(id)}`;
+  const { data: rollout, etag, problem, reload } = useResource(path, ["rollouts", "fleet"], 5000);
+  if (!rollout) return html`<p class="crumbs"><a href="#/rollouts">Rollouts</a></p><h1>${id}</h1>
+    ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : html`<${Loading} of="the rollout" />`}`;
+  const total = sum(rollout.waves);
+  const limit = rollout.evidence || rollout.gate?.evidence;
+  return html`<p class="crumbs"><a href="#/rollouts">Rollouts</a></p>
+    <div class="heading"><h1>${rollout.id}</h1><span class="mono muted">${rollout.bundle}</span><${Pill} of=${rollout.state} /></div>
+    <${Problem} problem=${problem} />
+    <div class=${`callout ${rollout.state}`}><p><b>${SENTENCES[rollout.state] ?? rollout.state}</b> ${rollout.why}</p></div>
+    ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
+    <section><h2>Devices <small>${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far</small></h2>
+      <${Waves} waves=${rollout.waves} /><${Legend} /></section>
+    <section><h2>Waves</h2>${rollout.waves.length ? html`<ol class="wavelist">${rollout.waves.map((wave, at) => html`<${Wave} wave=${wave} number=${at} limit=${limit} />`)}</ol>`
+      : html`<p class="muted">No wave has begun.</p>`}
+      ${rollout.waves.length > 0 && html`<p class="muted small">Evidence is a likelihood factor against the release: 1 says nothing; the gate halts where it reaches its
+        limit. False alarms are at most one in that many. Numbers of a wave count devices.</p>`}</section>`;
+}
+
+function Steering({ rollout, path, etag, reload }) {
+  const shown = VERBS.filter((verb) => verb.when.includes(rollout.state));
+  if (!shown.length) return null;
+  return html`<div class="steering" role="group" aria-label="Steer the rollout">${shown.map((verb) => html`<${Asking} key=${verb.name} big tone=${verb.tone ?? ""}
+    title=${`${verb.name}: ${rollout.id}?`} yes=${verb.name} typed=${verb.typed && rollout.id}
+    text=${html`<p>${verb.text}</p>`} request=${() => [`${path}/${verb.how}`, { method: "POST", match: etag }]}
+    after=${() => reload()}>${verb.name}</${Asking}>`)}</div>`;
+}
