@@ -123,6 +123,31 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """PEM file; empty: plain HTTP."""
     key: str = ""
     """Its private key, PEM."""
+    requests_per_s_max: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
+    """Of one token, in the long run. Past it: 429."""
+    requests_burst_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
+    """Of one token, at once."""
+    failures_per_s_max: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
+    """Requests of one address without a good token, in the long run. Past it 401 becomes 429."""
+    failures_burst_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 30
+    connections_max: Annotated[int, Meta(ge=1, le=65_535)] = 256
+    """Past it a request is told to come later (503)."""
+    head_s_max: Seconds = 10.0
+    """How long a request's head may take to come; then its connection is closed."""
+    body_s_max: Seconds = 20.0
+    """How long a JSON body may take to come: 408."""
+    upload_idle_s_max: Seconds = 30.0
+    """How long an upload may be silent: 408; what came is kept."""
+    uploads_max: Annotated[int, Meta(ge=1, le=1_000)] = 4
+    """Uploads at once. Full: 503."""
+    upload_parts_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Blobs of which a part is here. Full: the part that was written to longest ago goes."""
+    events_clients_max: Annotated[int, Meta(ge=1, le=10_000)] = 32
+    """Listeners to events. Full: 503."""
+    events_look_s: Seconds = 1.0
+    """Events are told at most this often."""
+    events_beat_s: Seconds = 15.0
+    """A silent stream says at least this often that it is there."""
 
 
 class SecuritySection(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,8 @@ from gateway.adapters.keys import (
 )
 from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
+from gateway.adapters.uploads import Uploads
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
@@ -148,7 +150,11 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             second=frozenset(config.security.second_person),
         )
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
-        http = _http(config.http, Service(office, runtime, blobs, clock.wall_ms))
+        uploads = Uploads(
+            blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
+        )
+        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
+        http = _http(config.http, service)
         await _run(runtime, office, door, broker.name, http=http, state=state)
 
 
@@ -210,7 +216,10 @@ def _http(said: HttpSection, service: Service) -> HttpServer | None:
     if certificate is None and said.host not in LOOPBACK:
         say(logging.WARNING, "tokens can be read on the way", host=said.host, hint="set certificate "
             "and key in [http], or listen on 127.0.0.1 behind a proxy that speaks TLS")  # fmt: skip
-    return HttpServer(make_app(service), said.host, said.port, certificate=certificate, key=key)
+    return HttpServer(
+        make_app(service), said.host, said.port, certificate=certificate, key=key,
+        head_s_max=said.head_s_max, connections_max=said.connections_max,
+    )  # fmt: skip
 
 
 async def _first_token(office: Office, file: Path) -> None:

@@ -1,42 +1,58 @@
-"""The app: routes under /v1, health beside them.
+"""The app: routes under /v1, health and metrics beside them.
 
-Decides what is mounted where, and the headers that every answer carries. Leaves out the routes, and listening
-(server.py).
-
-Rules: an answer says what may be done with it (no sniffing, no framing, no caching of what needs a token); a body
-larger than `BODY_BYTES_MAX` is refused before it is read, except where a route streams it.
+Decides what is mounted where. Leaves out the routes, what is around every request (guard.py), the document
+(document.py), and listening (server.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 
+from gateway.adapters.metrics import CountersCollector
 from gateway.api import problems
-from gateway.api.desk import Service
-from gateway.api.problems import Problem, problem
-from gateway.api.routes import health, rollouts
+from gateway.api.desk import Entrance, Service
+from gateway.api.document import document
+from gateway.api.events import Beacon
+from gateway.api.guard import Guard
+from gateway.api.meter import Meter
+from gateway.api.routes import (
+    access,
+    audit,
+    blobs,
+    bundles,
+    debug,
+    devices,
+    experiments,
+    flags,
+    fleet,
+    health,
+    kills,
+    live,
+    me,
+    rollouts,
+)
 
-BODY_BYTES_MAX: Final = 256 * 1024
-"""Of a JSON body, bytes."""
-STREAMED: Final = ("/v1/blobs/",)
 VERSION: Final = "v1"
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-}
-_ERRORS: Final = {
-    code: {"model": Problem, "description": problems.TITLES[code]}
-    for code in (401, 403, 404, 409, 412, 413, 422, 429, 503)
-}
-ROUTERS: Final[tuple[APIRouter, ...]] = (rollouts.router,)
-
-Next = Callable[[Request], Awaitable[Response]]
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    me.router,
+    fleet.router,
+    live.router,
+    devices.router,
+    blobs.router,
+    bundles.router,
+    rollouts.router,
+    experiments.router,
+    flags.router,
+    kills.router,
+    debug.router,
+    audit.router,
+    access.router,
+)
 
 
 def make_app(service: Service) -> FastAPI:
@@ -47,30 +63,37 @@ def make_app(service: Service) -> FastAPI:
         summary="Models and flags for a fleet: ask for what should be, see what is.",
         docs_url=None,
         redoc_url=None,
-        openapi_url="/v1/openapi.json",
+        openapi_url=f"/{VERSION}/openapi.json",
+        generate_unique_id_function=_name,
+        redirect_slashes=False,
     )
-    app.state.service = service
+    said = service.http
+    beacon = Beacon(service.runtime, said.events_clients_max, said.events_look_s)
+    meter = Meter(lambda: beacon.listeners)
+    registry = CollectorRegistry()
+    registry.register(CountersCollector(service.runtime.counters))
+    registry.register(meter)
+    app.state.service, app.state.entrance = service, Entrance(service)
+    app.state.beacon, app.state.registry = beacon, registry
     problems.install(app)
-    app.middleware("http")(_guarded)
+    app.add_middleware(Guard, said=said, count=meter.count)
     app.include_router(health.router)
+    app.include_router(live.metrics_router)
     for router in ROUTERS:
-        app.include_router(router, prefix=f"/{VERSION}", responses=_ERRORS)  # type: ignore[arg-type]
+        app.include_router(router, prefix=f"/{VERSION}")
+    app.openapi = _document_of(app)  # type: ignore[method-assign]
     return app
 
 
-async def _guarded(request: Request, go_on: Next) -> Response:
-    """Refuse what is too long, and put the headers on whatever is answered."""
-    length = request.headers.get("content-length", "0")
-    if not request.url.path.startswith(STREAMED) and (
-        not length.isdigit() or int(length) > BODY_BYTES_MAX
-    ):
-        response: Response = problem(
-            413, f"expected at most {BODY_BYTES_MAX} bytes, found {length}"
-        )
-    else:
-        response = await go_on(request)
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    if "authorization" in request.headers:
-        response.headers.setdefault("Cache-Control", "no-store")
-    return response
+def close_streams(app: FastAPI) -> None:
+    """End every stream of an app, so that it can be stopped."""
+    beacon: Beacon = app.state.beacon
+    beacon.close()
+
+
+def _name(route: APIRoute) -> str:
+    return route.name
+
+
+def _document_of(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    return lambda: document(app)

@@ -1,33 +1,41 @@
 """What a route is given: who asks, the office, and how once and as-it-was are said in HTTP.
 
-Decides the headers (``Authorization: Bearer``, ``Idempotency-Key``, ``If-Match``) and entity tags. Leaves out
-what is done.
+Decides the headers (``Authorization: Bearer``, ``Idempotency-Key``, ``If-Match``, ``If-None-Match``) and who is let
+in how often. Leaves out what is done.
 
-Rules: nobody is let in without a token, wherever they come from; an entity tag is the hash of what was
-answered, so what looks the same is the same; a tag is compared in the turn of the mutation, not before it.
+Rules: nobody is let in without a token, wherever they come from; a tag is compared in the turn of the mutation, not
+before it; whoever has no good token is slowed down by address, whoever has one by its name.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Header, Request, Response
 from fastapi.security import HTTPBearer
 from fastapi.security.http import HTTPAuthorizationCredentials
 
+from devicesdk.wire.timebase import SECOND
+from gateway.adapters.uploads import Uploads
+from gateway.api.answers import answered, etag
+from gateway.api.limiter import Limiter, TooOftenError
+from gateway.config import HttpSection
+from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
 from gateway.ports import Blobs
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
 from gateway.runtime.runtime import Runtime
-from gateway.runtime.verbs import AnyVerb
+from gateway.runtime.verbs import AnyVerb, Reading
 
-TAG_HEX: Final = 32
-_BEARER = HTTPBearer(auto_error=False, description="A token: `fleetdrill token make`.")
+_BEARER = HTTPBearer(
+    auto_error=False, scheme_name="token", description="A token: `fleetdrill token make`."
+)
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -37,50 +45,84 @@ class Service(msgspec.Struct, frozen=True):
     runtime: Runtime
     blobs: Blobs
     wall_ms: Callable[[], int]
+    uploads: Uploads | None = None
+    """Where blobs arrive; None: they come by another way."""
+    http: HttpSection = HttpSection()
+    """Bounds."""
 
 
-def service(request: Request) -> Service:
-    """The service of the app that was asked."""
-    found: Service = request.app.state.service
-    return found
+class Entrance:
+    """Lets people in, as often as they may.
 
-
-def asker(
-    service: Annotated[Service, Depends(service)],
-    said: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-) -> Asker:
-    """Who asks.
-
-    Raises:
-        AccessError: nobody who may come in.
+    Args:
+        service: knows tokens.
     """
-    if said is None:
-        raise AccessError("unknown", "expected `Authorization: Bearer <token>`, found none")
-    return service.office.who(said.credentials)
+
+    def __init__(self, service: Service) -> None:
+        self._office, said = service.office, service.http
+        self._asks = Limiter(said.requests_per_s_max, said.requests_burst_max)
+        self._failures = Limiter(said.failures_per_s_max, said.failures_burst_max)
+
+    def enter(self, token: str | None, address: str, now_ns: int) -> Asker:
+        """Who asks.
+
+        Raises:
+            AccessError: nobody who may come in.
+            TooOftenError: not now.
+        """
+        try:
+            asker = self._who(token)
+        except AccessError:
+            _slow(self._failures, address, now_ns)
+            raise
+        _slow(self._asks, asker.name, now_ns)
+        return asker
+
+    def _who(self, token: str | None) -> Asker:
+        if token is None:
+            raise AccessError("unknown", "expected `Authorization: Bearer <token>`, found none")
+        return self._office.who(token)
+
+    def still(self, token: str) -> bool:
+        """Whether a token is good still."""
+        try:
+            self._office.who(token)
+        except AccessError:
+            return False
+        return True
+
+
+def _slow(limiter: Limiter, name: str, now_ns: int) -> None:
+    wait_ns = limiter.take(name, now_ns)
+    if wait_ns:
+        raise TooOftenError(
+            f"expected {name} to ask less often: wait {-(-wait_ns // SECOND)} s", wait_ns
+        )
 
 
 class Desk:
-    """One request: its asker and its headers."""
+    """One request: its asker and its headers.
+
+    Args:
+        request: as it came.
+        service: what it is answered from.
+        asker: who asks.
+        key: ``Idempotency-Key``.
+        if_match: of a mutation.
+    """
+
+    __slots__ = ("_if_match", "_key", "_request", "asker", "service")
 
     def __init__(
         self,
         request: Request,
-        service: Annotated[Service, Depends(service)],
-        asker: Annotated[Asker, Depends(asker)],
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                min_length=1,
-                max_length=KEY_CHARS_MAX,
-                description="Do it once, however often it is asked.",
-            ),
-        ] = None,
-        if_match: Annotated[
-            str | None, Header(description="Only if it is still what this ETag names.")
-        ] = None,
+        service: Service,
+        asker: Asker,
+        key: str | None = None,
+        if_match: str | None = None,
     ) -> None:
         self._request, self.service, self.asker = request, service, asker
-        self._key, self._if_match = idempotency_key, if_match
+        self._key, self._if_match = key, if_match
 
     async def do(self, verb: AnyVerb, look: Callable[[Gateway], Any] | None = None) -> Any:
         """Do a verb for whoever asks.
@@ -91,6 +133,18 @@ class Desk:
         """
         once = None if self._key is None else Once(self._key, await self._fingerprint())
         return await self.service.office.do(self.asker, verb, once, self._guard(look))
+
+    async def see(self, verb: Reading) -> Any:
+        """Answer a question of whoever asks, as values of the core."""
+        return await self.service.office.see(self.asker, verb)
+
+    def may(self, permission: Permission) -> None:
+        """Raise `VerbError` unless whoever asks may do this."""
+        self.service.office.may(self.asker, permission)
+
+    def answer(self, found: Any) -> Response:
+        """A response with its entity tag, or 304."""
+        return answered(found, none_match=self._request.headers.get("if-none-match"))
 
     async def _fingerprint(self) -> bytes:
         request = self._request
@@ -111,15 +165,51 @@ class Desk:
         return guard
 
 
-Asked = Annotated[Desk, Depends(Desk)]
-
-
-def etag(found: Any) -> str:
-    """The entity tag of something that is answered."""
-    return f'"{sha256(msgspec.json.encode(found)).hexdigest()[:TAG_HEX]}"'
-
-
-def tagged(response: Response, found: Any) -> Any:
-    """Set the entity tag of what is answered."""
-    response.headers["ETag"] = etag(found)
+async def service(request: Request) -> Service:
+    """The service of the app that was asked."""
+    found: Service = request.app.state.service
     return found
+
+
+async def asker(
+    request: Request,
+    said: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> Asker:
+    """Who asks.
+
+    Raises:
+        AccessError: nobody who may come in.
+        TooOftenError: not now.
+    """
+    entrance: Entrance = request.app.state.entrance
+    address = request.client.host if request.client is not None else "?"
+    now_ns = int(asyncio.get_running_loop().time() * SECOND)
+    return entrance.enter(None if said is None else said.credentials, address, now_ns)
+
+
+async def _looking(request: Request, asker: Annotated[Asker, Depends(asker)]) -> Desk:
+    return Desk(request, request.app.state.service, asker)
+
+
+async def _asking(
+    request: Request,
+    asker: Annotated[Asker, Depends(asker)],
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=KEY_CHARS_MAX,
+            description="Do it once, however often it is asked.",
+        ),
+    ] = None,
+    if_match: Annotated[
+        str | None, Header(description="Only if it is still what this ETag names.")
+    ] = None,
+) -> Desk:
+    return Desk(request, request.app.state.service, asker, idempotency_key, if_match)
+
+
+Looked = Annotated[Desk, Depends(_looking)]
+"""The desk of a question."""
+Asked = Annotated[Desk, Depends(_asking)]
+"""The desk of a mutation."""

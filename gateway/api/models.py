@@ -6,11 +6,13 @@ RFC 3339 in UTC.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from devicesdk.wire import limits
+from devicesdk.wire.messages import UpdatePolicy
 
 Name = Annotated[
     str, Field(min_length=1, max_length=limits.TEXT_CHARS_MAX, pattern=r"^[^\s/\x00]+$")
@@ -32,10 +34,16 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Said(BaseModel):
-    """A mutation is durable, or waits for somebody's approval."""
+class Policy(Request):
+    """When a device may act; the defaults ask for nothing."""
 
-    said: list[str] = Field(description="What follows from it, sentence by sentence.")
-    waits: int | None = Field(
-        default=None, description="Number of the request for approval, if it waits."
-    )
+    battery_percent_min: int = Field(default=0, ge=0, le=100)
+    chip_c_max: int = Field(default=150, ge=-50, le=150)
+    plugged: bool = Field(default=False, description="Only on a charger.")
+    trial_ms: int = Field(default=60_000, ge=0, le=2**32 - 1)
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """As a verb has it."""
+        found: dict[str, Any] = msgspec.to_builtins(UpdatePolicy(**self.model_dump()))
+        return found

@@ -4,12 +4,11 @@ Decides which status a code has, and that every error of the API, those of the f
 form. Leaves out the words, which are those of whoever refused.
 
 Rules: a problem says what was expected, what was found and what to do; nothing of the inside is told by an
-error that nobody foresaw.
+error that nobody foresaw (guard.py).
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -18,8 +17,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from devicesdk.wire.timebase import SECOND
+from gateway.api.limiter import TooOftenError
 from gateway.core.access.tokens import AccessError
-from gateway.runtime.logs import say
 from gateway.runtime.verbs import VerbError
 
 MEDIA: Final = "application/problem+json"
@@ -43,9 +43,11 @@ TITLES: Final[dict[int, str]] = {
     403: "Not allowed",
     404: "No such thing",
     405: "Not a method of this",
+    408: "Too slow",
     409: "Not as things stand",
     412: "Changed since you looked",
     413: "Too much",
+    416: "Not that part",
     415: "Not a kind that is understood",
     422: "Not valid",
     428: "Say what you looked at",
@@ -94,7 +96,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AccessError, _access_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(TooOftenError, _too_often)
 
 
 def _verb_error(_: Request, error: Exception) -> JSONResponse:
@@ -128,6 +130,7 @@ def _http(_: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, str(error.detail), headers=headers)
 
 
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    say(logging.ERROR, "a request failed", path=request.url.path, error=repr(error))
-    return problem(500, "the gateway failed at this: its log says more; please report it", "broken")
+def _too_often(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, TooOftenError)
+    headers = {"Retry-After": str(-(-error.wait_ns // SECOND))}
+    return problem(429, str(error), "too-often", headers=headers)

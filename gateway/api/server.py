@@ -18,6 +18,9 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.api.app import close_streams
+from gateway.api.slow import HEAD_S_MAX, hasty
+
 CONNECTIONS_MAX: Final = 256
 IDLE_S_MAX: Final = 15
 DRAIN_S_MAX: Final = 5
@@ -34,6 +37,8 @@ class HttpServer:
         port: 0: any that is free.
         certificate: TLS with this certificate and `key`; None: plain HTTP.
         key: its private key.
+        head_s_max: how long a request's head may take.
+        connections_max: past it a request is told to come later.
     """
 
     def __init__(
@@ -44,15 +49,20 @@ class HttpServer:
         *,
         certificate: Path | None = None,
         key: Path | None = None,
+        head_s_max: float = HEAD_S_MAX,
+        connections_max: int = CONNECTIONS_MAX,
     ) -> None:
+        self._app = app
         config = uvicorn.Config(
             app,
+            http=hasty(head_s_max),
+            ws="none",
             host=host,
             port=port,
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX,
+            limit_concurrency=connections_max,
             timeout_keep_alive=IDLE_S_MAX,
             timeout_graceful_shutdown=DRAIN_S_MAX,
             h11_max_incomplete_event_size=HEADER_BYTES_MAX,
@@ -91,7 +101,8 @@ class HttpServer:
             await self._server._serve()  # noqa: SLF001 - `serve` would take our signals
 
     async def close(self) -> None:
-        """Stop listening; requests under way get `DRAIN_S_MAX`."""
+        """Stop listening; streams end, other requests under way get `DRAIN_S_MAX`."""
+        close_streams(self._app)
         self._server.should_exit = True
         if self._task is not None:
             await asyncio.wait((self._task,))

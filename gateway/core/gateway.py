@@ -217,6 +217,11 @@ class Gateway:
         return self._experiments.views()
 
     @property
+    def control(self) -> Control:
+        """The control machine, for reading its bundles, flags and kills."""
+        return self._control
+
+    @property
     def collect(self) -> Collect:
         """The collect machine, for reading its overview."""
         return self._collect

@@ -21,7 +21,7 @@ from gateway.core.access.roles import Permission, Role, allowed, covers
 from gateway.core.access.tokens import SECRET_BYTES, TOKEN, AccessError, Asker, TokenRow, Tokens
 from gateway.core.audit import rows as audit
 from gateway.core.audit.journal import Entry, Journal
-from gateway.core.audit.rows import AnswerRow, AuditRow
+from gateway.core.audit.rows import AnswerRow, AuditRow, HeadRow
 from gateway.core.effects import Persist
 from gateway.runtime.life import Guard, Notes, Record
 from gateway.runtime.operator import Operator, Prepared
@@ -113,6 +113,23 @@ class Office:
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)
         return await self._once(asker, once, lambda: self._done(asker, verb, once, guard))
+
+    async def see(self, asker: Asker, verb: Reading) -> Any:
+        """Answer a question for somebody, as values of the core: for those who write them down themselves.
+
+        Raises:
+            VerbError: ``forbidden``, or there is no answer.
+        """
+        self._may(asker, NEEDS[type(verb)])
+        return await self._operator.see(verb)
+
+    def may(self, asker: Asker, permission: Permission) -> None:
+        """Let somebody do what is no verb and changes nothing that the core knows, such as sending bytes.
+
+        Raises:
+            VerbError: ``forbidden``.
+        """
+        self._may(asker, permission)
 
     async def _done(
         self, asker: Asker, verb: Mutation, once: Once | None, guard: Guard | None
@@ -303,6 +320,12 @@ class Office:
         self._may(asker, Permission.AUDIT)
         found = await self._runtime.page(audit.ENTRY, audit.entry_key(after), limit)
         return [row for _, row in found]
+
+    async def head(self, asker: Asker) -> HeadRow | None:
+        """The signed head of the audit log, for whoever keeps it elsewhere; None where nothing was done yet."""
+        self._may(asker, Permission.AUDIT)
+        found = await self._runtime.page(audit.HEAD, "", 1)
+        return found[0][1] if found else None
 
     # -- rows -------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from gateway.runtime.life import (
     NotRunningError,
     Record,
 )
+from gateway.runtime.lookups import FleetView, devices_page, look_up
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
@@ -124,8 +125,16 @@ class Operator:
         Raises:
             VerbError: there is no answer.
         """
+        return msgspec.to_builtins(await self.see(verb))
+
+    async def see(self, verb: Reading) -> Any:
+        """As `look`, as values of the core: for those who write them down themselves.
+
+        Raises:
+            VerbError: there is no answer.
+        """
         with _told():
-            return msgspec.to_builtins(await self._found(verb))
+            return await self._found(verb)
 
     async def prepare(self, verb: Mutation) -> Prepared:
         """Check all of a mutation that can be checked without the core.
@@ -158,29 +167,20 @@ class Operator:
             case Overview():
                 return await self._overview()
             case ListDevices():
-                return await self._devices(verb)
+                return await devices_page(self._runtime, verb)
             case ShowDevice(device=device):
                 return await self._device(device)
             case ListReleases(bundle=bundle):
                 rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
                 return releases_of(bundle, rows_of)
-            case _:
+            case ListRollouts() | ListExperiments() | ListDebug() | ShowDebug():
                 return await self._runtime.read(lambda core: _views(core, verb))
+            case _:
+                return await look_up(self._runtime, verb)
 
-    async def _overview(self) -> dict[str, Any]:
+    async def _overview(self) -> FleetView:
         fleet = await self._runtime.read(lambda core: core.overview())
-        return {
-            "fleet": fleet,
-            "connected": self._runtime.connected,
-            "counters": self._runtime.counters,
-        }
-
-    async def _devices(self, verb: ListDevices) -> dict[str, Any]:
-        page = await self._runtime.page(rows.DEVICE, verb.after, verb.limit)
-        names = [key for key, _ in page]
-        views = await self._runtime.read(lambda core: [core.twin_view(name) for name in names])
-        full = len(names) == verb.limit
-        return {"devices": views, "next": names[-1] if full else None}
+        return FleetView(fleet, self._runtime.connected, self._runtime.counters)
 
     async def _device(self, device: str) -> Any:
         view = await self._runtime.read(lambda core: core.twin_view(device))

@@ -36,6 +36,16 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.RevokeDebug: Permission.DEBUG,
     verbs.ListDebug: Permission.READ,
     verbs.ShowDebug: Permission.DEBUG,
+    verbs.ListBundles: Permission.READ,
+    verbs.ShowBundle: Permission.READ,
+    verbs.ListSegments: Permission.READ,
+    verbs.ShowSegment: Permission.READ,
+    verbs.ListKills: Permission.READ,
+    verbs.ShowDrift: Permission.READ,
+    verbs.ListScores: Permission.READ,
+    verbs.ShowTransfers: Permission.READ,
+    verbs.PageRollouts: Permission.READ,
+    verbs.ShowRollout: Permission.READ,
 }
 _SUBJECTS: Final = ("rollout", "experiment", "device", "feature", "flag", "id", "bundle", "digest")
 

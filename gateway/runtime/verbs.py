@@ -50,6 +50,13 @@ class ListDevices(Verb, frozen=True, kw_only=True, tag="device.list"):
 
     after: str = ""
     limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+    labels: dict[str, str] = {}
+    """Only devices that carry all of these."""
+    online: bool | None = None
+    state: str = ""
+    """Only devices that say so, such as ``downloading``."""
+    version: str = ""
+    """Only devices that say they run this: ``id@semver``, or a digest in hex."""
 
 
 class ShowDevice(Verb, frozen=True, kw_only=True, tag="device.show"):
@@ -200,13 +207,80 @@ class Kill(Verb, frozen=True, kw_only=True, tag="kill"):
     alive: bool = False
 
 
+class ListBundles(Verb, frozen=True, kw_only=True, tag="bundle.list"):
+    """A page of registered bundles in the order of their names."""
+
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+
+
+class ShowBundle(Verb, frozen=True, kw_only=True, tag="bundle.show"):
+    """One bundle."""
+
+    bundle: str
+    """``id@semver``, or its digest in hex."""
+
+
+class PageRollouts(Verb, frozen=True, kw_only=True, tag="rollout.page"):
+    """A page of rollouts, the oldest first or the newest."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    """A place that an earlier page named; 0: from the beginning."""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+    newest: bool = False
+
+
+class ShowRollout(Verb, frozen=True, kw_only=True, tag="rollout.show"):
+    """One rollout with its waves."""
+
+    rollout: str
+
+
+class ListSegments(Verb, frozen=True, kw_only=True, tag="flag.list"):
+    """All segments with their flags."""
+
+
+class ShowSegment(Verb, frozen=True, kw_only=True, tag="flag.show"):
+    """The flags of one segment."""
+
+    segment: str
+
+
+class ListKills(Verb, frozen=True, kw_only=True, tag="kill.list"):
+    """The kill list."""
+
+
+class ShowDrift(Verb, frozen=True, kw_only=True, tag="drift.show"):
+    """A page of cohorts in the order of their names, each with its verdict and newest scores."""
+
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+
+
+class ListScores(Verb, frozen=True, kw_only=True, tag="drift.scores"):
+    """Scores of one feature of one cohort in the closed windows that are kept, the oldest first."""
+
+    cohort: str
+    feature: str
+
+
+class ShowTransfers(Verb, frozen=True, kw_only=True, tag="transfer.show"):
+    """Who is served, and how much was."""
+
+
+LookUp = (
+    ListBundles | ShowBundle | ListSegments | ShowSegment | ListKills | ShowDrift | ListScores | ShowTransfers
+    | PageRollouts | ShowRollout
+)  # fmt: skip
+"""Questions that lookups.py answers."""
 AnyVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
-    | GrantDebug | RevokeDebug | ListDebug | ShowDebug
+    | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp
 )  # fmt: skip
 Reading = (
     Overview | ListDevices | ShowDevice | ListReleases | ListRollouts | ListExperiments | ListDebug | ShowDebug
+    | LookUp
 )  # fmt: skip
 """Verbs that change nothing."""
 Plain = (

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from gateway.api.desk import Asked, tagged
-from gateway.api.models import Duration, Labels, Name, Request, Said, Share
-from gateway.core.gateway import Gateway
+from gateway.api.answers import Said, mutated, shape
+from gateway.api.desk import Asked, Looked
+from gateway.api.models import Duration, Labels, Name, Policy, Request, Share
+from gateway.api.paging import LIMIT, Cursor, Limit, cursor_of, number_after
 from gateway.runtime import verbs
-from gateway.runtime.verbs import VerbError
+from gateway.runtime.rollout_views import RolloutsPage, RolloutTold, rollout_of
 
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
-Id = Annotated[str, Path(min_length=1, max_length=200)]
+Id = Annotated[str, Path(min_length=1, max_length=200, examples=["spring"])]
+
+
+class Rollouts(msgspec.Struct, frozen=True):
+    """Rollouts in the order that was asked for."""
+
+    rollouts: list[RolloutTold]
+    next: str | None
 
 
 class Gate(Request):
@@ -43,81 +51,49 @@ class NewRollout(Request):
     selector: Labels = {}
     on_halt: Literal["hold", "revert"] = "revert"
     gate: Gate = Gate()
+    policy: Policy = Policy()
     initial: bool = Field(
         default=False, description="Factory state: devices are believed to run it already."
     )
     delta: bool = True
 
 
-class Wave(BaseModel):
-    """One wave; counts of devices."""
-
-    share: float
-    size: int
-    offered: int
-    exposed: int
-    committed: int
-    failed: int
-    rolled_back: int
-    rejected: int
-    superseded: int
-    stopped: int
-    reverted: int
-    unreached: int
-    e_value: float = Field(description="Evidence against the release.")
-    verdict: str
-    staged: int
+@router.get("", **shape(Rollouts))
+async def list_rollouts(
+    desk: Looked,
+    order: Literal["oldest", "newest"] = "oldest",
+    cursor: Cursor = "",
+    limit: Limit = LIMIT,
+) -> Response:
+    """A page of rollouts with their waves, the oldest first or the newest."""
+    name = f"rollouts.{order}"
+    place = number_after(name, cursor)
+    verb = verbs.PageRollouts(after=place, limit=limit, newest=order == "newest")
+    found: RolloutsPage = await desk.see(verb)
+    then = None if found.next is None else str(found.next)
+    return desk.answer(Rollouts(found.rollouts, cursor_of(name, then)))
 
 
-class Rollout(BaseModel):
-    """One rollout."""
-
-    id: str
-    bundle: str
-    state: str
-    why: str
-    waves: list[Wave]
-
-
-class Rollouts(BaseModel):
-    """All rollouts, the oldest first."""
-
-    rollouts: list[Rollout]
-
-
-@router.get("")
-async def list_rollouts(desk: Asked, response: Response) -> Rollouts:
-    """All rollouts with their waves."""
-    found = await desk.do(verbs.ListRollouts())
-    return Rollouts.model_validate(tagged(response, {"rollouts": found}))
-
-
-@router.post("", status_code=201)
-async def create_rollout(desk: Asked, asked: NewRollout) -> Said:
+@router.post("", **shape(Said, 201, "It has begun."))
+async def create_rollout(desk: Asked, asked: NewRollout) -> Response:
     """Start a staged rollout."""
-    words = {"verb": "rollout.create", **asked.model_dump()}
-    return Said(**await desk.do(msgspec.convert(words, verbs.CreateRollout)))
+    words = asked.model_dump() | {"policy": asked.policy.value}
+    verb = msgspec.convert({"verb": "rollout.create", **words}, verbs.CreateRollout)
+    return mutated(await desk.do(verb), 201)
 
 
-@router.get("/{id}")
-async def show_rollout(desk: Asked, response: Response, id: Id) -> Rollout:  # noqa: A002 - the resource's own word
+@router.get("/{id}", **shape(RolloutTold))
+async def show_rollout(desk: Looked, id: Id) -> Response:  # noqa: A002 - the resource's own word
     """One rollout."""
-    found = [view for view in await desk.do(verbs.ListRollouts()) if view["id"] == id]
-    if not found:
-        raise VerbError("unknown", f"expected the id of a rollout, found {id!r}")
-    return Rollout.model_validate(tagged(response, found[0]))
+    return desk.answer(await desk.see(verbs.ShowRollout(rollout=id)))
 
 
-@router.post("/{id}/{how}")
+@router.post("/{id}/{how}", **shape(Said))
 async def steer_rollout(
     desk: Asked,
     id: Id,  # noqa: A002 - the resource's own word
     how: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"],
-) -> Said:
+) -> Response:
     """Pause, resume, abort or retry; with ``If-Match``, only as it was when it was looked at."""
-
-    def look(core: Gateway) -> Any:
-        found = [view for view in core.rollout_views() if view.id == id]
-        return msgspec.to_builtins(found[0]) if found else None
-
-    return Said(**await desk.do(verbs.SteerRollout(rollout=id, how=how), look))
+    verb = verbs.SteerRollout(rollout=id, how=how)
+    return mutated(await desk.do(verb, lambda core: rollout_of(core, id)))

@@ -17,7 +17,7 @@ messages may have been lost (a restart, a session lost) devices are asked page b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from devicesdk.bundle.trust import Signer
@@ -28,7 +28,7 @@ from devicesdk.wire.timebase import MS
 from devicesdk.wire.topics import check_device_id
 from gateway.core import notes, rows, stimuli
 from gateway.core.control import stagings, views
-from gateway.core.control.catalog import Catalog
+from gateway.core.control.catalog import Bundle, Catalog
 from gateway.core.control.debugging import Debugging, DebugView
 from gateway.core.control.deltas import Deltas
 from gateway.core.control.flags import Flags
@@ -53,7 +53,7 @@ from gateway.core.internal import (
     StagingOver,
 )
 from gateway.core.limits import ControlLimits
-from gateway.core.rows import Brake, Phase
+from gateway.core.rows import Brake, KillRow, Phase, SegmentRow
 from gateway.core.stimuli import Stimulus
 
 
@@ -184,6 +184,26 @@ class Control:
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
         return self._debugging.views()
+
+    @property
+    def bundles(self) -> Mapping[str, Bundle]:
+        """Registered bundles by name; for reading."""
+        return self._catalog.by_name
+
+    @property
+    def segments(self) -> Mapping[str, SegmentRow]:
+        """Flags by segment; for reading."""
+        return self._flags.segments
+
+    @property
+    def kills(self) -> KillRow:
+        """The kill list."""
+        return self._flags.kills
+
+    @property
+    def offset_ns(self) -> int:
+        """UTC minus `now`."""
+        return self._offset_ns
 
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it."""

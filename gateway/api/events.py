@@ -1,0 +1,247 @@
+"""What changes, told to whoever listens: server-sent events.
+
+Decides what is told, how often, and what becomes of a listener that is slow. Leaves out the route.
+
+Theory of operation. One beacon looks at the core for all listeners, at most every `look_s`, and only where something
+was committed since; what differs from the last look is put down for each listener, one slot for each kind of event.
+Events are states, never changes: whoever missed one has lost nothing, a new listener gets every state, and
+``Last-Event-ID`` needs no memory.
+
+Rules: a listener holds one event of each kind; full (it did not read the one before), the newer state replaces the
+older; one that does not read for `SEND_S_MAX` is left; at most `clients_max` listeners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from gateway.core.control.views import Overview
+from gateway.core.experiments.experiments import ExperimentView
+from gateway.core.gateway import Gateway
+from gateway.runtime.life import BusyError, NotRunningError
+from gateway.runtime.lookups import KillsView, kills_of
+from gateway.runtime.rollout_views import RolloutTold, rollouts_of
+from gateway.runtime.runtime import Runtime
+from gateway.runtime.verbs import VerbError
+
+SEND_S_MAX: Final = 30.0
+RETRY_MS: Final = 2_000
+"""After which a browser comes back."""
+ROLLOUTS_TOLD_MAX: Final = 32
+"""The newest; more are asked for by their own route."""
+MEDIA: Final = "text/event-stream"
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class FleetEvent(msgspec.Struct, frozen=True):
+    """Event ``fleet``."""
+
+    fleet: Overview
+    connected: bool
+
+
+class RolloutsEvent(msgspec.Struct, frozen=True):
+    """Event ``rollouts``: the newest `ROLLOUTS_TOLD_MAX`, the oldest of them first."""
+
+    rollouts: list[RolloutTold]
+
+
+class ExperimentsEvent(msgspec.Struct, frozen=True):
+    """Event ``experiments``."""
+
+    experiments: list[ExperimentView]
+
+
+class FlagsEvent(msgspec.Struct, frozen=True):
+    """Event ``flags``: revisions by segment."""
+
+    segments: dict[str, int]
+
+
+class KillsEvent(msgspec.Struct, frozen=True):
+    """Event ``kills``."""
+
+    kills: KillsView
+
+
+def states(core: Gateway, *, connected: bool) -> dict[str, bytes]:
+    """Every state that is told, as JSON, by the kind of its event."""
+    fleet = core.overview()
+    return {
+        "fleet": _ENCODE(FleetEvent(fleet, connected)),
+        "rollouts": _ENCODE(RolloutsEvent(rollouts_of(core)[-ROLLOUTS_TOLD_MAX:])),
+        "experiments": _ENCODE(ExperimentsEvent(core.experiment_views())),
+        "flags": _ENCODE(FlagsEvent(fleet.flags_revs)),
+        "kills": _ENCODE(KillsEvent(kills_of(core))),
+    }
+
+
+class Listener:
+    """One who listens: what was not sent yet, by kind."""
+
+    __slots__ = ("over", "pending", "wake")
+
+    def __init__(self) -> None:
+        self.pending: dict[str, bytes] = {}
+        """Ready to be sent; at most one of each kind."""
+        self.wake = asyncio.Event()
+        self.over = False
+
+    def tell(self, kind: str, event: bytes) -> None:
+        """Put an event down; an older one of its kind makes room."""
+        self.pending.pop(kind, None)
+        self.pending[kind] = event
+        self.wake.set()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self.over = True
+        self.wake.set()
+
+
+class Beacon:
+    """Looks once for all who listen.
+
+    Args:
+        runtime: what is looked at.
+        clients_max: listeners.
+        look_s: between two looks.
+    """
+
+    def __init__(self, runtime: Runtime, clients_max: int, look_s: float) -> None:
+        self._runtime, self._clients_max, self._look_s = runtime, clients_max, look_s
+        self._listeners: dict[Listener, None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._known: dict[str, bytes] = {}
+        self._number = 0
+        self._mark: tuple[int, bool] | None = None
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
+    def join(self) -> Listener:
+        """Begin to listen; every state is told at first.
+
+        Raises:
+            VerbError: ``busy``: too many do.
+        """
+        if len(self._listeners) >= self._clients_max:
+            raise VerbError(
+                "busy", f"{self._clients_max} listen already, the most there may be: come later"
+            )
+        listener = Listener()
+        for kind, data in self._known.items():
+            listener.tell(kind, self._event(kind, data))
+        self._listeners[listener] = None
+        if self._task is None or self._task.done():
+            self._mark = None
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """End listening."""
+        self._listeners.pop(listener, None)
+        if not self._listeners:
+            self._known.clear()
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    def close(self) -> None:
+        """End all streams."""
+        for listener in self._listeners:
+            listener.end()
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._look()
+            except (NotRunningError, BusyError):
+                self._mark = None  # it stops or restarts, or has no time: look again
+            await asyncio.sleep(self._look_s)
+
+    async def _look(self) -> None:
+        runtime = self._runtime
+        connected, mark = runtime.connected, (runtime.counters.commits, runtime.connected)
+        if mark == self._mark:
+            return
+        found = await runtime.read(lambda core: states(core, connected=connected))
+        self._mark = mark
+        for kind, data in found.items():
+            if self._known.get(kind) != data:
+                self._known[kind] = data
+                self._number += 1
+                event = self._event(kind, data)
+                for listener in self._listeners:
+                    listener.tell(kind, event)
+
+    def _event(self, kind: str, data: bytes) -> bytes:
+        return b"event: %s\nid: %d\ndata: %s\n\n" % (kind.encode(), self._number, data)
+
+
+class EventStream(Response):
+    """A response that goes on until somebody ends it.
+
+    Args:
+        beacon: what is told.
+        beat_s: a silent stream says this often that it is there.
+        still: whether the listener may go on.
+    """
+
+    media_type = MEDIA
+
+    def __init__(self, beacon: Beacon, beat_s: float, still: Callable[[], bool]) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._beacon, self._beat_s, self._still = beacon, beat_s, still
+        self._listener = beacon.join()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell events until the listener leaves, may not stay, or does not read."""
+        del scope
+        listener = self._listener
+        gone = asyncio.get_running_loop().create_task(_until_gone(receive, listener))
+        try:
+            start = {"status": 200, "headers": self.raw_headers}
+            await send({"type": "http.response.start", **start})
+            await self._send(send, b"retry: %d\n\n" % RETRY_MS)
+            while not listener.over:
+                await self._tell(send, listener)
+            await self._send(send, b"", more=False)
+        except TimeoutError:
+            pass  # it does not read: the server closes the connection
+        finally:
+            gone.cancel()
+            self._beacon.leave(listener)
+
+    async def _tell(self, send: Send, listener: Listener) -> None:
+        try:
+            async with asyncio.timeout(self._beat_s):
+                await listener.wake.wait()
+        except TimeoutError:
+            if not self._still():
+                listener.end()
+            await self._send(send, b": still here\n\n")
+            return
+        listener.wake.clear()
+        pending, listener.pending = listener.pending, {}
+        if pending and not listener.over:
+            await self._send(send, b"".join(pending.values()))
+
+    async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
+        async with asyncio.timeout(SEND_S_MAX):
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _until_gone(receive: Receive, listener: Listener) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    listener.end()

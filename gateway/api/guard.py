@@ -1,0 +1,149 @@
+"""Around every request: bounds of its body, headers of its answer, and counts.
+
+Decides how long and how large a body may be and which headers every answer carries. Leaves out who asks and what.
+
+Rules: an answer says what may be done with it (no sniffing, no framing, no caching of what needs a token); a body
+larger than `BODY_BYTES_MAX` is refused before it is read, also where nobody said how long it is, except where a
+route streams it; a body that does not come in time is refused, too. An error that nobody foresaw is told as a
+problem and nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.api.problems import problem
+from gateway.config import HttpSection
+from gateway.runtime.logs import say
+
+BODY_BYTES_MAX: Final = 256 * 1024
+"""Of a JSON body, bytes."""
+STREAMED: Final = "/v1/blobs/"
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+_RAW: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+
+class Guard:
+    """Middleware.
+
+    Args:
+        app: what answers.
+        said: bounds.
+        count: told the method and the status of each answer.
+    """
+
+    def __init__(self, app: ASGIApp, said: HttpSection, count: Callable[[str, int], None]) -> None:
+        self._app, self._said, self._count = app, said, count
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        out = _Out(send, private=b"authorization" in headers)
+        try:
+            await self._bounded(scope, headers, receive, out.send)
+        except ClientDisconnect:
+            pass  # nobody is there to be told
+        except Exception as error:  # noqa: BLE001 - the last one who can tell
+            say(logging.ERROR, "a request failed", path=scope["path"], error=repr(error))
+            if not out.status:
+                told = problem(
+                    500, "the gateway failed at this: its log says more; please report it", "broken"
+                )
+                await told(scope, receive, out.send)
+        finally:
+            self._count(scope["method"], out.status)
+
+    async def _bounded(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        length = headers.get(b"content-length")
+        if length is None and b"transfer-encoding" not in headers:
+            await self._app(scope, receive, send)
+            return
+        if scope["path"].startswith(STREAMED):
+            body = _Body(receive, self._said.upload_idle_s_max, None)
+        elif length is not None and not (length.isdigit() and int(length) <= BODY_BYTES_MAX):
+            told = problem(
+                413,
+                f"expected at most {BODY_BYTES_MAX} bytes, found {length[:20].decode('latin1')}",
+            )
+            await told(scope, receive, send)
+            return
+        else:
+            body = _Body(receive, self._said.body_s_max, BODY_BYTES_MAX)
+        await self._app(scope, body.receive, send)
+
+
+class _Out:
+    """The sending side of one request: puts the headers on."""
+
+    __slots__ = ("_private", "_send", "status")
+
+    def __init__(self, send: Send, *, private: bool) -> None:
+        self._send, self._private = send, private
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            present = {name for name, _ in headers}
+            headers += [pair for pair in _RAW if pair[0] not in present]
+            if self._private and b"cache-control" not in present:
+                headers.append(_NO_STORE)
+            message["headers"] = headers
+        await self._send(message)
+
+
+class _Body:
+    """The receiving side of one request with a body.
+
+    Args:
+        receive: the server's.
+        s_max: for the whole body where it is bounded, else for each part of it.
+        bytes_max: None: a route streams it.
+    """
+
+    __slots__ = ("_bytes", "_bytes_max", "_over", "_receive", "_s_max", "_until")
+
+    def __init__(self, receive: Receive, s_max: float, bytes_max: int | None) -> None:
+        self._receive, self._s_max, self._bytes_max = receive, s_max, bytes_max
+        self._until = asyncio.get_running_loop().time() + s_max
+        self._bytes, self._over = 0, False
+
+    async def receive(self) -> Message:
+        if self._over:
+            return await self._receive()
+        if self._bytes_max is None:
+            self._until = asyncio.get_running_loop().time() + self._s_max
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(
+                408,
+                f"expected the body within {self._s_max:g} s, found {self._bytes} bytes of it: send it again",
+                {"Connection": "close"},
+            ) from None
+        self._over = not message.get("more_body", False)
+        self._bytes += len(message.get("body", b""))
+        if self._bytes_max is not None and self._bytes > self._bytes_max:
+            raise HTTPException(413, f"expected at most {self._bytes_max} bytes, found more")
+        return message

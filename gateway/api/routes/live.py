@@ -1,0 +1,44 @@
+"""Events as they happen, and metrics for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi.security.http import HTTPAuthorizationCredentials
+from prometheus_client import generate_latest
+
+from gateway.api.desk import _BEARER, Entrance, Looked
+from gateway.api.events import MEDIA, Beacon, EventStream
+from gateway.core.access.roles import Permission
+
+router = APIRouter(tags=["fleet"])
+metrics_router = APIRouter(tags=["health"])
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+EXAMPLE: Final = 'event: kills\nid: 7\ndata: {"kills":{"version":1,"features":["gauge"]}}\n\n'
+
+
+@router.get("/events", response_class=Response, responses={200: {"description": "Events until one of both ends it.", "content": {MEDIA: {"schema": {"type": "string"}, "example": EXAMPLE}}}})  # fmt: skip
+async def events(
+    request: Request,
+    desk: Looked,
+    said: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    last_event_id: Annotated[
+        str | None,
+        Header(max_length=64, description="Any: every state is told again, as to a new listener."),
+    ] = None,
+) -> Response:
+    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`; every one at first."""
+    del last_event_id
+    desk.may(Permission.READ)
+    beacon: Beacon = request.app.state.beacon
+    entrance: Entrance = request.app.state.entrance
+    token = "" if said is None else said.credentials
+    return EventStream(beacon, desk.service.http.events_beat_s, lambda: entrance.still(token))
+
+
+@metrics_router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip
+async def metrics(request: Request, desk: Looked) -> Response:
+    """The runtime's counters and the API's own."""
+    desk.may(Permission.READ)
+    return Response(generate_latest(request.app.state.registry), media_type=TEXT)

@@ -1,0 +1,286 @@
+"""Answers to questions that need more than one call of the core: pages, filters, bundles, flags, drift.
+
+Decides how much one question may look at, and the names that people see. Leaves out who may ask (office.py) and how
+answers are written (gateway/api).
+
+Rules: what is answered is durable; a page of devices comes from the durable rows, and a filter looks at
+`SCAN_DEVICES_MAX` of them, then says where it stopped: nothing reads the fleet whole. Answers are values that
+msgspec writes as they are, because a thousand devices must not be copied into dictionaries first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core import rows
+from gateway.core.control.catalog import Bundle
+from gateway.core.control.views import Overview, TwinView
+from gateway.core.gateway import Gateway
+from gateway.ports import Counters as RuntimeCounters
+from gateway.runtime.drift_views import drift_page, scores_of
+from gateway.runtime.rollout_views import rollout_shown, rollouts_page
+from gateway.runtime.runtime import Runtime
+from gateway.runtime.verbs import (
+    ListBundles,
+    ListDevices,
+    ListKills,
+    ListScores,
+    ListSegments,
+    LookUp,
+    PageRollouts,
+    ShowBundle,
+    ShowDrift,
+    ShowRollout,
+    ShowSegment,
+    ShowTransfers,
+    Verb,
+    VerbError,
+)
+
+SCAN_DEVICES_MAX: Final = 1_000
+"""Devices that one filtered page looks at."""
+
+
+class DevicesPage(msgspec.Struct, frozen=True):
+    """Devices in the order of their ids; `next` is the last id that was looked at, None at the end."""
+
+    devices: list[TwinView]
+    next: str | None
+
+
+class VariantView(msgspec.Struct, frozen=True):
+    """One model file of a bundle."""
+
+    name: str
+    hardware: tuple[str, ...]
+    image: str
+    image_bytes: int
+    memory_mib: int
+    also: tuple[str, ...]
+
+
+class BundleView(msgspec.Struct, frozen=True):
+    """One registered bundle; digests in hex."""
+
+    name: str
+    id: str
+    version: str
+    release: int
+    digest: str
+    envelope_bytes: int
+    task: str
+    variants: list[VariantView]
+
+
+class BundlesPage(msgspec.Struct, frozen=True):
+    """Bundles in the order of their names."""
+
+    bundles: list[BundleView]
+    next: str | None
+
+
+class SegmentView(msgspec.Struct, frozen=True):
+    """The flags of one segment: flagd definitions by name."""
+
+    segment: str
+    rev: int
+    flags: dict[str, Any]
+
+
+class SegmentBrief(msgspec.Struct, frozen=True):
+    """A segment, and the names of its flags."""
+
+    segment: str
+    rev: int
+    flags: list[str]
+
+
+class FleetView(msgspec.Struct, frozen=True):
+    """The fleet at a glance, and what the runtime counted."""
+
+    fleet: Overview
+    connected: bool
+    counters: RuntimeCounters
+
+
+class KillsView(msgspec.Struct, frozen=True):
+    """The kill list."""
+
+    version: int
+    features: tuple[str, ...]
+
+
+class TransfersView(msgspec.Struct, frozen=True):
+    """Chunks on their way."""
+
+    devices: int
+    """That are being served now."""
+    repeated_requests: int
+    rounds: int
+    rounds_dropped: int
+    rounds_waiting: int
+    published_bytes: int
+    offloads: int
+    """Asks that are being run now."""
+    offload_frames: int
+
+
+async def devices_page(runtime: Runtime, verb: ListDevices) -> DevicesPage:
+    """A page of devices; with a filter, of those that pass it among the next `SCAN_DEVICES_MAX`."""
+    filtered = bool(verb.labels or verb.online is not None or verb.state or verb.version)
+    limit = verb.limit
+    names = [
+        key
+        for key, _ in await runtime.page(
+            rows.DEVICE, verb.after, SCAN_DEVICES_MAX if filtered else limit
+        )
+    ]
+    if not filtered:
+        views = await runtime.read(lambda core: _twins(core, names))
+        return DevicesPage(views, names[-1] if len(names) == limit else None)
+    return await runtime.read(lambda core: _filtered(core, names, verb))
+
+
+def _twins(core: Gateway, names: Sequence[str]) -> list[TwinView]:
+    found = map(core.twin_view, names)
+    return [view for view in found if view is not None]
+
+
+def _filtered(core: Gateway, names: Sequence[str], verb: ListDevices) -> DevicesPage:
+    passes = _filter(core, verb)
+    found: list[TwinView] = []
+    for name in names:
+        view = core.twin_view(name)
+        if view is not None and passes(view):
+            found.append(view)
+            if len(found) == verb.limit:
+                return DevicesPage(found, name)
+    return DevicesPage(found, names[-1] if len(names) == SCAN_DEVICES_MAX else None)
+
+
+def _filter(core: Gateway, verb: ListDevices) -> Callable[[TwinView], bool]:
+    wanted = verb.labels.items()
+    bundle = core.control.bundles.get(verb.version)
+    version = bundle.digest.hex() if bundle is not None else verb.version
+    online, state = verb.online, verb.state
+
+    def passes(view: TwinView) -> bool:
+        return (
+            wanted <= view.labels.items()
+            and (online is None or view.online is online)
+            and (not state or view.state == state)
+            and (not version or view.running == version)
+        )
+
+    return passes
+
+
+async def look_up(runtime: Runtime, verb: LookUp) -> Any:
+    """Answer a question.
+
+    Raises:
+        VerbError: there is no such thing.
+    """
+    if isinstance(verb, ShowTransfers):
+        return await runtime.read(lambda core: _transfers(core, runtime))
+    answer = _ANSWERS[type(verb)]
+    return await runtime.read(lambda core: answer(core, verb))
+
+
+def _bundles(core: Gateway, verb: ListBundles) -> BundlesPage:
+    known = core.control.bundles
+    names = sorted(name for name in known if name > verb.after)[: verb.limit]
+    more = len(names) == verb.limit
+    return BundlesPage([_bundle(known[name]) for name in names], names[-1] if more else None)
+
+
+def bundle_of(core: Gateway, name: str) -> BundleView:
+    """One bundle by name or digest.
+
+    Raises:
+        VerbError: ``unknown``.
+    """
+    known = core.control.bundles
+    found = known.get(name) or next((b for b in known.values() if b.digest.hex() == name), None)
+    if found is None:
+        raise VerbError("unknown", f"expected id@version or the digest of a bundle, found {name!r}")
+    return _bundle(found)
+
+
+def _bundle(bundle: Bundle) -> BundleView:
+    manifest = bundle.manifest
+    return BundleView(
+        name=manifest.name,
+        id=manifest.id,
+        version=manifest.version,
+        release=manifest.release,
+        digest=bundle.digest.hex(),
+        envelope_bytes=bundle.envelope_bytes,
+        task=manifest.task,
+        variants=[
+            VariantView(
+                v.name, v.hardware, v.image.digest, v.image.size_bytes, v.memory_mib, v.also
+            )
+            for v in manifest.variants
+        ],
+    )
+
+
+def segments_of(core: Gateway) -> list[SegmentBrief]:
+    """All segments, by name."""
+    known = sorted(core.control.segments.items())
+    return [SegmentBrief(name, row.rev, [flag for flag, _ in row.flags]) for name, row in known]
+
+
+def segment_of(core: Gateway, segment: str) -> SegmentView:
+    """One segment.
+
+    Raises:
+        VerbError: ``unknown``.
+    """
+    row = core.control.segments.get(segment)
+    if row is None:
+        raise VerbError("unknown", f"expected a segment that has flags, found {segment!r}")
+    return SegmentView(segment, row.rev, {n: msgspec.json.decode(text) for n, text in row.flags})
+
+
+def flag_of(core: Gateway, segment: str, flag: str) -> Any:
+    """One flag's definition; None where there is none."""
+    row = core.control.segments.get(segment)
+    text = None if row is None else dict(row.flags).get(flag)
+    return None if text is None else msgspec.json.decode(text)
+
+
+def kills_of(core: Gateway) -> KillsView:
+    """The kill list."""
+    return KillsView(core.control.kills.version, core.control.kills.features)
+
+
+def _transfers(core: Gateway, runtime: Runtime) -> TransfersView:
+    counters = runtime.counters
+    return TransfersView(
+        devices=core.transfers.active,
+        repeated_requests=core.transfers.duplicates,
+        rounds=counters.rounds,
+        rounds_dropped=counters.rounds_dropped,
+        rounds_waiting=counters.rounds_waiting_now,
+        published_bytes=counters.bytes_out,
+        offloads=core.offload.in_flight,
+        offload_frames=core.offload.served_frames,
+    )
+
+
+_ANSWERS: Final[dict[type[Verb], Callable[[Gateway, Any], Any]]] = {
+    ListBundles: _bundles,
+    ShowBundle: lambda core, verb: bundle_of(core, verb.bundle),
+    ListSegments: lambda core, _: segments_of(core),
+    ShowSegment: lambda core, verb: segment_of(core, verb.segment),
+    ListKills: lambda core, _: kills_of(core),
+    PageRollouts: rollouts_page,
+    ShowRollout: lambda core, verb: rollout_shown(core, verb.rollout),
+    ShowDrift: drift_page,
+    ListScores: lambda core, verb: scores_of(core, verb.cohort, verb.feature),
+}

@@ -1,0 +1,116 @@
+"""Rollouts as people are told of them: instants in UTC, and pages.
+
+Decides names and the order of pages. Leaves out what a rollout does (gateway/core/control).
+
+Rules: rollouts are never removed, so a page ends at a place counted from the oldest, which stays the same when newer
+ones come.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.core.control.views import RolloutView, WaveView
+from gateway.core.gateway import Gateway
+from gateway.runtime.verbs import PageRollouts, VerbError
+
+MS_NS = 1_000_000
+
+
+class WaveTold(msgspec.Struct, frozen=True):
+    """One wave: counts of devices. Instants are UTC, ms; 0: not yet."""
+
+    share: float
+    size: int
+    offered: int
+    exposed: int
+    committed: int
+    failed: int
+    rolled_back: int
+    rejected: int
+    superseded: int
+    stopped: int
+    reverted: int
+    unreached: int
+    e_value: float
+    verdict: str
+    staged: int
+    opened_ms: int
+    closed_ms: int
+
+
+class RolloutTold(msgspec.Struct, frozen=True):
+    """One rollout with its waves."""
+
+    id: str
+    bundle: str
+    state: str
+    why: str
+    waves: list[WaveTold]
+
+
+class RolloutsPage(msgspec.Struct, frozen=True):
+    """Rollouts in the order of their creation, or against it; `next` is a position."""
+
+    rollouts: list[RolloutTold]
+    next: int | None
+
+
+def rollouts_of(core: Gateway) -> list[RolloutTold]:
+    """All rollouts, the oldest first."""
+    offset_ns = core.control.offset_ns
+    return [_rollout(view, offset_ns) for view in core.rollout_views()]
+
+
+def rollout_of(core: Gateway, name: str) -> RolloutTold | None:
+    """One rollout; None where there is none."""
+    offset_ns = core.control.offset_ns
+    found = (view for view in core.rollout_views() if view.id == name)
+    return next((_rollout(view, offset_ns) for view in found), None)
+
+
+def _rollout(view: RolloutView, offset_ns: int) -> RolloutTold:
+    waves = [_wave(wave, offset_ns) for wave in view.waves]
+    return RolloutTold(view.id, view.bundle, view.state, view.why, waves)
+
+
+def _wave(view: WaveView, offset_ns: int) -> WaveTold:
+    same = {name: getattr(view, name) for name in WaveTold.__struct_fields__[:-2]}
+    closed = view.closed_at_ns
+    return WaveTold(
+        **same,
+        opened_ms=to_ms(view.opened_at_ns + offset_ns),
+        closed_ms=0 if closed is None else to_ms(closed + offset_ns),
+    )
+
+
+def rollouts_page(core: Gateway, verb: PageRollouts) -> RolloutsPage:
+    """A page of rollouts."""
+    views = core.rollout_views()
+    if verb.newest:
+        views.reverse()
+    first = verb.after if not verb.newest else max(0, len(views) - verb.after) if verb.after else 0
+    page = views[first : first + verb.limit]
+    end = first + len(page)
+    # A place counted from the oldest stays the same when there are newer ones.
+    place = end if not verb.newest else len(views) - end
+    more = end < len(views)
+    offset_ns = core.control.offset_ns
+    return RolloutsPage([_rollout(view, offset_ns) for view in page], place if more else None)
+
+
+def rollout_shown(core: Gateway, name: str) -> RolloutTold:
+    """One rollout.
+
+    Raises:
+        VerbError: ``unknown``.
+    """
+    found = rollout_of(core, name)
+    if found is None:
+        raise VerbError("unknown", f"expected the id of a rollout, found {name!r}")
+    return found
+
+
+def to_ms(at_ns: int) -> int:
+    """Whole milliseconds."""
+    return at_ns // MS_NS
