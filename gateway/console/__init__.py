@@ -1,6 +1,6 @@
 """The console: a page that browsers run, and where it is served.
 
-Decides its address, ``/console/``, and that ``/`` leads there. Leaves out everything it shows: it asks ``/v1`` like any
+Decides its address, ``/console/``, and that ``/`` and ``/console`` lead there. Leaves out everything it shows: it asks ``/v1`` like any
 other client, with the token of whoever sits in front of it.
 
 Rules: no file of another host and nothing inline, as the app's Content-Security-Policy demands; files carry entity tags
@@ -32,8 +32,9 @@ class _Files(StaticFiles):
 
 def mount(app: FastAPI) -> None:
     """Serve the console beside an app's routes."""
+    for path in ("/", ADDRESS):
+        app.add_api_route(path, _to_console, include_in_schema=False)
     app.mount(ADDRESS, _Files(directory=FOLDER, html=True), name="console")
-    app.add_api_route("/", _to_console, include_in_schema=False)
 
 
 async def _to_console() -> RedirectResponse:

@@ -35,7 +35,7 @@ async function look() {
 export function begin() {
   look();
   const timer = setInterval(look, LOOK_MS);
-  const end = on("fleet", look);
+  const end = on("fleet", (said) => (said?.fleet && past.fleet ? keep({ ...past.fleet, ...said }) : look()));
   return () => {
     clearInterval(timer);
     end();

@@ -23,7 +23,7 @@ export function Fleet() {
       keep what they run, and nothing new reaches them. It tries again by itself.</p></div>`}
     <${Figures} fleet=${fleet} />
     ${fleet.devices === 0 ? html`<${Empty} title="No device yet">
-      <p>Take one in and start it:</p><pre>fleetdrill fleet enroll kiosk-1 --label region=eu${"\n"}fleetdrill device run kiosk-1</pre></${Empty}>`
+      <p>Take one in and start it:</p><pre>fleetdrill fleet enroll kiosk-1 --label region=eu${"\n"}fleetdrill device run --id kiosk-1 --broker mqtt://HOST:PORT --state FOLDER --trust trust.json</pre></${Empty}>`
     : html`<div class="columns">
       <section><h2>Online <small>since this page was opened</small></h2>
         <${Curve} top=${fleet.devices} label=${`${count(fleet.online)} of ${count(fleet.devices)} devices are online now`}
@@ -43,8 +43,8 @@ function Figures({ fleet }) {
   const killed = fleet.kill_version;
   return html`<div class="figures">
     <${Figure} title="Devices" note=${`${count(fleet.enrolled)} enrolled`}>${count(fleet.devices)}</${Figure}>
-    <${Figure} title="Online" note=${`${ratio(fleet.online, fleet.devices)} of the fleet`}>${count(fleet.online)}</${Figure}>
-    <${Figure} title="In step" note=${`${ratio(fleet.in_sync, fleet.devices)} run what is wanted`}>${count(fleet.in_sync)}</${Figure}>
+    <${Figure} title="Online" note=${fleet.devices ? `${ratio(fleet.online, fleet.devices)} of the fleet` : "connected now"}>${count(fleet.online)}</${Figure}>
+    <${Figure} title="In step" note=${fleet.devices ? `${ratio(fleet.in_sync, fleet.devices)} run what is wanted` : "run what is wanted"}>${count(fleet.in_sync)}</${Figure}>
     <${Figure} title="On their way" note="want that has not ended">${count(fleet.updating)}</${Figure}>
     <${Figure} title="Kill list" note=${killed ? "version" : "nothing was ever killed"}>${killed || "–"}</${Figure}>
     <${Figure} title="Bad messages" note="refused since the start" tone=${fleet.bad_messages ? "amber" : ""}>${count(fleet.bad_messages)}</${Figure}>
