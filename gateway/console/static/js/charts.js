@@ -27,7 +27,7 @@ function ceiling(value) {
 export function Curve({ lines, height = 168, label, top, format = count, mark }) {
   const [box, width] = useWidth();
   const points = lines.flatMap((line) => line.points);
-  if (points.length < 2) return html`<div ref=${box} class="curve muted">The curve begins with the next look.</div>`;
+  if (!lines.some((line) => line.points.length > 1)) return html`<div ref=${box} class="curve muted">The curve begins with the next look.</div>`;
   const first = Math.min(...points.map((point) => point[0]));
   const last = Math.max(...points.map((point) => point[0]), first + 1);
   const most = top ?? ceiling(Math.max(...points.map((point) => point[1]), mark?.value ?? 0));

@@ -20,6 +20,9 @@ const STATES = [
   "rejected", "canceled", "timed_out", "superseded",
 ];
 
+const QUIET = ["idle", "committed", "superseded", "canceled"];
+const BAD = ["failed", "rolled_back", "rejected", "timed_out"];
+
 function wordsOf(text) {
   const words = text.split(/\s+/).filter(Boolean);
   return { label: words.filter((word) => word.includes(":")), id: words.filter((word) => !word.includes(":")).join(" ").toLowerCase() };
@@ -148,7 +151,7 @@ function Row({ device, name, at }) {
     <td><span class=${`dot ${device.online ? "good" : "open"}`}></span>${device.online ? "online" : "offline"}</td>
     <td class="mono">${device.running ? name(device.running) : html`<span class="muted">–</span>`}${device.trial && html` <${Pill} tone="blue">trial</${Pill}>`}</td>
     <td class="mono">${wanted || html`<span class="muted">${device.wanted ? "the same" : "–"}</span>`}</td>
-    <td>${device.state === "idle" ? html`<span class="muted">idle</span>` : html`<${Pill} of=${device.state} tone=${device.state === "failed" ? "bad" : "blue"} />`}</td>
+    <td>${QUIET.includes(device.state) ? html`<span class="muted">${device.state}</span>` : html`<${Pill} of=${device.state} tone=${BAD.includes(device.state) ? "bad" : "blue"} />`}</td>
     <td class="roomy">${device.rollout && html`<a href=${`#/rollouts/${encodeURIComponent(device.rollout)}`}>${device.rollout}</a> <span class="muted">${device.outcome}</span>`}</td>
     <td class="roomy"><${Labels} of=${device.labels} /></td></tr>`;
 }

@@ -1,6 +1,7 @@
 // Drift: cohorts by features, how far each is from its baseline, and what the gateway makes of it.
 import { html, useState } from "../html.js";
 import { ask, query } from "../api.js";
+import { useBundles } from "../bundles.js";
 import { Curve } from "../charts.js";
 import { count, instant } from "../format.js";
 import { Empty, Figure, Loading, More, Pill, Problem } from "../ui.js";
@@ -14,7 +15,7 @@ const WORDS = {
 };
 
 /** 0 .. 4: population stability index, by the usual marks 0.1 (slight) and 0.25 (strong). */
-const step = (psi) => [0.02, 0.1, 0.25, 0.5].filter((mark) => psi >= mark).length;
+const step = (psi) => [0.05, 0.1, 0.25, 0.5].filter((mark) => psi >= mark).length;
 
 export function Drift() {
   useTitle("Drift");
@@ -32,6 +33,9 @@ export function Drift() {
       setProblem(error);
     }
   };
+  const { list } = useBundles();
+  const bundle = (start) => list.find((one) => one.digest.startsWith(start))?.name ?? start.slice(0, 8);
+  cohorts.sort((a, b) => (a.verdict === "none") - (b.verdict === "none"));  // sort is stable: names stay in order
   const features = [...new Set(cohorts.flatMap((one) => one.scores.map((score) => score.feature)))].sort();
   return html`<h1>Drift</h1><${Problem} problem=${first.problem ?? problem} retry=${first.problem && first.reload} />
     ${!first.data && !first.problem && html`<${Loading} of="drift" />`}
@@ -40,8 +44,8 @@ export function Drift() {
       window. The first closed window becomes the baseline; from the next one on a cohort has a verdict.</p></${Empty}>`}
     ${cohorts.length > 0 && html`<div class="scrolls" tabindex="0" role="region" aria-label="Cohorts by features"><table class="heat"><thead><tr><th>Cohort</th><th>Verdict</th><th>Probe</th><th class="right">Devices</th><th class="right">Frames</th>
       ${features.map((name) => html`<th class="turned"><span>${name.replaceAll("_", " ")}</span></th>`)}</tr></thead>
-      <tbody>${cohorts.map((one) => html`<${Cohort} key=${one.name} ...${{ cohort: one, features, chosen, choose }} />`)}</tbody></table></div>
-      <p class="legend heatkey"><span>distance from the baseline (PSI)</span>${["< 0.02", "0.02", "0.1", "0.25", "0.5"].map((name, at) => html`<span><i class=${`heat${at}`}></i>${name}</span>`)}<span><i class="alarmed"></i>alarm</span></p>`}
+      <tbody>${cohorts.map((one) => html`<${Cohort} key=${one.name} ...${{ cohort: one, features, chosen, choose, bundle: bundle(one.bundle) }} />`)}</tbody></table></div>
+      <p class="legend heatkey"><span>distance from the baseline (PSI)</span>${["below 0.05", "0.05", "0.1", "0.25", "0.5"].map((name, at) => html`<span><i class=${`heat${at}`}></i>${name}</span>`)}<span><i class="alarmed"></i>alarm</span></p>`}
     <${More} next=${next} more=${more} />
     ${chosen && html`<${Series} key=${`${chosen.cohort} ${chosen.feature}`} ...${chosen} close=${() => choose(null)} />`}`;
 }
@@ -56,9 +60,9 @@ function Figures({ data, cohorts }) {
     <${Figure} title="Newest window" note="closed">${data.closed_ms ? instant(data.closed_ms).slice(11) : "–"}</${Figure}></div>`;
 }
 
-function Cohort({ cohort, features, chosen, choose }) {
+function Cohort({ cohort, features, chosen, choose, bundle }) {
   const scores = new Map(cohort.scores.map((score) => [score.feature, score]));
-  return html`<tr><th scope="row"><b>${cohort.hardware}</b> ${cohort.region} <span class="muted mono">${cohort.bundle.slice(0, 8)}</span></th>
+  return html`<tr><th scope="row"><b>${cohort.hardware}</b> ${cohort.region} <span class="muted mono">${bundle}</span></th>
     <td><span title=${WORDS[cohort.verdict]}><${Pill} of=${cohort.verdict} /></span></td><td class="muted">${cohort.probe}</td>
     <td class="right">${count(cohort.devices)}</td><td class="right">${count(cohort.frames)}</td>
     ${features.map((feature) => {

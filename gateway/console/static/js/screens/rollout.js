@@ -1,9 +1,9 @@
 // One rollout: what it does, why it waits, its waves and gates, and the buttons that steer it.
 import { html } from "../html.js";
 import { segment } from "../api.js";
-import { count } from "../format.js";
+import { count, evidence, lasting, ratio } from "../format.js";
 import { session } from "../session.js";
-import { Asking, Loading, Pill, Problem } from "../ui.js";
+import { Asking, Labels, Loading, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
 import { Legend, Wave, Waves, sum } from "./waves.js";
 
@@ -32,18 +32,39 @@ export function Rollout({ words: [id] }) {
   if (!rollout) return html`<p class="crumbs"><a href="#/rollouts">Rollouts</a></p><h1>${id}</h1>
     ${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : html`<${Loading} of="the rollout" />`}`;
   const total = sum(rollout.waves);
-  const limit = rollout.evidence || rollout.gate?.evidence;
+  const plan = rollout.plan;
+  const planned = plan && !["completed", "halted", "aborted"].includes(rollout.state) ? plan.waves.filter((share) => share > (rollout.waves.at(-1)?.share ?? 0)) : [];
   return html`<p class="crumbs"><a href="#/rollouts">Rollouts</a></p>
     <div class="heading"><h1>${rollout.id}</h1><span class="mono muted">${rollout.bundle}</span><${Pill} of=${rollout.state} /></div>
     <${Problem} problem=${problem} />
-    <div class=${`callout ${rollout.state}`}><p><b>${SENTENCES[rollout.state] ?? rollout.state}</b> ${rollout.why}</p></div>
+    <div class=${`callout ${rollout.state}`}><p><b>${SENTENCES[rollout.state] ?? rollout.state}</b> ${rollout.why === "paused by an operator" ? "" : rollout.why}</p></div>
     ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
     <section><h2>Devices <small>${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far</small></h2>
       <${Waves} waves=${rollout.waves} /><${Legend} /></section>
-    <section><h2>Waves</h2>${rollout.waves.length ? html`<ol class="wavelist">${rollout.waves.map((wave, at) => html`<${Wave} wave=${wave} number=${at} limit=${limit} />`)}</ol>`
+    ${plan && html`<${Plan} plan=${plan} />`}
+    <section><h2>Waves</h2>${rollout.waves.length ? html`
+        <ol class="wavelist">${rollout.waves.map((wave, at) => html`<${Wave} wave=${wave} number=${at} limit=${plan?.evidence} />`)}
+        ${planned.map((share, at) => html`<${Planned} share=${share} number=${rollout.waves.length + at} />`)}</ol>`
       : html`<p class="muted">No wave has begun.</p>`}
-      ${rollout.waves.length > 0 && html`<p class="muted small">Evidence is a likelihood factor against the release: 1 says nothing; the gate halts where it reaches its
+      ${rollout.waves.length > 0 && html`<p class="muted small below">Evidence is a likelihood factor against the release: 1 says nothing; the gate halts where it reaches its
         limit. False alarms are at most one in that many. Numbers of a wave count devices.</p>`}</section>`;
+}
+
+function Planned({ share, number }) {
+  return html`<li class="wave planned"><header><h3>Wave ${number}</h3><span class="muted">up to ${ratio(share, 1)} of the fleet</span></header>
+    <p class="muted">Not begun.</p></li>`;
+}
+
+function Plan({ plan }) {
+  const labels = Object.keys(plan.selector).length;
+  return html`<section><h2>Plan</h2><dl class="counters">
+    <div><dt>to</dt><dd>${labels ? html`<${Labels} of=${plan.selector} />` : "the whole fleet"}</dd></div>
+    <div><dt>waves</dt><dd>${plan.waves.map((share) => ratio(share, 1)).join(", ")}</dd></div>
+    <div><dt>soak after each</dt><dd>${lasting(plan.soak_s * 1000)}</dd></div>
+    <div><dt>tolerated failures</dt><dd>${ratio(plan.failures, 1)}</dd></div>
+    <div><dt>evidence that halts</dt><dd>${evidence(plan.evidence)}</dd></div>
+    <div><dt>quorum</dt><dd>${ratio(plan.quorum, 1)}</dd></div>
+    <div><dt>when it halts</dt><dd>${plan.on_halt === "revert" ? "back to what ran before" : "hold"}</dd></div></dl></section>`;
 }
 
 function Steering({ rollout, path, etag, reload }) {

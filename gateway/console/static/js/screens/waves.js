@@ -42,9 +42,8 @@ export function Wave({ wave, number, limit }) {
       <${Pill} of=${wave.verdict || (open ? "open" : "")} /></header>
     <${Parts} parts=${partsOf(wave)} whole=${wave.size} label=${`Wave ${number}`} />
     <div class="about"><dl class="counters">${DETAILS.filter((name) => wave[name]).map((name) => html`<div><dt>${name.replaceAll("_", " ")}</dt>
-      <dd class=${["failed", "rolled_back", "rejected"].includes(name) ? "bad" : ""}>${count(wave[name])}</dd></div>`)}
-      ${open ? html`<div><dt>opened</dt><dd>${instant(open)}</dd></div>` : ""}
-      ${closed ? html`<div><dt>closed</dt><dd>${instant(closed)}</dd></div>` : ""}</dl>
+      <dd class=${["failed", "rolled_back", "rejected"].includes(name) ? "bad" : ""}>${count(wave[name])}</dd></div>`)}</dl>
+      <p class="muted small">${open ? `opened ${instant(open)}` : ""}${closed ? `, closed ${instant(closed)}` : ""}</p>
       <${Evidence} value=${wave.e_value} limit=${limit} /></div></li>`;
 }
 
