@@ -3,22 +3,26 @@
 Decides how much one question may look at, and the names that people see. Leaves out who may ask (office.py) and how
 answers are written (gateway/api).
 
-Rules: what is answered is durable; a page of devices comes from the durable rows, and a filter looks at
-`SCAN_DEVICES_MAX` of them, then says where it stopped: nothing reads the fleet whole. Answers are values that
-msgspec writes as they are, because a thousand devices must not be copied into dictionaries first.
+Rules: what is answered is durable; a page looks at its own devices, one with a filter at `SCAN_DEVICES_MAX` of them,
+then says where it stopped: nothing reads the fleet whole, but for its overview, which is kept until something was
+committed. Answers are values that msgspec writes as they are, because a thousand devices must not be copied into
+dictionaries first; and what was written of a device is kept as long as its rows are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from gateway.core import rows
 from gateway.core.control.catalog import Bundle
-from gateway.core.control.views import Overview, TwinView
+from gateway.core.control.twins import Twin
+from gateway.core.control.views import Overview, twin_view
 from gateway.core.gateway import Gateway
+from gateway.core.rows import DesiredRow, DeviceRow, PresenceRow, ReportedRow
 from gateway.ports import Counters as RuntimeCounters
 from gateway.runtime.drift_views import drift_page, scores_of
 from gateway.runtime.rollout_views import rollout_shown, rollouts_page
@@ -42,13 +46,28 @@ from gateway.runtime.verbs import (
 
 SCAN_DEVICES_MAX: Final = 1_000
 """Devices that one filtered page looks at."""
+WRITTEN_MAX: Final = 20_000
+"""Twins of which the JSON is kept, some 600 bytes each. Full: the first that was written goes."""
+FLEET_S_MAX: Final = 1.0
+_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class DevicesPage(msgspec.Struct, frozen=True):
     """Devices in the order of their ids; `next` is the last id that was looked at, None at the end."""
 
-    devices: list[TwinView]
+    devices: list[msgspec.Raw]
+    """Each a `TwinView`, written."""
     next: str | None
+
+
+class _Written(msgspec.Struct, frozen=True, gc=False):
+    """A twin as JSON, and the rows that it was written of."""
+
+    text: msgspec.Raw
+    device: DeviceRow
+    desired: DesiredRow | None
+    reported: ReportedRow
+    presence: PresenceRow
 
 
 class VariantView(msgspec.Struct, frozen=True):
@@ -128,66 +147,96 @@ class TransfersView(msgspec.Struct, frozen=True):
     offload_frames: int
 
 
-async def devices_page(runtime: Runtime, verb: ListDevices) -> DevicesPage:
-    """A page of devices; with a filter, of those that pass it among the next `SCAN_DEVICES_MAX`."""
-    filtered = bool(verb.labels or verb.online is not None or verb.state or verb.version)
-    limit = verb.limit
-    names = [
-        key
-        for key, _ in await runtime.page(
-            rows.DEVICE, verb.after, SCAN_DEVICES_MAX if filtered else limit
-        )
-    ]
-    if not filtered:
-        views = await runtime.read(lambda core: _twins(core, names))
-        return DevicesPage(views, names[-1] if len(names) == limit else None)
-    return await runtime.read(lambda core: _filtered(core, names, verb))
+class Lookups:
+    """Answers questions of one runtime.
+
+    Args:
+        runtime: what is asked.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._written: OrderedDict[str, _Written] = OrderedDict()
+        self._fleet: tuple[int, float, Overview] | None = None
+
+    async def fleet(self) -> FleetView:
+        """The fleet at a glance: as of the last commit, and no older than `FLEET_S_MAX`."""
+        runtime, known = self._runtime, self._fleet
+        now_s = asyncio.get_running_loop().time()
+        commits = runtime.counters.commits
+        if known is None or known[0] != commits or now_s - known[1] > FLEET_S_MAX:
+            known = self._fleet = await runtime.read(
+                lambda core: (runtime.counters.commits, now_s, core.overview())
+            )
+        return FleetView(known[2], runtime.connected, runtime.counters)
+
+    async def devices(self, verb: ListDevices) -> DevicesPage:
+        """A page of devices; with a filter, of those that pass it among the next `SCAN_DEVICES_MAX`."""
+        return await self._runtime.read(lambda core: self._devices(core, verb))
+
+    async def answer(self, verb: LookUp) -> Any:
+        """Answer any other question.
+
+        Raises:
+            VerbError: there is no such thing.
+        """
+        runtime = self._runtime
+        if isinstance(verb, ShowTransfers):
+            return await runtime.read(lambda core: _transfers(core, runtime))
+        work = _ANSWERS[type(verb)]
+        return await runtime.read(lambda core: work(core, verb))
+
+    def _devices(self, core: Gateway, verb: ListDevices) -> DevicesPage:
+        limit, control, write = verb.limit, core.control, self._write
+        if not (verb.labels or verb.online is not None or verb.state or verb.version):
+            names = control.devices_after(verb.after, limit)
+            page = [write(twin) for name in names if (twin := control.twin(name)) is not None]
+            return DevicesPage(page, names[-1] if len(names) == limit else None)
+        passes = _filter(core, verb)
+        names = control.devices_after(verb.after, SCAN_DEVICES_MAX)
+        page = []
+        for name in names:
+            twin = control.twin(name)
+            if twin is not None and passes(twin):
+                page.append(write(twin))
+                if len(page) == limit:
+                    return DevicesPage(page, name)
+        return DevicesPage(page, names[-1] if len(names) == SCAN_DEVICES_MAX else None)
+
+    def _write(self, twin: Twin) -> msgspec.Raw:
+        """A twin as JSON; written again only when one of its rows was replaced."""
+        known = self._written.get(twin.name)
+        if (
+            known is not None
+            and known.device is twin.device
+            and known.desired is twin.desired
+            and known.reported is twin.reported
+            and known.presence is twin.presence
+        ):
+            return known.text
+        text = msgspec.Raw(_ENCODE(twin_view(twin)))
+        made = _Written(text, twin.device, twin.desired, twin.reported, twin.presence)
+        self._written[twin.name] = made
+        if len(self._written) > WRITTEN_MAX:
+            self._written.popitem(last=False)
+        return text
 
 
-def _twins(core: Gateway, names: Sequence[str]) -> list[TwinView]:
-    found = map(core.twin_view, names)
-    return [view for view in found if view is not None]
-
-
-def _filtered(core: Gateway, names: Sequence[str], verb: ListDevices) -> DevicesPage:
-    passes = _filter(core, verb)
-    found: list[TwinView] = []
-    for name in names:
-        view = core.twin_view(name)
-        if view is not None and passes(view):
-            found.append(view)
-            if len(found) == verb.limit:
-                return DevicesPage(found, name)
-    return DevicesPage(found, names[-1] if len(names) == SCAN_DEVICES_MAX else None)
-
-
-def _filter(core: Gateway, verb: ListDevices) -> Callable[[TwinView], bool]:
+def _filter(core: Gateway, verb: ListDevices) -> Callable[[Twin], bool]:
     wanted = verb.labels.items()
     bundle = core.control.bundles.get(verb.version)
     version = bundle.digest.hex() if bundle is not None else verb.version
     online, state = verb.online, verb.state
 
-    def passes(view: TwinView) -> bool:
+    def passes(twin: Twin) -> bool:
         return (
-            wanted <= view.labels.items()
-            and (online is None or view.online is online)
-            and (not state or view.state == state)
-            and (not version or view.running == version)
+            wanted <= twin.device.labels.items()
+            and (online is None or twin.presence.online is online)
+            and (not state or twin.reported.state.name.lower() == state)
+            and (not version or twin.reported.running.hex() == version)
         )
 
     return passes
-
-
-async def look_up(runtime: Runtime, verb: LookUp) -> Any:
-    """Answer a question.
-
-    Raises:
-        VerbError: there is no such thing.
-    """
-    if isinstance(verb, ShowTransfers):
-        return await runtime.read(lambda core: _transfers(core, runtime))
-    answer = _ANSWERS[type(verb)]
-    return await runtime.read(lambda core: answer(core, verb))
 
 
 def _bundles(core: Gateway, verb: ListBundles) -> BundlesPage:

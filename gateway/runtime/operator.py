@@ -39,7 +39,7 @@ from gateway.runtime.life import (
     NotRunningError,
     Record,
 )
-from gateway.runtime.lookups import FleetView, devices_page, look_up
+from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
@@ -107,6 +107,7 @@ class Operator:
 
     def __init__(self, runtime: Runtime, blobs: Blobs, verifier: Verifier) -> None:
         self._runtime, self._blobs, self._verifier = runtime, blobs, verifier
+        self._lookups = Lookups(runtime)
 
     async def do(self, verb: AnyVerb) -> Any:
         """Do it; returns what can be written as JSON.
@@ -125,7 +126,7 @@ class Operator:
         Raises:
             VerbError: there is no answer.
         """
-        return msgspec.to_builtins(await self.see(verb))
+        return msgspec.json.decode(msgspec.json.encode(await self.see(verb)))
 
     async def see(self, verb: Reading) -> Any:
         """As `look`, as values of the core: for those who write them down themselves.
@@ -165,9 +166,9 @@ class Operator:
     async def _found(self, verb: Reading) -> Any:
         match verb:
             case Overview():
-                return await self._overview()
+                return await self._lookups.fleet()
             case ListDevices():
-                return await devices_page(self._runtime, verb)
+                return await self._lookups.devices(verb)
             case ShowDevice(device=device):
                 return await self._device(device)
             case ListReleases(bundle=bundle):
@@ -176,11 +177,7 @@ class Operator:
             case ListRollouts() | ListExperiments() | ListDebug() | ShowDebug():
                 return await self._runtime.read(lambda core: _views(core, verb))
             case _:
-                return await look_up(self._runtime, verb)
-
-    async def _overview(self) -> FleetView:
-        fleet = await self._runtime.read(lambda core: core.overview())
-        return FleetView(fleet, self._runtime.connected, self._runtime.counters)
+                return await self._lookups.answer(verb)
 
     async def _device(self, device: str) -> Any:
         view = await self._runtime.read(lambda core: core.twin_view(device))

@@ -48,7 +48,14 @@ class NewLabels(Request):
     labels: Labels
 
 
-@router.get("", **shape(DevicesPage))
+class Devices(msgspec.Struct, frozen=True):
+    """A page of devices in the order of their ids."""
+
+    devices: list[TwinView]
+    next: str | None
+
+
+@router.get("", **shape(Devices))
 async def list_devices(
     desk: Looked,
     label: Annotated[

@@ -16,6 +16,7 @@ messages may have been lost (a restart, a session lost) devices are asked page b
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,7 +41,7 @@ from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
 from gateway.core.control.steering import Steering
 from gateway.core.control.trust import RoleSigners, Trust
-from gateway.core.control.twins import Twins
+from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.internal import (
@@ -184,6 +185,16 @@ class Control:
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
         return self._debugging.views()
+
+    def twin(self, device: str) -> Twin | None:
+        """One device's twin; for reading: its rows are replaced, never changed."""
+        return self._twins.by_name.get(device)
+
+    def devices_after(self, after: str, limit: int) -> list[str]:
+        """Up to `limit` ids of known devices that sort after `after`, in order."""
+        names = self._twins.sorted_names()
+        first = bisect_right(names, after)
+        return names[first : first + limit]
 
     @property
     def bundles(self) -> Mapping[str, Bundle]:

@@ -13,6 +13,7 @@ rows, so that making one durable costs a reference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from devicesdk.bundle.manifest import Manifest
@@ -92,11 +93,20 @@ class Twins:
         limits: bounds, and the labels that make the strata.
     """
 
-    __slots__ = ("_limits", "by_name")
+    __slots__ = ("_limits", "_sorted", "by_name")
 
     def __init__(self, limits: ControlLimits) -> None:
         self._limits = limits
         self.by_name: dict[str, Twin] = {}
+        self._sorted: list[str] = []
+
+    def sorted_names(self) -> list[str]:
+        """All ids in order; sorted when somebody asks, and again only for those that came since."""
+        new = len(self.by_name) - len(self._sorted)
+        if new:
+            self._sorted.extend(islice(reversed(self.by_name), new))
+            self._sorted.sort()
+        return self._sorted
 
     def restore(self, table: str, key: str, row: Any) -> None:
         """Take back one durable part of a twin."""

@@ -6,8 +6,11 @@ Instants are in the host's `now`, not in the rows' UTC.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
+from devicesdk.wire.messages import UpdateState
 from gateway.core.control.catalog import Catalog
 from gateway.core.control.members import Members, Rollout, ended
 from gateway.core.control.twins import Twin, Twins
@@ -76,6 +79,8 @@ class TwinView(msgspec.Struct, frozen=True):
     """Of the boot that said all this; 0 before the first report."""
     flags_rev: int
     kill_version: int
+    enrolled: bool = True
+    """Whether the registry knows it; others only spoke."""
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -98,6 +103,11 @@ class Overview(msgspec.Struct, frozen=True):
     bad_messages: int
 
 
+_PURPOSES: Final = tuple(purpose.name.lower() for purpose in Purpose)
+_OUTCOMES: Final = tuple(outcome.name.lower() for outcome in Outcome)
+_STATES: Final = tuple(state.name.lower() for state in UpdateState)
+
+
 def twin_view(twin: Twin) -> TwinView:
     """One device for people."""
     desired, reported = twin.desired, twin.reported
@@ -108,13 +118,13 @@ def twin_view(twin: Twin) -> TwinView:
         wanted=desired.manifest.hex() if desired is not None else "",
         generation=desired.generation if desired is not None else 0,
         rollout=desired.rollout if desired is not None else "",
-        purpose=desired.purpose.name.lower() if desired is not None else "",
-        outcome=desired.outcome.name.lower() if desired is not None else "",
+        purpose=_PURPOSES[desired.purpose] if desired is not None else "",
+        outcome=_OUTCOMES[desired.outcome] if desired is not None else "",
         attempt=desired.attempt if desired is not None else 0,
         hold=desired is not None and desired.hold,
         running=reported.running.hex(),
         trial=reported.trial,
-        state=reported.state.name.lower(),
+        state=_STATES[reported.state],
         reason=reported.reason,
         seen_generation=reported.generation,
         bytes_done=reported.bytes_done,
@@ -122,6 +132,7 @@ def twin_view(twin: Twin) -> TwinView:
         boot_id=reported.boot_id,
         flags_rev=reported.flags_rev,
         kill_version=reported.kill_version,
+        enrolled=twin.device.enrolled,
     )
 
 
