@@ -4,8 +4,8 @@ export const count = (value) => Number(value ?? 0).toLocaleString("en-US");
 export const ratio = (part, whole) => {
   if (!whole) return "–";
   const share = (100 * part) / whole;
-  if (share === 0 || share === 100) return `${share} %`;
-  return `${share < 10 || share > 99 ? share.toFixed(1) : share.toFixed(0)} %`;
+  const exact = share < 10 || share > 99 ? share.toFixed(1) : share.toFixed(0);
+  return `${exact.replace(/\.0$/, "")}\u00a0%`;
 };
 
 export function bytes(value) {

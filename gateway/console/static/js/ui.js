@@ -97,23 +97,27 @@ export function Dialog({ title, close, children, wide }) {
 }
 
 /**
- * A button that asks first. `request()` gives [path, options] of the mutation; `typed`: a word to be typed before.
+ * A button that asks first. `request()` gives [path, options] of the mutation, as things were when it was pressed;
+ * `again()`, after a 412, gives the newer entity tag where what counts is still the same, else null; `typed`: a word to
+ * be typed before.
  */
-export function Asking({ children, title, text, request, after, typed, tone = "", big, label, yes, disabled }) {
+export function Asking({ children, title, text, request, again, after, typed, tone = "", big, label, yes, disabled }) {
   const [open, set] = useState(false);
   return html`<button class=${`${big ? "big" : "quiet"} ${tone}`} disabled=${disabled} aria-label=${label}
       onClick=${() => set(true)}>${children}</button>
-    ${open && html`<${Confirm} ...${{ title, text, request, after, typed, tone, yes }} close=${() => set(false)} />`}`;
+    ${open && html`<${Confirm} ...${{ title, text, request, again, after, typed, tone, yes }} close=${() => set(false)} />`}`;
 }
 
-export function Confirm({ title, text, request, after, typed, tone, yes, close }) {
+export function Confirm({ title, text, request, again, after, typed, tone, yes, close }) {
   const [word, setWord] = useState("");
   const { busy, problem, run } = useMutation();
   const ready = !typed || word === typed;
+  const looked = useRef(null);  // what was on the page when the question was asked
+  looked.current ??= request();
   const submit = async (event) => {
     event.preventDefault();
     if (!ready || busy) return;
-    const answer = await run(...request());
+    const answer = await run(...looked.current, again);
     if (answer === null) {
       after?.(null);
       return;

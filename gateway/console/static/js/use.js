@@ -5,6 +5,7 @@ import { live, on } from "./live.js";
 
 const POLL_MS = 15000;
 const POLL_ALONE_MS = 4000;
+const ROUNDS_MAX = 5;
 
 /** Ask for `path` and again when one of `topics` changes (and now and then). Gives {data, etag, problem, reload}. */
 export function useResource(path, topics = [], pollMs = POLL_MS) {
@@ -47,15 +48,21 @@ export function useResource(path, topics = [], pollMs = POLL_MS) {
 /** A mutation: {busy, problem, run(path, options)}; run gives the answer's data, or null after a problem. */
 export function useMutation() {
   const [state, set] = useState({ busy: false, problem: null });
-  const run = async (path, options) => {
+  const run = async (path, options, again) => {
     set({ busy: true, problem: null });
-    try {
-      const { data } = await ask(path, options);
-      set({ busy: false, problem: null });
-      return data ?? {};
-    } catch (problem) {
-      set({ busy: false, problem });
-      return null;
+    let match = options.match;
+    for (let round = 0; ; round += 1) {
+      try {
+        const { data } = await ask(path, { ...options, match });
+        set({ busy: false, problem: null });
+        return data ?? {};
+      } catch (problem) {
+        match = problem.status === 412 && again && round < ROUNDS_MAX ? await again().catch(() => null) : null;
+        if (match === null) {
+          set({ busy: false, problem });
+          return null;
+        }
+      }
     }
   };
   return { ...state, run, forget: () => set({ busy: false, problem: null }) };

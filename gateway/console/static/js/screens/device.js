@@ -18,7 +18,7 @@ export function Device({ words: [id] }) {
   return html`${crumbs}
     <div class="heading"><h1>${device.id}</h1><${Pill} of=${device.online ? "online" : "offline"} />${device.trial && html`<${Pill} tone="blue">on trial</${Pill}>`}</div>
     <${Problem} problem=${problem} />
-    <p class="line"><${Labels} of=${device.labels} /> ${session.may("enroll") && labels.data && html`<${LabelsButton} ...${{ path, labels, reload }} />`}</p>
+    <p class="line below"><${Labels} of=${device.labels} /> ${session.may("enroll") && labels.data && html`<${LabelsButton} ...${{ path, labels, reload }} />`}</p>
     <${Twin} ...${{ device, name }} />
     <div class="columns">
       <section><h2>Says of itself</h2><dl class="counters">
@@ -38,10 +38,10 @@ function Twin({ device, name }) {
   const rows = [
     ["Bundle", device.wanted ? name(device.wanted) : "–", device.running ? name(device.running) : "–", !device.wanted || same],
     ["Generation", device.generation || "–", device.seen_generation || "–", device.generation === device.seen_generation],
-    ["State", device.purpose || "–", html`${device.state.replaceAll("_", " ")} ${device.reason && html`<span class="muted">${device.reason}</span>`}`, true],
-    ["Outcome", link || "–", device.outcome.replaceAll("_", " ") || "–", !["failed", "rolled_back", "rejected"].includes(device.outcome)],
+    ["Purpose, state", device.purpose || "–", html`${device.state.replaceAll("_", " ")} ${device.reason && html`<span class="muted">${device.reason}</span>`}`, true],
+    ["Rollout, outcome", link || "–", device.outcome.replaceAll("_", " ") || "–", !["failed", "rolled_back", "rejected"].includes(device.outcome)],
   ];
-  return html`<div class="scrolls" tabindex="0" role="region" aria-label="Wanted and reported"><table class="twin"><thead><tr><th></th><th>Wanted</th><th>Reported</th><th></th></tr></thead>
+  return html`<div class="scrolls" tabindex="0" role="region" aria-label="Wanted and reported"><table class="twin"><thead><tr><th><span class="unseen">What</span></th><th>Wanted</th><th>Reported</th><th><span class="unseen">In step</span></th></tr></thead>
     <tbody>${rows.map(([title, wanted, reported, agrees]) => html`<tr><th scope="row">${title}</th><td>${wanted}</td><td>${reported}</td>
       <td>${agrees ? html`<span class="muted">in step</span>` : html`<${Pill} tone="amber">apart</${Pill}>`}</td></tr>`)}</tbody></table></div>`;
 }

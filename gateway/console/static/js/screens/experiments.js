@@ -30,7 +30,7 @@ function Experiment({ one, reload }) {
   const shown = VERBS.filter((verb) => (verb.how === "thaw") === (one.frozen && ["freeze", "thaw"].includes(verb.how)) && !OVER.includes(one.state));
   return html`<li class="card"><header><h2>${one.id}</h2><${Pill} of=${one.state} />${one.frozen && html`<${Pill} tone="amber">frozen</${Pill}>`}<span class="muted">${one.mode}, share ${ratio(one.share, 1)}</span></header>
     ${one.why && html`<p>${one.why}</p>`}
-    <div class="scrolls" tabindex="0" role="region" aria-label=${`Both sides of ${one.id}`}><table><thead><tr><th></th><th>Bundle</th><th class="right">Windows</th><th class="right">Bad</th><th class="right">Share</th></tr></thead><tbody>${rows.map(([title, bundle, windows, bad]) => html`<tr><th scope="row">${title}</th>
+    <div class="scrolls" tabindex="0" role="region" aria-label=${`Both sides of ${one.id}`}><table><thead><tr><th><span class="unseen">Side</span></th><th>Bundle</th><th class="right">Windows</th><th class="right">Bad</th><th class="right">Share</th></tr></thead><tbody>${rows.map(([title, bundle, windows, bad]) => html`<tr><th scope="row">${title}</th>
       <td class="mono">${bundle}</td><td class="right">${count(windows)}</td><td class="right">${count(bad)}</td><td class="right">${ratio(bad, windows)}</td></tr>`)}</tbody></table></div>
     <p class="muted">Evidence for it <b>${evidence(one.evidence_for)}</b>, against it <b>${evidence(one.evidence_against)}</b>, after ${count(one.looks)} looks.</p>
     ${session.may("steer") && shown.length > 0 && html`<div class="steering">${shown.map((verb) => html`<${Asking} key=${verb.how} big tone=${verb.tone ?? ""} title=${`${verb.name}: ${one.id}?`} yes=${verb.name}

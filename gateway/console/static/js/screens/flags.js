@@ -52,7 +52,7 @@ function Segment({ name }) {
   const { data, problem, reload } = useResource(`/v1/flags/${word(name)}`, ["flags"]);
   if (!data) return html`<${Problem} problem=${problem} />`;
   return html`<section class="segment"><h3>${name} <small class="muted">revision ${data.rev}</small></h3><div class="scrolls" tabindex="0" role="region" aria-label=${`Flags of ${name}`}><table>
-    <thead><tr><th>Flag</th><th>State</th><th>By default</th><th class="wide">Variants</th><th></th></tr></thead>
+    <thead><tr><th>Flag</th><th>State</th><th>By default</th><th class="wide">Variants</th><th><span class="unseen">Doing</span></th></tr></thead>
     <tbody>${Object.entries(data.flags).map(([flag, definition]) => html`<${Flag} key=${flag} segment=${name} ...${{ flag, definition, reload }} />`)}</tbody></table></div></section>`;
 }
 

@@ -1,6 +1,6 @@
 // One rollout: what it does, why it waits, its waves and gates, and the buttons that steer it.
 import { html } from "../html.js";
-import { segment } from "../api.js";
+import { ask, segment } from "../api.js";
 import { count, evidence, lasting, ratio } from "../format.js";
 import { session } from "../session.js";
 import { Asking, Labels, Loading, Pill, Problem } from "../ui.js";
@@ -70,8 +70,14 @@ function Plan({ plan }) {
 function Steering({ rollout, path, etag, reload }) {
   const shown = VERBS.filter((verb) => verb.when.includes(rollout.state));
   if (!shown.length) return null;
+  const { state, waves } = rollout;
+  // Counts change all the time while devices answer; who steers decided by the state and by the wave.
+  const again = async () => {
+    const { data, etag: newer } = await ask(path);
+    return data.state === state && data.waves.length === waves.length ? newer : null;
+  };
   return html`<div class="steering" role="group" aria-label="Steer the rollout">${shown.map((verb) => html`<${Asking} key=${verb.name} big tone=${verb.tone ?? ""}
     title=${`${verb.name}: ${rollout.id}?`} yes=${verb.name} typed=${verb.typed && rollout.id}
-    text=${html`<p>${verb.text}</p>`} request=${() => [`${path}/${verb.how}`, { method: "POST", match: etag }]}
+    text=${html`<p>${verb.text}</p>`} request=${() => [`${path}/${verb.how}`, { method: "POST", match: etag }]} again=${again}
     after=${() => reload()}>${verb.name}</${Asking}>`)}</div>`;
 }

@@ -22,7 +22,7 @@ export function Tokens() {
   const now = useNow(30000);
   return html`<div class="heading"><h1>Tokens</h1><${Make} reload=${reload} /></div><${Problem} problem=${problem} />
     ${!data && !problem && html`<${Loading} of="tokens" />`}
-    ${data && html`<div class="scrolls" tabindex="0" role="region" aria-label="Tokens"><table><thead><tr><th>Name</th><th>Role</th><th>State</th><th>Only devices with</th><th>Made</th><th>Ends</th><th></th></tr></thead>
+    ${data && html`<div class="scrolls" tabindex="0" role="region" aria-label="Tokens"><table><thead><tr><th>Name</th><th>Role</th><th>State</th><th>Only devices with</th><th>Made</th><th>Ends</th><th><span class="unseen">Doing</span></th></tr></thead>
       <tbody>${data.tokens.map((one) => {
         const [state, tone] = stateOf(one, now);
         return html`<tr key=${one.name}><td><b>${one.name}</b>${one.name === session.who.name && html` <span class="muted">you</span>`}</td><td>${one.role}</td><td><${Pill} tone=${tone}>${state}</${Pill}></td>
