@@ -26,7 +26,7 @@ from tests_kit.agent_bundles import KEYS, SIGNERS, Bundle, identity_of
 from tests_kit.wired_rig import WiredRig
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 15.0
 CONFIG = AgentConfig(window_ns=20 * SECOND, backoff=BackoffConfig(cap_ns=2 * SECOND))
 
 
@@ -98,7 +98,7 @@ class ConsoleStage:
         self.ask("POST", "/v1/bundles", {"digest": bundle.digest.hex()})
 
     async def _live(self) -> None:
-        endpoint = Endpoint("127.0.0.1", int((self.state / "broker.port").read_text()))
+        endpoint = Endpoint(host="127.0.0.1", port=int((self.state / "broker.port").read_text()))
         clock = RealClock(1.0, time.time_ns() // MS)
         rigs = [self._rig(endpoint, clock, name) for name in self.devices]
         while not self._over.is_set():

@@ -78,6 +78,7 @@ export function usePlace() {
   useEffect(() => {
     const moved = () => set(placeNow());
     addEventListener("hashchange", moved);
+    moved();  // it may have changed between the first drawing and now
     return () => removeEventListener("hashchange", moved);
   }, []);
   return place;

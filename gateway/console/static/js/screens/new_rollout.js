@@ -53,7 +53,7 @@ export function NewRollout({ place }) {
     <form class="sheet" onSubmit=${submit}>
       <fieldset><legend>What, and to whom</legend>
         <${Field} label="Name" help="Stays in the audit log: once used, never again."><input required name="id" autofocus autocomplete="off" spellcheck=${false} ...${text("id")} /></${Field}>
-        <${Field} label="Bundle" help="name@version, published before."><input required name="bundle" list="bundles" autocomplete="off" spellcheck=${false} class="mono" ...${text("bundle")} /></${Field}>
+        <${Field} label="Bundle" help=${form.bundle && bundles.list.length && !bundles.list.some((one) => one.name === form.bundle.trim()) ? "Not published yet: the rollout would wait for it." : "name@version, published before."}><input required name="bundle" list="bundles" autocomplete="off" spellcheck=${false} class="mono" ...${text("bundle")} /></${Field}>
         <datalist id="bundles">${bundles.list.map((one) => html`<option value=${one.name}></option>`)}</datalist>
         <${Field} label="Only devices with these labels" help="Such as region:eu. Empty: the whole fleet."><input name="selector" autocomplete="off" ...${text("selector")} /></${Field}>
       </fieldset>

@@ -39,7 +39,7 @@ export function Rollout({ words: [id] }) {
     <${Problem} problem=${problem} />
     <div class=${`callout ${rollout.state}`}><p><b>${SENTENCES[rollout.state] ?? rollout.state}</b> ${rollout.why === "paused by an operator" ? "" : rollout.why}</p></div>
     ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
-    <section><h2>Devices <small>${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far</small></h2>
+    <section><h2>Devices <small>${rollout.waves.length ? `${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far` : "nobody was offered it yet"}</small></h2>
       <${Waves} waves=${rollout.waves} /><${Legend} /></section>
     ${plan && html`<${Plan} plan=${plan} />`}
     <section><h2>Waves</h2>${rollout.waves.length ? html`
