@@ -50,7 +50,10 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
             if process.poll() is not None or time.monotonic() > give_up:
                 raise RuntimeError(f"expected a gateway, found: {(folder / 'said').read_text()}")
             time.sleep(0.05)
-        yield (folder / "http.url").read_text().strip(), (folder / "admin.token").read_text().strip()
+        yield (
+            (folder / "http.url").read_text().strip(),
+            (folder / "admin.token").read_text().strip(),
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(START_S_MAX)
@@ -90,7 +93,9 @@ def report() -> None:
     """Print the table, and hold the bar."""
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         seed(Path(name), DEVICES, time.time_ns())
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         with serving(Path(name)) as (url, token):
             rounds = [_round(browser, url, token) for _ in range(ROUNDS)]
         browser.close()
@@ -99,7 +104,9 @@ def report() -> None:
         times = [one[what] for one in rounds]
         print(f"  {what:<24} median {median(times):6.3f} s   slowest {max(times):6.3f} s")
     slowest = max(one["first paint"] for one in rounds)
-    assert slowest < PAINT_S_MAX, f"expected a first paint below {PAINT_S_MAX} s, found {slowest:.2f} s"
+    assert slowest < PAINT_S_MAX, (
+        f"expected a first paint below {PAINT_S_MAX} s, found {slowest:.2f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ from devicesdk.wire.messages import UpdateState
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
 from gateway.core.collect import rows as drift
+from gateway.core.internal import Drift
 from gateway.core.rows import Outcome, Phase, Purpose
 from gateway.core.stimuli import RolloutPlan
 
 REGIONS: Final = ("eu-north", "eu-south", "us-east", "us-west", "apac")
 HARDWARE: Final = ("rpi4", "rpi5", "jetson-nano", "cortex-a53")
 FEATURES: Final = ("confidence", "entropy", "latency", *(f"feature{n}" for n in range(8)))
+EVIDENCE: Final = "evidence 41.7 that more than 2 % fail"
 MINUTE_NS: Final = 60 * 10**9
 WINDOWS: Final = 24
 COMMIT_ROWS: Final = 5_000
@@ -59,7 +61,9 @@ def seed(state: Path, devices: int, now_ns: int) -> None:
 def _bundle(number: int) -> tuple[bytes, Manifest]:
     image, hashes = (BlobRef(sha256(b"%s %d" % (what, number)).hexdigest(), size)
                      for what, size in ((b"image", 4_200_000 + 90_000 * number), (b"hashes", 8_200)))  # fmt: skip
-    variants = (Variant(name="int8", image=image, hashes=hashes, chunk_bytes=16_384, hardware=("*",)),)
+    variants = (
+        Variant(name="int8", image=image, hashes=hashes, chunk_bytes=16_384, hardware=("*",)),
+    )
     manifest = Manifest(id="gauge", version=f"1.{number}.0", release=number, variants=variants)
     return sha256(b"envelope %d" % number).digest(), manifest
 
@@ -109,7 +113,7 @@ def _progress(place: int) -> tuple[UpdateState, Outcome]:
 
 
 def _rollouts(devices: int, digests: list[bytes], now_ns: int) -> list[rows.RolloutRow]:
-    def wave(share: float, before: float, hours: int, **counts: int | float | str) -> rows.WaveRow:
+    def wave(share: float, before: float, hours: int, **counts: float | str) -> rows.WaveRow:
         size = max(1, round(devices * share) - round(devices * before))
         opened = now_ns - hours * 60 * MINUTE_NS
         ends = {"offered": size, "timeout_ns": now_ns + 10**15} | counts
@@ -126,13 +130,13 @@ def _rollouts(devices: int, digests: list[bytes], now_ns: int) -> list[rows.Roll
                      failed=part // 160, e_value=3.4)  # fmt: skip
     first = max(1, round(devices * 0.01))
     bad = wave(0.01, 0, 90, committed=first // 2, exposed=first, rolled_back=first - first // 2, e_value=41.7,
-               verdict="failed", closed_ns=now_ns - 88 * 60 * MINUTE_NS)  # fmt: skip
+               verdict=EVIDENCE, closed_ns=now_ns - 88 * 60 * MINUTE_NS)  # fmt: skip
     through = (done(0.01, 0, 300), done(0.1, 0.01, 280), done(0.25, 0.1, 250), done(1.0, 0.25, 200))
     shares = (0.01, 0.1, 0.25, 1.0)
     return [
         rows.RolloutRow(RolloutPlan("autumn", "gauge@1.2.0", shares), 1, Phase.COMPLETED, "", digests[1], through, next_share=4),
         rows.RolloutRow(RolloutPlan("winter-canary", "gauge@1.3.0", shares), 2, Phase.HALTED,
-                        "wave 0: evidence 41.7 that more than 2 % fail", digests[2], (bad,), next_share=1),
+                        EVIDENCE, digests[2], (bad,), next_share=1),
         rows.RolloutRow(RolloutPlan("winter", "gauge@1.3.0", shares), 3, Phase.PAUSED, "paused by an operator", digests[2],
                         (done(0.01, 0, 30), done(0.1, 0.01, 20), under_way), next_share=3, paused_ns=now_ns - MINUTE_NS),
     ]  # fmt: skip
@@ -146,7 +150,11 @@ def _flags(storage: SqlStorage) -> None:
     every = (flag("dashboard.dark", "off", on=True, off=False), flag("gauge.threshold", "careful", careful=0.9, bold=0.7),
              flag("telemetry.window_s", "normal", normal=900, often=60))  # fmt: skip
     storage.put(rows.SEGMENT, "all", rows.SegmentRow(4, every))
-    storage.put(rows.SEGMENT, "eu-north", rows.SegmentRow(1, (flag("dashboard.dark", "on", on=True, off=False),)))
+    storage.put(
+        rows.SEGMENT,
+        "eu-north",
+        rows.SegmentRow(1, (flag("dashboard.dark", "on", on=True, off=False),)),
+    )
     storage.put(rows.KILL, "list", rows.KillRow(2, ("night-mode",)))
 
 
@@ -158,16 +166,22 @@ def _window(number: int, closed_ns: int, digests: list[bytes]) -> drift.WindowRo
                 name = f"{digest[:8].hex()}/{hardware}/{region}"
                 ill = hardware == "cortex-a53" and digest == digests[2]
                 snow = region == "eu-north" and number > WINDOWS // 2
-                verdict = "hardware" if ill else "data" if snow else "none"
-                scores = tuple(_score(number, at, region, f, ill=ill, snow=snow) for f in range(len(FEATURES)))
+                verdict: Drift = "hardware" if ill else "data" if snow else "none"
+                scores = tuple(
+                    _score(number, at, region, f, ill=ill, snow=snow) for f in range(len(FEATURES))
+                )
                 alarms += [drift.Alarm(name, s.feature, 5, 0, closed_ns) for s in scores if s.alarm]
                 cohorts.append(drift.CohortWindow(
                     name, 60, 5_400, 0, 12, 7 if ill else 0, b"", {}, 0, verdict, scores,
                     probe="failed" if ill else "passed", devices=58 + at))  # fmt: skip
-    return drift.WindowRow(number, closed_ns - 15 * MINUTE_NS, closed_ns, tuple(cohorts), tuple(alarms))
+    return drift.WindowRow(
+        number, closed_ns - 15 * MINUTE_NS, closed_ns, tuple(cohorts), tuple(alarms)
+    )
 
 
-def _score(number: int, at: int, region: str, feature: int, *, ill: bool, snow: bool) -> drift.Score:
+def _score(
+    number: int, at: int, region: str, feature: int, *, ill: bool, snow: bool
+) -> drift.Score:
     noise = _luck(number * 97 + feature * 13 + at, len(region)) / 1_000 * 0.03
     shift = (0.62 if ill and feature in (0, 1) else 0.31 if ill else 0) if feature < 5 else 0
     shift += 0.14 + 0.05 * feature if snow and 3 <= feature < 8 else 0

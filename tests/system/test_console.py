@@ -142,7 +142,9 @@ def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage)
     stage.ask("POST", "/v1/rollouts/changed/pause")
     page.get_by_role("dialog").get_by_role("textbox").fill("changed")
     page.get_by_role("dialog").get_by_role("button", name="Abort and keep").click()
-    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Changed since you looked")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+        "Changed since you looked"
+    )
     assert state_of(stage, "changed") == "paused"
     stage.ask("POST", "/v1/rollouts/changed/abort-keep")
 
@@ -233,7 +235,11 @@ def test_a_viewer_sees_everything_and_may_press_nothing(visit, stage):
     for hidden in ("Audit", "Tokens"):
         expect(page.get_by_role("link", name=hidden)).to_have_count(0)
     stage.ask("POST", "/v1/rollouts", {"id": "watched", **ROLLOUT})
-    for place, seen in (("rollouts/watched", "watched"), ("devices/kiosk-1", "kiosk-1"), ("flags", "Flags and kill")):
+    for place, seen in (
+        ("rollouts/watched", "watched"),
+        ("devices/kiosk-1", "kiosk-1"),
+        ("flags", "Flags and kill"),
+    ):
         page.goto(f"{stage.url}/console/#/{place}")
         expect(page.get_by_role("heading", name=seen, level=1)).to_be_visible()
         expect(page.locator("main .muted").first).to_be_visible()

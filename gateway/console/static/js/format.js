@@ -39,7 +39,7 @@ export function lasting(ms) {
 
 export const ago = (ms, now = Date.now()) => (ms ? (ms > now ? `in ${lasting(ms - now)}` : `${lasting(now - ms)} ago`) : "–");
 export const short = (digest) => (digest ? digest.slice(0, 12) : "");
-export const evidence = (value) => (value >= 1000 ? value.toExponential(1) : Number(value).toFixed(value < 10 ? 2 : 1));
+export const evidence = (value) => (value >= 1000 ? value.toExponential(1) : Number(value).toFixed(value < 10 ? 2 : 1).replace(/\.0+$/, ""));
 
 /** Milliseconds of an RFC 3339 text or of milliseconds. */
 export const toMs = (value) => (typeof value === "string" ? Date.parse(value) : Number(value ?? 0));

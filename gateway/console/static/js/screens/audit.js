@@ -28,7 +28,7 @@ export function Audit() {
       setProblem(error);
     }
   };
-  return html`<div class="heading"><h1>Audit</h1>${head.data && html`<span class="muted">${count(head.data.number)} entries, head <code title=${head.data.digest}>${head.data.digest.slice(0, 16)}</code></span>`}</div>
+  return html`<div class="heading"><h1>Audit</h1>${head.data && html`<span class="muted">${count(head.data.number)} ${head.data.number === 1 ? "entry" : "entries"}, head <code title=${head.data.digest}>${head.data.digest.slice(0, 16)}</code></span>`}</div>
     <div class="filters"><input data-filter type="search" aria-label="Filter entries that are here" placeholder="who, what, whom" value=${text} onInput=${(e) => set(e.target.value)} /></div>
     <${Problem} problem=${first.problem ?? problem} retry=${first.problem && first.reload} />
     ${!first.data && !first.problem && html`<${Loading} of="the log" />`}

@@ -110,7 +110,7 @@ export function Devices({ place }) {
     <${Problem} problem=${problem} />
     ${ended && !shown.length && !problem ? (plain ? html`<${Empty} title="No device yet"><p>Take one in, then start it:</p><pre>fleetdrill fleet enroll kiosk-1 --label region=eu</pre></${Empty}>`
       : html`<${Empty} title="No device is like that"><p>Take a filter away. Labels are written <code>name:value</code>, whole.</p></${Empty}>`)
-    : html`<${Listing} devices=${shown} total=${plain && !ended ? Math.max(whole ?? 0, shown.length) : shown.length} more=${more} busy=${busy} ended=${ended} />`}`;
+    : html`<${Listing} key=${filter + id} devices=${shown} total=${plain && !ended ? Math.max(whole ?? 0, shown.length) : shown.length} more=${more} busy=${busy} ended=${ended} />`}`;
 }
 
 /** Rows that are seen, and room for the others. */

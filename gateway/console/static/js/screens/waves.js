@@ -34,12 +34,16 @@ export const Legend = () => html`<p class="legend"><span><i class="good"></i>com
 
 const DETAILS = ["offered", "staged", "exposed", "committed", "failed", "rolled_back", "rejected", "superseded", "stopped", "reverted", "unreached"];
 
+/** Other verdicts are sentences: why the wave was closed before it passed. */
+const SHORT = ["", "passed", "closed"];
+
 /** One wave with its numbers and its gate. */
 export function Wave({ wave, number, limit }) {
   const open = wave.opened_ms;
   const closed = wave.closed_ms;
   return html`<li class="wave"><header><h3>Wave ${number}</h3><span class="muted">up to ${ratio(wave.share, 1)} of the fleet, ${count(wave.size)} devices</span>
-      <${Pill} of=${wave.verdict || (open ? "open" : "")} /></header>
+      <${Pill} of=${SHORT.includes(wave.verdict) ? wave.verdict || (open && "open") : "halted"} /></header>
+    ${!SHORT.includes(wave.verdict) && html`<p class="said">${wave.verdict}</p>`}
     <${Parts} parts=${partsOf(wave)} whole=${wave.size} label=${`Wave ${number}`} />
     <div class="about"><dl class="counters">${DETAILS.filter((name) => wave[name]).map((name) => html`<div><dt>${name.replaceAll("_", " ")}</dt>
       <dd class=${["failed", "rolled_back", "rejected"].includes(name) ? "bad" : ""}>${count(wave[name])}</dd></div>`)}</dl>
