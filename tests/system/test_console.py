@@ -49,7 +49,7 @@ def visit(browser, stage):
         if token != "":
             page.get_by_label("Token").fill(token or stage.token)
             page.keyboard.press("Enter")
-            expect(page.get_by_role("heading", name="Fleet", level=1)).to_be_visible()
+            expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
             page.goto(f"{stage.url}/console/#/{place}")
         return page
 
@@ -74,12 +74,12 @@ def test_a_stranger_is_told_so_and_a_token_never_is_in_the_address(visit, stage)
     expect(page.get_by_role("alert")).to_contain_text("Somebody unknown")
     page.get_by_label("Token").fill(stage.token)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Fleet", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
     assert stage.token not in page.url
     kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")  # fmt: skip
     assert kept == [[stage.token], [], ""], "the token stays in this tab and nowhere else"
     page.reload()
-    expect(page.get_by_role("heading", name="Fleet", level=1)).to_be_visible()
+    expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Token")).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0

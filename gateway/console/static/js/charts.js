@@ -41,7 +41,7 @@ export function Curve({ lines, height = 168, label, top, format = count, mark })
     <text class="tick" x=${PAD.left} y=${height - 4}>${clock(first)}</text>
     <text class="tick" x=${width - PAD.right} y=${height - 4} text-anchor="end">${clock(last)}</text>
     ${mark && html`<line class="mark" x1=${PAD.left} x2=${width - PAD.right} y1=${y(mark.value)} y2=${y(mark.value)} />
-      <text class="tick" x=${width - PAD.right} y=${y(mark.value) - 5} text-anchor="end">${mark.name}</text>`}
+      <text class="tick" x=${PAD.left + 4} y=${y(mark.value) - 5}>${mark.name}</text>`}
     ${lines.map((line) => html`<path class=${`line ${line.tone}`} d=${path(line)} />
       ${line.points.length < 40 && line.points.map(([ms, value]) => html`<circle class=${`spot ${line.tone}`} cx=${x(ms)} cy=${y(value)} r="2.5" />`)}`)}
   </svg></div>`;

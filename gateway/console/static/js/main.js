@@ -1,5 +1,5 @@
 // The frame: who sits here, where in the page they are, what is live, what the keyboard does.
-import { html, render, useEffect, useState } from "./html.js";
+import { html, render, useEffect, useLayoutEffect, useState } from "./html.js";
 import { ask } from "./api.js";
 import * as live from "./live.js";
 import { listenToKeys } from "./keys.js";
@@ -45,7 +45,7 @@ function Frame() {
   const place = usePlace();
   const [help, setHelp] = useState(false);
   const [screen, ...words] = screenOf(place.parts);
-  useEffect(() => listenToKeys({ help: () => setHelp((before) => !before) }), []);
+  useLayoutEffect(() => listenToKeys({ help: () => setHelp((before) => !before) }), []);
   useEffect(() => {
     live.open();
     const end = beginHistory();

@@ -1,5 +1,5 @@
 // Hooks: a resource that stays fresh, a mutation with its problem, the place in the page, the time.
-import { useCallback, useEffect, useRef, useState } from "./html.js";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { ask } from "./api.js";
 import { live, on } from "./live.js";
 
@@ -75,10 +75,10 @@ function placeNow() {
 
 export function usePlace() {
   const [place, set] = useState(placeNow);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const moved = () => set(placeNow());
     addEventListener("hashchange", moved);
-    moved();  // it may have changed between the first drawing and now
+    moved();
     return () => removeEventListener("hashchange", moved);
   }, []);
   return place;

@@ -1,5 +1,5 @@
 // Drift: cohorts by features, how far each is from its baseline, and what the gateway makes of it.
-import { html, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { ask, query } from "../api.js";
 import { useBundles } from "../bundles.js";
 import { Curve } from "../charts.js";
@@ -78,8 +78,10 @@ function Cohort({ cohort, features, chosen, choose, bundle }) {
 
 function Series({ cohort, feature, verdict, quantiles, sensors, close }) {
   const { data, problem } = useResource(`/v1/drift/series${query({ cohort, feature, limit: 1000 })}`, ["fleet"]);
+  const box = useRef();
+  useEffect(() => box.current.scrollIntoView({ block: "nearest" }), [data !== null]);
   const points = (data?.scores ?? []).map((one) => [one.closed_ms, Math.max(0, one.psi)]);
-  return html`<section><div class="heading"><h2>${feature.replaceAll("_", " ")} <small class="mono">${cohort}</small></h2><button class="quiet" onClick=${close}>Close</button></div>
+  return html`<section ref=${box}><div class="heading"><h2>${feature.replaceAll("_", " ")} <small class="mono">${cohort}</small></h2><button class="quiet" onClick=${close}>Close</button></div>
     <${Problem} problem=${problem} /><p>${WORDS[verdict]}</p>
     ${data && html`<${Curve} lines=${[{ name: "PSI", tone: "blue", points }]} label=${`Distance of ${feature} from its baseline by window`} format=${(v) => v.toFixed(2)} mark=${{ value: 0.25, name: "strong" }} />`}
     ${quantiles.length === 5 && html`<p class="muted">Readings, 5 to 95 %: ${quantiles.map((v) => v.toPrecision(3)).join(", ")}</p>`}

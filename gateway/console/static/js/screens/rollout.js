@@ -57,7 +57,7 @@ function Planned({ share, number }) {
 
 function Plan({ plan }) {
   const labels = Object.keys(plan.selector).length;
-  return html`<section><h2>Plan</h2><dl class="counters">
+  return html`<section><h2>Plan</h2><dl class="counters plan">
     <div><dt>to</dt><dd>${labels ? html`<${Labels} of=${plan.selector} />` : "the whole fleet"}</dd></div>
     <div><dt>waves</dt><dd>${plan.waves.map((share) => ratio(share, 1)).join(", ")}</dd></div>
     <div><dt>soak after each</dt><dd>${lasting(plan.soak_s * 1000)}</dd></div>
