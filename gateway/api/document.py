@@ -36,6 +36,12 @@ TAGS: Final = {
     "health": "For orchestrators and Prometheus.",
 }
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+_REF: Final = "#/components/schemas/"
+_NAMES: Final = {
+    "gateway.ports.Counters": "RuntimeCounters",
+    "gateway.core.collect.overview.Counters": "TelemetryCounters",
+}
+"""Of types that have the same name as another."""
 _ALWAYS: Final = (400, 401, 422, 429, 500, 503)
 _LOOKING: Final = (403,)
 _NAMED: Final = (404,)
@@ -67,6 +73,9 @@ def _complete(found: dict[str, Any]) -> None:
     kinds = list(SHAPES.values())
     _, shapes = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schemas.update(shapes)
+    for long, short in _NAMES.items():
+        schemas[short] = schemas.pop(long) | {"title": short}
+    _point_at(schemas, {_REF + long: _REF + short for long, short in _NAMES.items()})
     schemas["Problem"] = problems.Problem.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -74,6 +83,15 @@ def _complete(found: dict[str, Any]) -> None:
         for method, operation in operations.items():
             if method in METHODS:
                 _declare(path, method, operation)
+
+
+def _point_at(part: Any, names: dict[str, str]) -> None:
+    """Let references lead to the new names."""
+    for value in part.values() if isinstance(part, dict) else part:
+        if isinstance(value, dict | list):
+            _point_at(value, names)
+    if isinstance(part, dict) and part.get("$ref") in names:
+        part["$ref"] = names[part["$ref"]]
 
 
 def _declare(path: str, method: str, operation: dict[str, Any]) -> None:

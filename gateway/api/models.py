@@ -31,7 +31,7 @@ Labels = Annotated[dict[str, str], Field(examples=[{"region": "eu"}], max_length
 class Request(BaseModel):
     """Base of what is asked."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Policy(Request):

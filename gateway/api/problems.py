@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from devicesdk.wire.timebase import SECOND
 from gateway.api.limiter import TooOftenError
 from gateway.core.access.tokens import AccessError
+from gateway.ports import BlobError
 from gateway.runtime.verbs import VerbError
 
 MEDIA: Final = "application/problem+json"
@@ -97,6 +98,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(TooOftenError, _too_often)
+    app.add_exception_handler(BlobError, _no_blob)
 
 
 def _verb_error(_: Request, error: Exception) -> JSONResponse:
@@ -134,3 +136,7 @@ def _too_often(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, TooOftenError)
     headers = {"Retry-After": str(-(-error.wait_ns // SECOND))}
     return problem(429, str(error), "too-often", headers=headers)
+
+
+def _no_blob(_: Request, error: Exception) -> JSONResponse:
+    return problem(404, str(error), "unknown")

@@ -23,7 +23,7 @@ from devicesdk.bundle.manifest import BlobRef, Manifest, decode_manifest
 from devicesdk.bundle.trust import ROLE_TARGETS, Verifier
 from devicesdk.wire import limits
 from devicesdk.wire.errors import ProtocolError
-from devicesdk.wire.timebase import MS, parse_duration
+from devicesdk.wire.timebase import DAY, MS, parse_duration
 from gateway.core import effects as ask
 from gateway.core import notes, rows
 from gateway.core import stimuli as hear
@@ -70,6 +70,7 @@ from gateway.runtime.verbs import (
 )  # fmt: skip
 
 BUNDLES_MAX: Final = 1_000
+SPAN_NS_MAX: Final = 3_660 * DAY
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
 _PLAN_FIELDS: Final = frozenset(ExperimentPlan.__struct_fields__)
 _SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES}
@@ -268,9 +269,17 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
         case SteerExperiment():
             return hear.SteerExperiment(verb.experiment, verb.how)
         case GrantDebug():
-            return hear.GrantDebug(verb.device, parse_duration(verb.lasts), verb.by, verb.why)
+            return hear.GrantDebug(verb.device, _span(verb.lasts), verb.by, verb.why)
         case RevokeDebug():
             return hear.RevokeDebug(verb.device, verb.by, verb.why)
+
+
+def _span(text: str) -> int:
+    """A duration, nanoseconds; instants that far away still fit their rows."""
+    found = parse_duration(text)
+    if found > SPAN_NS_MAX:
+        raise VerbError("invalid", f"expected a duration of at most ten years, found {text!r}")
+    return found
 
 
 def _plan(verb: CreateRollout) -> hear.RolloutPlan:
@@ -278,13 +287,13 @@ def _plan(verb: CreateRollout) -> hear.RolloutPlan:
         id=verb.id,
         bundle=verb.bundle,
         waves=verb.waves,
-        soak_ns=parse_duration(verb.soak),
+        soak_ns=_span(verb.soak),
         gate=verb.gate,
         selector=tuple(sorted(verb.selector.items())),
-        jitter_ms=parse_duration(verb.jitter) // MS,
+        jitter_ms=_span(verb.jitter) // MS,
         policy=verb.policy,
         on_halt=verb.on_halt,
-        wave_timeout_ns=parse_duration(verb.wave_timeout),
+        wave_timeout_ns=_span(verb.wave_timeout),
         initial=verb.initial,
         delta=verb.delta,
     )
@@ -297,9 +306,9 @@ def _experiment(verb: CreateExperiment) -> ExperimentPlan:
         **{
             **same,
             "selector": tuple(sorted(verb.selector.items())),
-            "look_ns": parse_duration(verb.look),
-            "soak_ns": parse_duration(verb.soak),
-            "jitter_ms": parse_duration(verb.jitter) // MS,
+            "look_ns": _span(verb.look),
+            "soak_ns": _span(verb.soak),
+            "jitter_ms": _span(verb.jitter) // MS,
         }
     )
 

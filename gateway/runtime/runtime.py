@@ -378,6 +378,7 @@ class Runtime:
             refusal = str(error)
         except Exception:
             say(logging.CRITICAL, "the core raised", stimuli=asking.stimuli)
+            life.answers.append((asking.answer, ()))  # the end of this life tells whoever asked
             raise
         noted = tuple(e for e in said if type(e) is ask.Note)
         if not refusal:

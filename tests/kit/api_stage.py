@@ -65,7 +65,11 @@ class ApiStage:
             Service(self.office, self.runtime, self.blobs, self.clock.wall_ms, self.uploads, http)
         )
         self.server = HttpServer(
-            self.app, "127.0.0.1", 0, head_s_max=http.head_s_max, connections_max=http.connections_max
+            self.app,
+            "127.0.0.1",
+            0,
+            head_s_max=http.head_s_max,
+            connections_max=http.connections_max,
         )
         self.tokens: dict[Role, str] = {}
 

@@ -16,6 +16,7 @@ from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number
 from gateway.core.access.approvals import ApprovalRow
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import TokenRow
+from gateway.runtime.verbs import VerbError
 
 router = APIRouter(tags=["access"])
 TOKENS, APPROVALS = "tokens", "approvals"
@@ -100,7 +101,10 @@ async def list_tokens(desk: Looked, cursor: Cursor = "", limit: Limit = LIMIT) -
 @router.post("/tokens", **shape(MadeToken, 201, "Its text, said this once."))
 async def make_token(desk: Looked, asked: NewToken) -> Response:
     """Make a token. Asked again it is refused, because its name is taken: an answer with a secret is not kept."""
-    life_ms = parse_duration(asked.life) // MS
+    try:
+        life_ms = parse_duration(asked.life) // MS
+    except ValueError as error:
+        raise VerbError("invalid", f"life: {error}") from error
     text = await desk.service.office.make_token(
         desk.asker, asked.name, asked.role, life_ms=life_ms, labels=asked.labels
     )

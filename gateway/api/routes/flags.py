@@ -79,5 +79,11 @@ async def set_flag(desk: Asked, segment: Segment, flag: Flag, asked: NewFlag) ->
         found = flag_of(core, segment, flag)
         return None if found is None else FlagView(segment, flag, found)
 
+    try:
+        msgspec.json.encode(asked.definition)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise VerbError(
+            "invalid", f"definition: expected JSON of numbers and text that fit, found: {error}"
+        ) from error
     verb = verbs.SetFlag(segment=segment, flag=flag, definition=asked.definition)
     return mutated(await desk.do(verb, look))

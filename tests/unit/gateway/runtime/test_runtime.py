@@ -224,7 +224,7 @@ async def test_an_exception_in_the_core_ends_the_runtime_and_names_the_stimulus(
     assert not stage.runtime.running
     assert stage.words("abort") == [("abort", "control"), ("abort", "data")]
     told = [r for r in caplog.records if r.getMessage() == "the core raised"]
-    assert "no number" in str(told[0].fields["stimulus"])
+    assert "no number" in str(told[0].fields["stimuli"])
 
 
 async def test_a_disk_that_is_full_ends_the_runtime_before_anything_is_said(stage):

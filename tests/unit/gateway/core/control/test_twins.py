@@ -210,3 +210,14 @@ def test_a_bundle_that_asks_for_more_than_a_runtime_can_is_not_for_it(cpu, fits)
     assert fleet.fits(twin, picky), "nobody knows: it may fit"
     fleet.have(twin, Have(boot_id=1, seq=1, capabilities=Capabilities(cpu=cpu)), [])
     assert fleet.fits(twin, picky) is fits
+
+
+def test_names_are_in_order_also_after_others_came():
+    fleet = twins()
+    for number in (7, 3, 9, 1):
+        fleet.seen(f"d{number}", [])
+    assert fleet.sorted_names() == ["d1", "d3", "d7", "d9"]
+    for number in (8, 0):
+        fleet.seen(f"d{number}", [])
+    assert fleet.sorted_names() == ["d0", "d1", "d3", "d7", "d8", "d9"]
+    assert fleet.sorted_names() is fleet.sorted_names(), "sorted again for nothing"

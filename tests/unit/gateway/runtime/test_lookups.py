@@ -1,0 +1,87 @@
+"""Questions: pages, filters, and what is kept between two of them."""
+
+import msgspec
+import pytest
+
+from devicesdk.wire import codec
+from devicesdk.wire.messages import Have
+from gateway.core.stimuli import CreateRollout, Enroll, Kill, RolloutPlan
+from gateway.runtime import lookups, verbs
+from gateway.runtime.lookups import Lookups
+from gateway.runtime.rollout_views import rollouts_page
+from gateway.runtime.verbs import VerbError
+from tests_kit.runtime_stage import NAMES
+
+
+@pytest.fixture
+async def asked(stage):
+    for number in range(9):
+        await stage.runtime.submit(Enroll(f"d{number}", {"region": "eu" if number % 3 else "us"}))
+    return Lookups(stage.runtime)
+
+
+async def test_a_device_is_written_again_only_when_one_of_its_rows_is_another(stage, asked):
+    page = verbs.ListDevices(limit=9)
+    before = (await asked.devices(page)).devices
+    again = (await asked.devices(page)).devices
+    assert all(one is other for one, other in zip(before, again, strict=True))
+    await stage.runtime.submit(Enroll("d4", {"region": "apac"}))
+    stage.wires.data.deliver(
+        NAMES.device("d5", "have"), codec.encode(Have(boot_id=1, seq=1, trial=True))
+    )
+    await stage.quiet()
+    after = (await asked.devices(page)).devices
+    changed = [number for number in range(9) if after[number] is not before[number]]
+    assert changed == [4, 5]
+    assert msgspec.json.decode(after[4])["labels"] == {"region": "apac"}
+    assert msgspec.json.decode(after[5])["trial"] is True
+
+
+async def test_what_is_kept_of_devices_is_bounded(asked, monkeypatch):
+    monkeypatch.setattr(lookups, "WRITTEN_MAX", 4)
+    for _ in range(2):
+        found = (await asked.devices(verbs.ListDevices(limit=9))).devices
+        assert [msgspec.json.decode(one)["id"] for one in found] == [f"d{n}" for n in range(9)]
+    assert len(asked._written) == 4
+
+
+async def test_a_filtered_page_says_where_it_stopped_looking(asked, monkeypatch):
+    monkeypatch.setattr(lookups, "SCAN_DEVICES_MAX", 2)
+    found, after, pages = [], "", 0
+    while after is not None:
+        page = await asked.devices(verbs.ListDevices(after=after, labels={"region": "us"}))
+        found += [msgspec.json.decode(one)["id"] for one in page.devices]
+        after, pages = page.next, pages + 1
+    assert found == ["d0", "d3", "d6"]
+    assert pages == 5, "one page looked at more devices than it may"
+
+
+async def test_the_overview_is_as_of_the_last_commit(stage, asked):
+    one = (await asked.fleet()).fleet
+    assert (await asked.fleet()).fleet is one, "it was counted anew for nothing"
+    await stage.runtime.submit(Kill("gauge"))
+    assert (await asked.fleet()).fleet.kill_version == one.kill_version + 1
+
+
+async def test_pages_of_rollouts_from_both_ends_have_each_once(stage, asked):
+    for number in range(5):
+        await stage.runtime.submit(CreateRollout(RolloutPlan(id=f"r{number}", bundle="b@1.0.0")))
+    for newest in (False, True):
+        found, after = [], 0
+        while after is not None:
+            verb = verbs.PageRollouts(after=after, limit=2, newest=newest)
+            page = await stage.runtime.read(lambda core, verb=verb: rollouts_page(core, verb))
+            found += [rollout.id for rollout in page.rollouts]
+            after = page.next
+        assert found == [f"r{n}" for n in (range(4, -1, -1) if newest else range(5))]
+
+
+async def test_what_is_not_there_is_unknown(asked):
+    for verb in (
+        verbs.ShowBundle(bundle="x@1.0.0"),
+        verbs.ShowSegment(segment="nowhere"),
+        verbs.ShowRollout(rollout="none"),
+    ):
+        with pytest.raises(VerbError, match="expected") as caught:
+            await asked.answer(verb)
+        assert caught.value.code == "unknown"
