@@ -36,6 +36,7 @@ from gateway.api.routes import (
     me,
     rollouts,
 )
+from gateway.console import mount as mount_console
 
 VERSION: Final = "v1"
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -82,6 +83,7 @@ def make_app(service: Service) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix=f"/{VERSION}")
     app.openapi = _document_of(app)  # type: ignore[method-assign]
+    mount_console(app)
     return app
 
 

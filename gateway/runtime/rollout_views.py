@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from devicesdk.wire.timebase import SECOND
 from gateway.core.control.views import RolloutView, WaveView
 from gateway.core.gateway import Gateway
 from gateway.runtime.verbs import PageRollouts, VerbError
@@ -39,6 +40,21 @@ class WaveTold(msgspec.Struct, frozen=True):
     closed_ms: int
 
 
+class PlanTold(msgspec.Struct, frozen=True):
+    """What was asked for, as far as people decide by it."""
+
+    waves: tuple[float, ...]
+    """Shares of the fleet, cumulative."""
+    selector: dict[str, str]
+    soak_s: float
+    failures: float
+    """Tolerated share of failures."""
+    evidence: float
+    """Halts past it."""
+    quorum: float
+    on_halt: str
+
+
 class RolloutTold(msgspec.Struct, frozen=True):
     """One rollout with its waves."""
 
@@ -47,6 +63,7 @@ class RolloutTold(msgspec.Struct, frozen=True):
     state: str
     why: str
     waves: list[WaveTold]
+    plan: PlanTold
 
 
 class RolloutsPage(msgspec.Struct, frozen=True):
@@ -58,20 +75,28 @@ class RolloutsPage(msgspec.Struct, frozen=True):
 
 def rollouts_of(core: Gateway) -> list[RolloutTold]:
     """All rollouts, the oldest first."""
-    offset_ns = core.control.offset_ns
-    return [_rollout(view, offset_ns) for view in core.rollout_views()]
+    return [_rollout(core, view) for view in core.rollout_views()]
 
 
 def rollout_of(core: Gateway, name: str) -> RolloutTold | None:
     """One rollout; None where there is none."""
-    offset_ns = core.control.offset_ns
     found = (view for view in core.rollout_views() if view.id == name)
-    return next((_rollout(view, offset_ns) for view in found), None)
+    return next((_rollout(core, view) for view in found), None)
 
 
-def _rollout(view: RolloutView, offset_ns: int) -> RolloutTold:
-    waves = [_wave(wave, offset_ns) for wave in view.waves]
-    return RolloutTold(view.id, view.bundle, view.state, view.why, waves)
+def _rollout(core: Gateway, view: RolloutView) -> RolloutTold:
+    waves = [_wave(wave, core.control.offset_ns) for wave in view.waves]
+    plan = core.control.plan_of(view.id)
+    told = PlanTold(
+        plan.waves,
+        dict(plan.selector),
+        plan.soak_ns / SECOND,
+        plan.gate.failures,
+        plan.gate.evidence,
+        plan.gate.quorum,
+        plan.on_halt,
+    )
+    return RolloutTold(view.id, view.bundle, view.state, view.why, waves, told)
 
 
 def _wave(view: WaveView, offset_ns: int) -> WaveTold:
@@ -95,8 +120,7 @@ def rollouts_page(core: Gateway, verb: PageRollouts) -> RolloutsPage:
     # A place counted from the oldest stays the same when there are newer ones.
     place = end if not verb.newest else len(views) - end
     more = end < len(views)
-    offset_ns = core.control.offset_ns
-    return RolloutsPage([_rollout(view, offset_ns) for view in page], place if more else None)
+    return RolloutsPage([_rollout(core, view) for view in page], place if more else None)
 
 
 def rollout_shown(core: Gateway, name: str) -> RolloutTold:

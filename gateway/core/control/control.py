@@ -211,6 +211,10 @@ class Control:
         """The kill list."""
         return self._flags.kills
 
+    def plan_of(self, rollout: str) -> stimuli.RolloutPlan:
+        """What was asked for; the rollout is known."""
+        return self._members.by_name[rollout].plan
+
     @property
     def offset_ns(self) -> int:
         """UTC minus `now`."""

@@ -1,0 +1,79 @@
+// A new staged rollout.
+import { html, useMemo, useState } from "../html.js";
+import { useBundles } from "../bundles.js";
+import { Field, Problem, notify } from "../ui.js";
+import { go, useMutation, useTitle } from "../use.js";
+
+const BEGIN = {
+  id: "", bundle: "", waves: "1, 10, 25, 100", soak: "20m", wave_timeout: "1d", jitter: "1m", selector: "", on_halt: "revert",
+  failures: "2", evidence: "20", quorum: "90", latency: "", drift: false,
+};
+
+function labelsOf(text) {
+  return Object.fromEntries(text.split(/[\s,]+/).filter(Boolean).map((word) => {
+    const at = word.search(/[:=]/);
+    return at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at + 1)];
+  }));
+}
+
+function asked(form) {
+  const share = (text) => Number(text) / 100;
+  return {
+    id: form.id.trim(),
+    bundle: form.bundle.trim(),
+    waves: form.waves.split(/[\s,]+/).filter(Boolean).map(share),
+    soak: form.soak.trim(),
+    wave_timeout: form.wave_timeout.trim(),
+    jitter: form.jitter.trim(),
+    selector: labelsOf(form.selector),
+    on_halt: form.on_halt,
+    gate: {
+      failures: share(form.failures), evidence: Number(form.evidence), quorum: share(form.quorum), drift: form.drift,
+      latency_p95_ratio: form.latency === "" ? null : Number(form.latency),
+    },
+  };
+}
+
+export function NewRollout({ place }) {
+  useTitle("New rollout");
+  const [form, set] = useState({ ...BEGIN, bundle: place.words.get("bundle") ?? "" });
+  const bundles = useBundles();
+  const { busy, problem, run } = useMutation();
+  const text = (name) => ({ value: form[name], onInput: (event) => set({ ...form, [name]: event.target.value }) });
+  const steps = useMemo(() => form.waves.split(/[\s,]+/).filter(Boolean).map(Number).filter((n) => n > 0 && n <= 100), [form.waves]);
+  const submit = async (event) => {
+    event.preventDefault();
+    const body = asked(form);
+    const answer = await run("/v1/rollouts", { method: "POST", body });
+    if (answer === null) return;
+    notify(answer, "The rollout begins.");
+    go(answer.waits ? "#/approvals" : `#/rollouts/${encodeURIComponent(body.id)}`);
+  };
+  return html`<p class="crumbs"><a href="#/rollouts">Rollouts</a></p><h1>New rollout</h1>
+    <form class="sheet" onSubmit=${submit}>
+      <fieldset><legend>What, and to whom</legend>
+        <${Field} label="Name" help="Stays in the audit log: once used, never again."><input required name="id" autofocus autocomplete="off" spellcheck=${false} ...${text("id")} /></${Field}>
+        <${Field} label="Bundle" help=${form.bundle && bundles.list.length && !bundles.list.some((one) => one.name === form.bundle.trim()) ? "Not published yet: the rollout would wait for it." : "name@version, published before."}><input required name="bundle" list="bundles" autocomplete="off" spellcheck=${false} class="mono" ...${text("bundle")} /></${Field}>
+        <datalist id="bundles">${bundles.list.map((one) => html`<option value=${one.name}></option>`)}</datalist>
+        <${Field} label="Only devices with these labels" help="Such as region:eu. Empty: the whole fleet."><input name="selector" autocomplete="off" ...${text("selector")} /></${Field}>
+      </fieldset>
+      <fieldset><legend>Waves</legend>
+        <${Field} label="Up to this share, %" help="Each wave takes the fleet up to its share."><input required name="waves" autocomplete="off" ...${text("waves")} /></${Field}>
+        <div class="steps" aria-hidden="true">${steps.map((step) => html`<span><i style=${{ height: `${Math.max(3, step)}%` }}></i></span>`)}</div>
+        <${Field} label="Soak after each wave"><input required name="soak" ...${text("soak")} /></${Field}>
+        <${Field} label="A wave may last"><input required name="wave_timeout" ...${text("wave_timeout")} /></${Field}>
+        <${Field} label="Spread of the beginning"><input required name="jitter" ...${text("jitter")} /></${Field}>
+      </fieldset>
+      <fieldset><legend>Gate</legend>
+        <${Field} label="Tolerated failures, %"><input required type="number" step="any" min="0" max="100" name="failures" ...${text("failures")} /></${Field}>
+        <${Field} label="Evidence that halts" help="False alarms are at most one in this many."><input required type="number" step="any" min="1" name="evidence" ...${text("evidence")} /></${Field}>
+        <${Field} label="Quorum, %" help="So many of a wave must have ended."><input required type="number" step="any" min="1" max="100" name="quorum" ...${text("quorum")} /></${Field}>
+        <${Field} label="Latency p95, at most times the old one" help="Empty: not looked at."><input type="number" step="any" min="0" name="latency" ...${text("latency")} /></${Field}>
+        <label class="check"><input type="checkbox" name="drift" checked=${form.drift} onChange=${(e) => set({ ...form, drift: e.target.checked })} /> Drift halts it</label>
+        <${Field} label="When it halts"><select name="on_halt" value=${form.on_halt} onChange=${(e) => set({ ...form, on_halt: e.target.value })}>
+          <option value="revert">go back to what ran before</option><option value="hold">hold, wait for somebody</option></select></${Field}>
+      </fieldset>
+      <${Problem} problem=${problem} />
+      <div class="actions"><a class="button quiet" href="#/rollouts">Cancel</a><button type="submit" class="solid" disabled=${busy}>${busy ? "Asking …" : "Start the rollout"}</button></div>
+    </form>`;
+}

@@ -1,0 +1,273 @@
+"""The console in a real browser: a gateway process, a real broker, real agents."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from tests_kit.console_stage import PATIENCE_S, ConsoleStage
+
+pytestmark = pytest.mark.mosquitto
+DEVICES = ("kiosk-1", "kiosk-2", "kiosk-3")
+SCREENS = (
+    "", "devices", "devices/kiosk-1", "rollouts", "rollouts/spring", "new-rollout", "experiments", "flags", "drift",
+    "bundles", "transfers", "approvals", "audit", "tokens",
+)  # fmt: skip
+SERIOUS = ("serious", "critical")
+ROLLOUT = {"bundle": "gauge@1.2.0", "waves": [0.34, 1.0], "soak": "1h", "jitter": "0s"}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    made = ConsoleStage(tmp_path_factory.mktemp("console"), DEVICES)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])  # fmt: skip
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def visit(browser, stage):
+    """Opens the console signed in; fails where the page itself failed at something."""
+    contexts, faults = [], []
+
+    def visit(token=None, place="", **options):
+        context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE_S * 1000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)  # fmt: skip
+        page.goto(f"{stage.url}/")
+        if token != "":
+            page.get_by_label("Token").fill(token or stage.token)
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
+            page.goto(f"{stage.url}/console/#/{place}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert faults == [], f"expected a page without faults, found {faults}"
+
+
+expect.set_options(timeout=PATIENCE_S * 1000)
+
+
+def state_of(stage, rollout):
+    return stage.ask("GET", f"/v1/rollouts/{rollout}")["state"]
+
+
+def test_a_stranger_is_told_so_and_a_token_never_is_in_the_address(visit, stage):
+    page = visit(token="")
+    assert page.url == f"{stage.url}/console/"
+    page.get_by_label("Token").fill("fd_nobody_secret")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_contain_text("Somebody unknown")
+    page.get_by_label("Token").fill(stage.token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
+    assert stage.token not in page.url
+    kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")  # fmt: skip
+    assert kept == [[stage.token], [], ""], "the token stays in this tab and nowhere else"
+    page.reload()
+    expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.evaluate("sessionStorage.length") == 0
+
+
+def test_the_fleet_is_seen_and_found_and_a_twin_is_read(visit, stage):
+    page = visit()
+    online = page.locator(".figure", has_text="Online").locator(".number")
+    expect(online).to_have_text("3")
+    expect(page.locator(".live")).to_have_text("live")
+    page.get_by_role("link", name="Devices", exact=True).click()
+    expect(page.locator("tbody tr:not(.room)")).to_have_count(3)
+    page.get_by_role("searchbox").fill("osk-2")
+    expect(page.locator("tbody tr:not(.room)")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="kiosk-2", level=1)).to_be_visible()
+    expect(page.locator(".twin")).to_contain_text("gauge@1.1.0")
+    page.get_by_role("button", name="Edit labels").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("region:us\nfloor:3")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.locator("main .labels")).to_contain_text("floor 3")
+    assert stage.ask("GET", "/v1/devices/kiosk-2/labels")["labels"] == {"region": "us", "floor": "3"}  # fmt: skip
+    expect(page.locator(".story")).to_contain_text("device.enroll")
+
+
+def test_a_rollout_is_begun_watched_paused_resumed_and_ended(visit, stage):
+    page = visit(place="rollouts")
+    page.get_by_role("link", name="New rollout").click()
+    page.locator("[name=id]").fill("summer")
+    page.locator("[name=bundle]").fill("gauge@1.2.0")
+    page.get_by_label("Soak after each wave").fill("never")
+    page.get_by_role("button", name="Start the rollout").click()
+    expect(page.get_by_role("alert")).to_contain_text("soak")
+    page.get_by_label("Up to this share, %").fill("34, 100")
+    page.get_by_label("Soak after each wave").fill("1h")
+    page.get_by_label("Spread of the beginning").fill("0s")
+    page.get_by_role("button", name="Start the rollout").click()
+    expect(page.get_by_role("heading", name="summer", level=1)).to_be_visible()
+    expect(page.locator(".wave").first).to_contain_text("Wave 0")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.locator(".heading .pill")).to_have_text("paused")
+    assert state_of(stage, "summer") == "paused"
+    # What somebody else does is seen without a reload.
+    stage.ask("POST", "/v1/rollouts/summer/resume")
+    expect(page.locator(".heading .pill")).to_have_text("running")
+    page.get_by_role("button", name="Abort and keep").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Abort and keep")).to_be_disabled()
+    dialog.get_by_role("textbox").fill("summer")
+    dialog.get_by_role("button", name="Abort and keep").click()
+    expect(page.locator(".heading .pill")).to_have_text("aborted")
+    assert state_of(stage, "summer") == "aborted"
+
+
+def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage):
+    stage.ask("POST", "/v1/rollouts", {"id": "changed", **ROLLOUT})
+    page = visit(place="rollouts/changed")
+    page.get_by_role("button", name="Abort and keep").click()
+    stage.ask("POST", "/v1/rollouts/changed/pause")
+    page.get_by_role("dialog").get_by_role("textbox").fill("changed")
+    page.get_by_role("dialog").get_by_role("button", name="Abort and keep").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text(
+        "Changed since you looked"
+    )
+    assert state_of(stage, "changed") == "paused"
+    stage.ask("POST", "/v1/rollouts/changed/abort-keep")
+
+
+def test_a_feature_is_killed_by_typing_its_name_and_revived(visit, stage):
+    page = visit(place="flags")
+    page.get_by_label("Feature to kill").fill("gauge")
+    page.get_by_role("button", name="Kill it everywhere").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Kill it")).to_be_disabled()
+    dialog.get_by_role("textbox").fill("gauge")
+    dialog.get_by_role("button", name="Kill it").click()
+    expect(page.locator(".kill li")).to_contain_text("gauge")
+    assert stage.ask("GET", "/v1/kills")["features"] == ["gauge"]
+    devices = [f"/v1/devices/{name}" for name in DEVICES]
+    heard = lambda: all(stage.ask("GET", path)["kill_version"] == 1 for path in devices)  # noqa: E731
+    stage.until(heard, "every device to hear of it")
+    page.get_by_role("button", name="Revive gauge").click()
+    dialog.get_by_role("textbox").fill("gauge")
+    dialog.get_by_role("button", name="Revive it").click()
+    expect(page.locator(".kill")).to_contain_text("Nothing is killed")
+    assert stage.ask("GET", "/v1/kills")["features"] == []
+
+
+def test_a_flag_is_made_and_changed(visit, stage):
+    page = visit(place="flags")
+    page.get_by_role("button", name="New flag").click()
+    page.get_by_role("dialog").get_by_label("Flag", exact=True).fill("dashboard.dark")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.locator(".segment tbody tr")).to_contain_text("dashboard.dark")
+    page.get_by_role("button", name="Change dashboard.dark").click()
+    page.get_by_label("By default").select_option("off")
+    page.get_by_role("button", name="Set it").click()
+    expect(page.locator(".segment tbody tr td").nth(2)).to_have_text("off")
+    found = stage.ask("GET", "/v1/flags/all/dashboard.dark")["definition"]
+    assert found["defaultVariant"] == "off"
+
+
+def test_the_keyboard_goes_everywhere(visit):
+    page = visit()
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    expect(page.get_by_role("heading", name="Devices", level=1)).to_be_visible()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    page.keyboard.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("g")
+    expect(page.get_by_role("searchbox")).to_have_value("g")
+    page.get_by_role("searchbox").fill("")
+    page.get_by_role("searchbox").blur()
+    expect(page.locator("[data-row]")).to_have_count(3)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    expect(page.get_by_role("link", name="kiosk-2")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="kiosk-2", level=1)).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Rollouts")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    expect(page.get_by_role("heading", name="Rollouts", level=1)).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name="Rollouts", level=1)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_colours_follow_the_system_until_somebody_chooses(visit):
+    def paper(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    page = visit(color_scheme="dark")
+    assert paper(page) == "rgb(18, 21, 25)"
+    page.get_by_role("button", name="Colours: auto").click()
+    assert paper(page) == "rgb(252, 252, 251)"
+    page.reload()
+    expect(page.get_by_role("button", name="Colours: light")).to_be_visible()
+    assert paper(page) == "rgb(252, 252, 251)"
+    assert paper(visit(color_scheme="light")) == "rgb(252, 252, 251)"
+
+
+def test_a_viewer_sees_everything_and_may_press_nothing(visit, stage):
+    page = visit(token=stage.make_token("viewer"))
+    for hidden in ("Audit", "Tokens"):
+        expect(page.get_by_role("link", name=hidden)).to_have_count(0)
+    stage.ask("POST", "/v1/rollouts", {"id": "watched", **ROLLOUT})
+    for place, seen in (
+        ("rollouts/watched", "watched"),
+        ("devices/kiosk-1", "kiosk-1"),
+        ("flags", "Flags and kill"),
+    ):
+        page.goto(f"{stage.url}/console/#/{place}")
+        expect(page.get_by_role("heading", name=seen, level=1)).to_be_visible()
+        expect(page.locator("main .muted").first).to_be_visible()
+        assert page.locator("main").get_by_role("button").all_inner_texts() == []
+    page.goto(f"{stage.url}/console/#/tokens")
+    expect(page.locator("main")).to_contain_text("Expected somebody who may tokens")
+    stage.ask("POST", "/v1/rollouts/watched/abort-keep")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_screen_has_a_serious_fault_of_accessibility_or_breaks_on_a_small_one(visit, stage, scheme):  # fmt: skip
+    if stage.api.get("/v1/rollouts/spring").status_code == 404:
+        stage.ask("POST", "/v1/rollouts", {"id": "spring", **ROLLOUT})
+    page = visit(color_scheme=scheme)
+    found = []
+    for place in SCREENS:
+        page.goto(f"{stage.url}/console/#/{place}")
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator("main .loading")).to_have_count(0)
+        page.set_viewport_size({"width": 360, "height": 740})
+        over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        found += [f"{place or 'fleet'}: {over} px wider than the screen"] if over > 0 else []
+        page.set_viewport_size({"width": 1280, "height": 800})
+        said = Axe().run(page).response["violations"]
+        found += [_worded(place, one) for one in said if one["impact"] in SERIOUS]
+    assert found == [], "\n".join(found)
+
+
+def _worded(place, violation):
+    where = [re.sub(r"\s+", " ", node["html"])[:160] for node in violation["nodes"][:3]]
+    return f"{place or 'fleet'}: {violation['id']}: {where}"
