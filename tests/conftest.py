@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 KIT = Path(__file__).parent / "kit"
 
 
@@ -18,3 +20,12 @@ def _expose() -> None:
 _expose()
 # Gateways of tests that run side by side listen on ports of their own.
 os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server for tests that say nothing about a crash of it; each makes its own database."""
+    from tests_kit.postgres import cluster
+
+    with cluster() as server:
+        yield server
