@@ -58,6 +58,9 @@ def register(app: typer.Typer) -> None:
     from gateway.debug_cli import debug_app
 
     gateway_app.add_typer(debug_app, name="debug")
+    from gateway.backup_cli import register as register_backup
+
+    register_backup(gateway_app)
 
 
 def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:

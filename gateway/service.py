@@ -70,7 +70,9 @@ from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
+from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
+from gateway.ports import StorageError
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
@@ -88,6 +90,8 @@ TOKEN_FILE: Final = "admin.token"  # noqa: S105 - a name
 """The first token, for the owner of the state folder."""
 URL_FILE: Final = "http.url"
 FIRST: Final = "first"
+LEASE_LOOK_S: Final = 2.0
+"""How often a gateway whose lease is a connection looks whether it is there."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 AUDIT_TRUST_FILE: Final = "audit-trust.json"
 """In the keys folder: the public key that verifies the audit log."""
@@ -149,7 +153,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         )
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
         http = _http(config.http, Service(office, runtime, blobs, clock.wall_ms))
-        await _run(runtime, office, door, broker.name, http=http, state=state)
+        await _run(
+            runtime, office, door, broker.name, http=http, state=state, leased=storage.leased
+        )
 
 
 def kept_port(state: Path) -> int:
@@ -174,6 +180,7 @@ async def _run(
     *,
     http: HttpServer | None,
     state: Path,
+    leased: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -190,16 +197,32 @@ async def _run(
     say(logging.INFO, "ready", broker=broker, door=door.path)
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
+    ends = [end, wish, *([loop.create_task(_keep_lease(runtime))] if leased else ())]
     try:
-        await asyncio.wait((end, wish), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if http is not None:
             await http.close()
         await door.close()
         await runtime.stop()
-        wish.cancel()
-        await asyncio.wait((wish, end))
-    end.result()
+        for task in ends[1:]:
+            task.cancel()
+        await asyncio.wait(ends)
+    for task in ends:
+        if not task.cancelled():
+            task.result()
+
+
+async def _keep_lease(runtime: Runtime) -> None:
+    """Ends with an error, and the gateway's life at once, when the database does not answer any more: another
+    gateway may have it, and this one would otherwise notice with its next commit only."""
+    while runtime.running:
+        await asyncio.sleep(LEASE_LOOK_S)
+        try:
+            await runtime.page(HEAD, "", 1)
+        except StorageError:
+            runtime.crash()
+            raise
 
 
 def _http(said: HttpSection, service: Service) -> HttpServer | None:

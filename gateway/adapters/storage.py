@@ -14,9 +14,10 @@ somebody else may have the database by then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -49,8 +50,11 @@ from gateway.core.aside import ASIDE
 from gateway.core.gateway import TABLES
 from gateway.ports import StorageError
 
+T = TypeVar("T")
 PAGE_ROWS: Final = 2_000
 """Rows fetched at once while everything is read."""
+FILL_ROWS: Final = 1_000
+"""Rows written by one statement while a database is filled."""
 
 _META = MetaData()
 ROWS: Final = Table(
@@ -189,6 +193,29 @@ class SqlStorage:
             raise StorageError(f"expected rows of {table}, found: {brief(error)}") from error
         return [(key, self._decoded(kind, table, key, data)) for key, data in found]
 
+    def fill(self, stored: Iterable[tuple[str, str, Any]]) -> int:
+        """Take rows into an empty database, all or none; returns how many.
+
+        Raises:
+            StorageError: it is not empty, or cannot be written.
+        """
+        self._refuse_lost()
+        count = 0
+        try:
+            with self._connection.begin():
+                if self._connection.execute(select(ROWS.c.tbl).limit(1)).first() is not None:
+                    raise StorageError(
+                        f"expected an empty database at {shown(self._url)}, found rows in it: name "
+                        "another one; nothing is ever overwritten"
+                    )
+                for some in batched(stored, FILL_ROWS):
+                    kept = [{"tbl": t, "key": k, "row": core_rows.encode(r)} for t, k, r in some]
+                    self._connection.execute(self._upsert, kept)
+                    count += len(kept)
+        except DBAPIError as error:
+            raise self._unusable(error) from error
+        return count
+
     def close(self) -> None:
         """Close the database and let others have it."""
         self._connection.close()
@@ -228,6 +255,13 @@ class SqlStorage:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def sqlite_url(path: Path) -> str:

@@ -12,6 +12,7 @@ not allowed is written down too; questions are not.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from gateway.core.audit import rows as audit
 from gateway.core.audit.journal import Entry, Journal
 from gateway.core.audit.rows import AnswerRow, AuditRow
 from gateway.core.effects import Persist
+from gateway.core.recovery import RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime.life import Guard, Notes, Record
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, subject_of, tag_of
@@ -77,6 +79,15 @@ class Office:
         self._tokens.restore(await self._all(TOKEN))
         self._approvals.restore(await self._all(APPROVAL))
         self._under_way.clear()
+        for _, row in await self._all(RESTORED):
+            await self._submitted(partial(self._told_restored, row))
+
+    def _told_restored(self, row: RestoredRow, at: int) -> list[Persist]:
+        """The log goes on where the backup's ends, and says why."""
+        local = Asker("restore", Role.ADMIN)
+        told = {"made_ms": row.made_ms, "restored_ms": row.restored_ms, "killed": row.killed}
+        entry = _plain_entry(local, "gateway.restore", "", told)
+        return [*self._journal.write(entry, at), Persist(RESTORED, RESTORED_KEY, None)]
 
     def who(self, token: str) -> Asker:
         """Whose token this is.
