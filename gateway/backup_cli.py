@@ -204,7 +204,7 @@ def _restored(
     when = datetime.fromtimestamp(manifest.made_ms / 1000, UTC).isoformat(timespec="seconds")
     kept, gone = (
         "tokens are as they were, with those that were revoked since",
-        "tokens are gone: the next start makes a first one",
+        "all tokens are revoked: the next start makes a first one",
     )
     lines = [
         f"{state}: the gateway as it was at {when}; nothing that happened since is known",

@@ -27,6 +27,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +73,7 @@ from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
+from gateway.core.recovery import BY_RESTORE
 from gateway.ports import StorageError
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
@@ -237,11 +239,15 @@ def _http(said: HttpSection, service: Service) -> HttpServer | None:
 
 
 async def _first_token(office: Office, file: Path) -> None:
-    """Make a token where there never was one, and leave it where only the owner reads it."""
+    """Make a token where there never was one, or a restore ended them all, and leave it where only the owner
+    reads it."""
     local = Asker(FIRST, Role.ADMIN)
-    if office.tokens(local):
+    tokens = {token.name: token for token in office.tokens(local)}
+    if any(token.revoked_by != BY_RESTORE for token in tokens.values()):
         return
-    text = await office.make_token(local, FIRST, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
+    names = (f"{FIRST}-{number}" if number > 1 else FIRST for number in count(1))
+    name = next(name for name in names if name not in tokens)
+    text = await office.make_token(local, name, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
     await asyncio.to_thread(file.unlink, missing_ok=True)
     write_new(file, text.encode() + b"\n", OWNER_ONLY)
     say(logging.WARNING, "made a first token", file=file, role="admin",

@@ -91,7 +91,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the last file of a backup."""
     inner = msgspec.json.encode(manifest)
     whole = _Signed(msgspec.Raw(inner), sha256(inner).hexdigest())
-    (folder / MANIFEST).write_bytes(msgspec.json.encode(whole) + b"\n")
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(whole))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -53,6 +53,12 @@ def newest() -> str:
     return head
 
 
+def knows(revision: str) -> bool:
+    """Whether this program knows a schema, its own or an older one."""
+    walked = ScriptDirectory.from_config(_config()).walk_revisions()
+    return any(script.revision == revision for script in walked)
+
+
 def _config() -> Config:
     config = Config(stdout=io.StringIO())
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))

@@ -34,6 +34,7 @@ from gateway.adapters.archive import (
 )
 from gateway.adapters.backup import PUBLIC, copy_hashed, refuse_full, sync_tree
 from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, read_trust, write_new
+from gateway.adapters.migrate import knows, newest
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
 from gateway.core.audit import chain
@@ -80,6 +81,12 @@ def restore_backup(
     """
     refuse_full(state)
     manifest = read_manifest(source)
+    if not knows(manifest.schema):
+        # Rows of a newer program may have fields that this one would drop.
+        raise BackupError(
+            f"expected a backup of schema {newest()} or older, found {manifest.schema}: a newer "
+            "fleetdrill wrote it; restore it with that version"
+        )
     if restored_ms <= manifest.made_ms:
         raise BackupError(
             f"expected a clock that is past the backup's {manifest.made_ms} ms UTC, found "

@@ -11,7 +11,7 @@ under old numbers is dropped and signed anew.
 
 What a restored gateway knows is old, so it does nothing by itself that only old knowledge asks for: rollouts that
 ran are paused, experiments are frozen, requests that waited for a second person have lapsed (they may have
-been approved since), tokens are gone unless they are kept on purpose (some may have been revoked since). A device that took a newer
+been approved since), tokens are revoked unless they are kept on purpose (some may have been revoked since). A device that took a newer
 want since the backup keeps what it runs until somebody rolls something out.
 
 What cannot be known is asked of people: a feature that was killed after the backup was made would run again,
@@ -37,6 +37,8 @@ from gateway.core.experiments import rows as experiments
 
 RESTORED: Final = "service.restored"
 RESTORED_KEY: Final = "last"
+BY_RESTORE: Final = "restore"
+"""Who ended a token that a restore ended, and who wrote in the audit log that there was one."""
 PAUSED_WHY: Final = "the gateway was restored from a backup: look, then resume"
 FROZEN_WHY: Final = "the gateway was restored from a backup"
 LAPSED_WHY: Final = "the gateway was restored from a backup; ask again"
@@ -95,8 +97,10 @@ class Recovery:
             return replace(row, generation=max(base, row.generation + 1))
         if table == rows.SEGMENT:
             return replace(row, rev=max(base, row.rev + 1))
-        if table == rows.OUTBOX or (table == TOKEN and not self._keep_tokens):
+        if table == rows.OUTBOX:
             return None
+        if table == TOKEN and not self._keep_tokens and not row.revoked_ms:
+            return replace(row, revoked_ms=base, revoked_by=BY_RESTORE)
         if table == rows.ROLE and key in (trust.SNAPSHOT, trust.TIMESTAMP, trust.FLOOR):
             return None
         if table == rows.ROLLOUT and row.phase is rows.Phase.RUNNING and not row.plan.initial:

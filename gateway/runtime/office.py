@@ -24,7 +24,7 @@ from gateway.core.audit import rows as audit
 from gateway.core.audit.journal import Entry, Journal
 from gateway.core.audit.rows import AnswerRow, AuditRow
 from gateway.core.effects import Persist
-from gateway.core.recovery import RESTORED, RESTORED_KEY, RestoredRow
+from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime.life import Guard, Notes, Record
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, subject_of, tag_of
@@ -84,7 +84,7 @@ class Office:
 
     def _told_restored(self, row: RestoredRow, at: int) -> list[Persist]:
         """The log goes on where the backup's ends, and says why."""
-        local = Asker("restore", Role.ADMIN)
+        local = Asker(BY_RESTORE, Role.ADMIN)
         told = {"made_ms": row.made_ms, "restored_ms": row.restored_ms, "killed": row.killed}
         entry = _plain_entry(local, "gateway.restore", "", told)
         return [*self._journal.write(entry, at), Persist(RESTORED, RESTORED_KEY, None)]

@@ -8,12 +8,19 @@ from devicesdk.wire.messages import UpdateState
 from devicesdk.wire.timebase import SECOND
 from gateway.core import rows, stimuli
 from gateway.core.access.approvals import APPROVED, LAPSED, WAITS, ApprovalRow
-from gateway.core.access.tokens import TOKEN
+from gateway.core.access.tokens import TOKEN, TokenRow
 from gateway.core.control import trust
 from gateway.core.effects import Persist, Publish
 from gateway.core.experiments import rows as experiments
 from gateway.core.gateway import Gateway, GatewayConfig
-from gateway.core.recovery import FROZEN_WHY, PAUSED_WHY, RESTORED, Recovery, RestoredRow
+from gateway.core.recovery import (
+    BY_RESTORE,
+    FROZEN_WHY,
+    PAUSED_WHY,
+    RESTORED,
+    Recovery,
+    RestoredRow,
+)
 from gateway.core.rows import Outcome
 from gateway.core.stimuli import BrokerUp, CreateRollout, Kill, SetFlag, Started, SteerRollout
 from tests_kit.gateway_charts import (
@@ -174,10 +181,13 @@ def test_what_was_signed_under_old_numbers_is_dropped():
     assert kept[rows.ROLE, trust.FLOOR].data == b"%d" % NOW_MS
 
 
-def test_tokens_are_gone_unless_somebody_wants_them():
-    token = (TOKEN, "ana", object())
-    assert (TOKEN, "ana") not in recovered(token)
-    assert recovered(token, keep_tokens=True)[TOKEN, "ana"] is token[2]
+def test_tokens_are_revoked_unless_somebody_wants_them():
+    token = (TOKEN, "ana", TokenRow("ana", "admin", b"x", MADE_MS, NOW_MS * 2, "first"))
+    revoked = recovered(token)[TOKEN, "ana"]
+    assert (revoked.revoked_ms, revoked.revoked_by) == (NOW_MS, BY_RESTORE)
+    assert recovered(token, keep_tokens=True)[TOKEN, "ana"] == token[2]
+    before = TokenRow("bo", "admin", b"y", MADE_MS, NOW_MS * 2, "first", MADE_MS, "ana")
+    assert recovered((TOKEN, "bo", before))[TOKEN, "bo"] == before
 
 
 def test_requests_that_waited_have_lapsed_and_those_decided_stay():

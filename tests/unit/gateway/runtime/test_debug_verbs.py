@@ -22,7 +22,9 @@ def test_words_become_stimuli():
         "d1", 30 * MINUTE, "ana", "odd readings"
     )
     assert operator._stimulus(verb("grant", lasts="5m", **WORDS)).for_ns == 5 * MINUTE
-    assert operator._stimulus(verb("revoke", **WORDS)) == hear.RevokeDebug("d1", "ana", "odd readings")
+    assert operator._stimulus(verb("revoke", **WORDS)) == hear.RevokeDebug(
+        "d1", "ana", "odd readings"
+    )
 
 
 @pytest.mark.parametrize("gone", ["device", "by", "why"])
