@@ -59,7 +59,6 @@ from gateway.adapters.keys import (
     key_file,
     read_signer,
     read_trust,
-    refuse_existing,
     write_new,
 )
 from gateway.adapters.metrics import MetricsServer
@@ -289,11 +288,10 @@ def audit_signer(keys: Path, entropy: bytes) -> Ed25519Signer:
     whoever verifies the log.
 
     Raises:
-        KeyFileError: it is not a key, or missing though its public key is there.
+        KeyFileError: it is not a key.
     """
     file = key_file(keys, ROLE_AUDIT)
     if not file.exists():
-        refuse_existing(keys / AUDIT_TRUST_FILE)  # there was a key, and it is to be put back
         # Not the bytes that signed anything else: the same entropy, under another name.
         seed = sha256(b"fleetdrill/audit\0" + entropy).digest()
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)

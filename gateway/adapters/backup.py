@@ -41,14 +41,13 @@ from gateway.adapters.archive import (
     write_manifest,
 )
 from gateway.adapters.engines import SQLITE, brief, open_engine, read_url, shown
-from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, write_new
+from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, PUBLIC_FILES, write_new
 from gateway.adapters.migrate import newest
 from gateway.core import rows as core_rows
 from gateway.core.audit import rows as audit
 
 COPY_BYTES: Final = 1024 * 1024
 KEY_BYTES_MAX: Final = 1024 * 1024
-PUBLIC: Final = ("trust.json", "audit-trust.json")
 _DIGITS: Final = 64
 
 
@@ -224,14 +223,14 @@ def _keys(keys: Path, folder: Path, *, private: bool) -> tuple[Kept, ...]:
     kept = []
     for file in found:
         name = file.relative_to(keys).as_posix()
-        if not private and name not in PUBLIC:
+        if not private and name not in PUBLIC_FILES:
             continue
         data = file.read_bytes()
         if len(data) > KEY_BYTES_MAX:
             raise BackupError(f"expected a key in {file}, found {len(data)} bytes")
         to = folder / name
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_new(to, data, EVERYBODY_READS if name in PUBLIC else OWNER_ONLY)
+        write_new(to, data, EVERYBODY_READS if name in PUBLIC_FILES else OWNER_ONLY)
         kept.append(Kept(f"{KEYS}/{name}", len(data), sha256(data).hexdigest()))
     return tuple(kept)
 

@@ -32,8 +32,15 @@ from gateway.adapters.archive import (
     read_manifest,
     read_rows,
 )
-from gateway.adapters.backup import PUBLIC, copy_hashed, refuse_full, sync_tree
-from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, read_trust, write_new
+from gateway.adapters.backup import copy_hashed, refuse_full, sync_tree
+from gateway.adapters.keys import (
+    AUDIT_TRUST_FILE,
+    EVERYBODY_READS,
+    OWNER_ONLY,
+    PUBLIC_FILES,
+    read_trust,
+    write_new,
+)
 from gateway.adapters.migrate import knows, newest
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
@@ -41,7 +48,6 @@ from gateway.core.audit import chain
 from gateway.core.audit import rows as audit
 from gateway.core.recovery import Recovery
 
-AUDIT_TRUST: Final = PUBLIC[1]
 DATABASE: Final = "gateway.db"
 
 
@@ -119,7 +125,7 @@ def _check_audit(source: Path, manifest: Manifest) -> None:
     if not manifest.audit_entries:
         deque(stored, maxlen=0)
         return
-    trust = source / KEYS / AUDIT_TRUST
+    trust = source / KEYS / AUDIT_TRUST_FILE
     if not trust.is_file():
         raise BackupError(
             f"expected the public key of the audit log in {trust}, found no such file: the gateway's key "
@@ -147,6 +153,6 @@ def _copy_files(source: Path, folder: Path, manifest: Manifest, progress: Progre
     for key in manifest.keys:
         to = folder / key.name
         to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        public = Path(key.name).name in PUBLIC
+        public = Path(key.name).name in PUBLIC_FILES
         mode = EVERYBODY_READS if public else OWNER_ONLY
         write_new(to, (source / key.name).read_bytes(), mode)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from devicesdk.bundle.trust import Ed25519Signer
 from gateway.adapters.blobs import FileBlobs
-from gateway.adapters.keys import init_keys, key_file
+from gateway.adapters.keys import init_keys, read_signer
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
 from gateway.core.access.tokens import TOKEN, TokenRow
@@ -19,7 +17,6 @@ from gateway.core.audit.rows import AnswerRow
 from gateway.core.gateway import TABLES
 
 MADE_MS, NOW_MS = 1_750_000_000_000, 1_750_000_900_000
-SEED = bytes(range(32))
 
 
 def silent(what: str, done_bytes: int, total_bytes: int) -> None:
@@ -40,11 +37,11 @@ class State:
         self.folder, self.blobs, self.keys = folder, folder / "blobs", folder / "keys"
         folder.mkdir(parents=True, exist_ok=True)
         self.url = url or sqlite_url(folder / "gateway.db")
-        self._make_keys()
+        init_keys(self.keys)
         store = FileBlobs(self.blobs)
         self.digests = [store.put(bytes([n]) * (n * 40_000 + 1)) for n in range(3)]
         self.storage = SqlStorage(self.url)
-        self.journal = Journal(Ed25519Signer(ROLE_AUDIT, SEED))
+        self.journal = Journal(read_signer(self.keys, ROLE_AUDIT))
         for number in range(devices):
             device = f"kiosk-{number:04}"
             self.storage.put(rows.DEVICE, device, rows.DeviceRow({"region": "eu"}, enrolled=True))
@@ -67,13 +64,6 @@ class State:
             )  # fmt: skip
             for persist in self.journal.write(entry, MADE_MS):
                 self.storage.put(persist.table, persist.key, persist.row)
-
-    def _make_keys(self) -> None:
-        init_keys(self.keys)
-        key_file(self.keys, ROLE_AUDIT).write_text(SEED.hex() + "\n")
-        key_file(self.keys, ROLE_AUDIT).chmod(0o600)
-        public = {ROLE_AUDIT: [Ed25519Signer(ROLE_AUDIT, SEED).public.hex()]}
-        (self.keys / "audit-trust.json").write_text(json.dumps(public))
 
 
 def everything(storage: SqlStorage) -> dict[tuple[str, str], Any]:
