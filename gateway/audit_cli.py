@@ -182,8 +182,8 @@ def _reader(state: Path, database: str) -> AuditReader:
 
 def _verifier(state: Path, trust: Path | None) -> Any:
     from devicesdk.bundle.trust import Ed25519Verifier
-    from gateway.adapters.keys import read_trust
-    from gateway.service import AUDIT_TRUST_FILE, KEYS_FOLDER
+    from gateway.adapters.keys import AUDIT_TRUST_FILE, read_trust
+    from gateway.service import KEYS_FOLDER
 
     return Ed25519Verifier(read_trust(trust or state / KEYS_FOLDER / AUDIT_TRUST_FILE))
 

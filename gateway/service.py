@@ -27,6 +27,7 @@ import logging
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,7 @@ from gateway.adapters.brokers.running import RunningBroker
 from gateway.adapters.ceremony import online_roles
 from gateway.adapters.heads import HeadFile
 from gateway.adapters.keys import (
+    AUDIT_TRUST_FILE,
     EVERYBODY_READS,
     OWNER_ONLY,
     TRUST_FILE,
@@ -74,7 +76,10 @@ from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
+from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
+from gateway.core.recovery import BY_RESTORE
+from gateway.ports import StorageError
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
@@ -93,9 +98,9 @@ TOKEN_FILE: Final = "admin.token"  # noqa: S105 - a name
 """The first token, for the owner of the state folder."""
 URL_FILE: Final = "http.url"
 FIRST: Final = "first"
+LEASE_LOOK_S: Final = 2.0
+"""How often a gateway whose lease is a connection looks whether it is there."""
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-AUDIT_TRUST_FILE: Final = "audit-trust.json"
-"""In the keys folder: the public key that verifies the audit log."""
 
 
 async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int], bytes]) -> None:
@@ -159,7 +164,10 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
-        await _run(runtime, office, door, broker.name, http=http, state=state, witness=witness)
+        await _run(
+            runtime, office, door, broker.name,
+            http=http, state=state, witness=witness, leased=storage.leased,
+        )  # fmt: skip
 
 
 def kept_port(state: Path) -> int:
@@ -185,6 +193,7 @@ async def _run(
     http: HttpServer | None,
     state: Path,
     witness: Witness,
+    leased: bool,
 ) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -202,18 +211,34 @@ async def _run(
     keeping = loop.create_task(witness.run())
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
+    ends = [end, wish, *([loop.create_task(_keep_lease(runtime))] if leased else ())]
     try:
-        await asyncio.wait((end, wish), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
         if http is not None:
             await http.close()
         await door.close()
         await runtime.stop()
-        wish.cancel()
+        for task in ends[1:]:
+            task.cancel()
         keeping.cancel()
-        await asyncio.wait((wish, end, keeping))
+        await asyncio.wait((*ends, keeping))
         await witness.look()
-    end.result()
+    for task in ends:
+        if not task.cancelled():
+            task.result()
+
+
+async def _keep_lease(runtime: Runtime) -> None:
+    """Ends with an error, and the gateway's life at once, when the database does not answer any more: another
+    gateway may have it, and this one would otherwise notice with its next commit only."""
+    while runtime.running:
+        await asyncio.sleep(LEASE_LOOK_S)
+        try:
+            await runtime.page(HEAD, "", 1)
+        except StorageError:
+            runtime.crash()
+            raise
 
 
 def _http(said: HttpSection, service: Service) -> HttpServer | None:
@@ -231,11 +256,15 @@ def _http(said: HttpSection, service: Service) -> HttpServer | None:
 
 
 async def _first_token(office: Office, file: Path) -> None:
-    """Make a token where there never was one, and leave it where only the owner reads it."""
+    """Make a token where there never was one, or a restore ended them all, and leave it where only the owner
+    reads it."""
     local = Asker(FIRST, Role.ADMIN)
-    if office.tokens(local):
+    tokens = {token.name: token for token in office.tokens(local)}
+    if any(token.revoked_by != BY_RESTORE for token in tokens.values()):
         return
-    text = await office.make_token(local, FIRST, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
+    names = (f"{FIRST}-{number}" if number > 1 else FIRST for number in count(1))
+    name = next(name for name in names if name not in tokens)
+    text = await office.make_token(local, name, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
     await asyncio.to_thread(file.unlink, missing_ok=True)
     write_new(file, text.encode() + b"\n", OWNER_ONLY)
     say(logging.WARNING, "made a first token", file=file, role="admin",

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 KIT = Path(__file__).parent / "kit"
@@ -24,3 +25,12 @@ os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")
 # deadline, 200 ms) nor a slow beginning (the health check, a second) is a finding.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server for tests that say nothing about a crash of it; each makes its own database."""
+    from tests_kit.postgres import cluster
+
+    with cluster() as server:
+        yield server

@@ -34,7 +34,8 @@ give 1883 /for/mosquitto \
     /keys/tls/clients/health.crt /keys/tls/clients/health.key
 install -d -m 700 -o 1883 -g 1883 /for/mosquitto-state
 
-give 10001 /for/gateway /keys/director.key /keys/flags.key /keys/trust.json
+give 10001 /for/gateway /keys/director.key /keys/flags.key /keys/audit.key \
+    /keys/trust.json /keys/audit-trust.json
 give 10001 /for/gateway/tls /keys/tls/ca.crt
 for user in gateway-control gateway-data gateway-monitor; do
     give 10001 /for/gateway/tls/clients "/keys/tls/clients/$user.crt" "/keys/tls/clients/$user.key"

@@ -7,6 +7,8 @@ signature covers (devicesdk/bundle/trust.py).
     director.key  signs each device's want; the gateway holds it
     flags.key     signs flag snapshots and kill lists; the gateway's control part holds it
     trust.json    public keys by role, for devices: {"targets": ["<64 hex digits>"], ...}
+    audit.key     signs the heads of the audit log; the gateway holds it
+    audit-trust.json  its public key, for whoever verifies the log
 
 Rules: a key file is 64 hex digits and a line end, readable by its owner alone; a role is a list of
 public keys in the trust file, so that a new key can be trusted before the old one goes.
@@ -23,11 +25,14 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25519Signer
+from gateway.core.audit.chain import ROLE_AUDIT
 
 ROLES: Final = (ROLE_TARGETS, ROLE_DIRECTOR, ROLE_FLAGS)
 OFFLINE_ROLES: Final = (ROLE_TARGETS,)
 """Roles whose key no gateway may hold."""
 TRUST_FILE: Final = "trust.json"
+AUDIT_TRUST_FILE: Final = "audit-trust.json"
+PUBLIC_FILES: Final = (TRUST_FILE, AUDIT_TRUST_FILE)
 SEED_BYTES: Final = 32
 OWNER_ONLY: Final = 0o600
 EVERYBODY_READS: Final = 0o644
@@ -46,7 +51,7 @@ def key_file(folder: Path, role: str) -> Path:
 
 
 def init_keys(folder: Path) -> tuple[Path, ...]:
-    """Make a key for each of `ROLES` and the trust file that names them.
+    """Make a key for each of `ROLES` and the trust file that names them; and the same for the audit log.
 
     Returns:
         The files written.
@@ -54,17 +59,20 @@ def init_keys(folder: Path) -> tuple[Path, ...]:
     Raises:
         KeyFileError: one of them exists; nothing was written.
     """
-    trust = folder / TRUST_FILE
-    files = [key_file(folder, role) for role in ROLES]
-    refuse_existing(*files, trust)
+    kinds = ((ROLES, folder / TRUST_FILE), ((ROLE_AUDIT,), folder / AUDIT_TRUST_FILE))
+    files = [key_file(folder, role) for roles, _ in kinds for role in roles]
+    trusts = [trust for _, trust in kinds]
+    refuse_existing(*files, *trusts)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    public = {}
-    for role, file in zip(ROLES, files, strict=True):
-        key = Ed25519PrivateKey.generate()
-        write_new(file, key.private_bytes_raw().hex().encode() + b"\n", OWNER_ONLY)
-        public[role] = [key.public_key().public_bytes_raw().hex()]
-    write_new(trust, json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
-    return (*files, trust)
+    for roles, trust in kinds:
+        public = {}
+        for role in roles:
+            key = Ed25519PrivateKey.generate()
+            secret = key.private_bytes_raw().hex().encode() + b"\n"
+            write_new(key_file(folder, role), secret, OWNER_ONLY)
+            public[role] = [key.public_key().public_bytes_raw().hex()]
+        write_new(trust, json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
+    return (*files, *trusts)
 
 
 def read_signer(folder: Path, role: str) -> Ed25519Signer:

@@ -1,22 +1,23 @@
 """Durable rows in SQL: SQLite beside the gateway, or PostgreSQL where it is named.
 
 Decides the one table that holds all rows, how a batch becomes a transaction, and which schemas are
-accepted. Leaves out threads (the runtime calls from one) and what is in a row (`gateway.core`, which
-lists its types). Why one table: docs/adr/0006-storage.md.
+accepted. Leaves out connections (engines.py), who may have the database (lease.py), threads (the runtime calls
+from one) and what is in a row (`gateway.core`, which lists its types). Why one table:
+docs/adr/0006-storage.md.
 
-Rules: one batch is one transaction; SQLite runs in WAL mode with synchronous=FULL, so a commit that
-returned survives the loss of power; a database of a newer schema is refused, an older one migrated
-when it is opened; a row that cannot be decoded is an error that names it, never skipped. One process
-holds a SQLite database at a time: a lock file beside it says who.
+Rules: one batch is one transaction, and a commit that returned survives the loss of power; a database of a
+newer schema is refused, an older one migrated when it is opened; a row that cannot be decoded is an error
+that names it, never skipped. One gateway has a database at a time, and everything goes through one
+connection, which holds that lease: when it is lost this object is of no use any more and says so, because
+somebody else may have the database by then.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -26,35 +27,41 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     bindparam,
-    create_engine,
     delete,
-    event,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from gateway.adapters.engines import (
+    POSTGRESQL,
+    CodePoints,
+    brief,
+    check_encoding,
+    open_engine,
+    read_url,
+    shown,
+)
+from gateway.adapters.lease import lock_file, take_lease
 from gateway.adapters.migrate import migrate
 from gateway.core import rows as core_rows
 from gateway.core.aside import ASIDE
 from gateway.core.gateway import TABLES
 from gateway.ports import StorageError
 
+T = TypeVar("T")
 PAGE_ROWS: Final = 2_000
 """Rows fetched at once while everything is read."""
-BUSY_S_MAX: Final = 10.0
-"""How long SQLite waits for a reader that is in the way of a checkpoint."""
+FILL_ROWS: Final = 1_000
+"""Rows written by one statement while a database is filled."""
 
-_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 _META = MetaData()
 ROWS: Final = Table(
     "rows",
     _META,
-    Column("tbl", _TEXT, primary_key=True),
-    Column("key", _TEXT, primary_key=True),
+    Column("tbl", CodePoints, primary_key=True),
+    Column("key", CodePoints, primary_key=True),
     Column("row", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -92,21 +99,34 @@ class SqlStorage:
         self._read_whole = TABLES if tables is None else tables
         self._tables = {**self._read_whole, **(ASIDE if aside is None else aside)}
         self._batch: dict[tuple[str, str], Any] = {}
-        self._lock = _lock(url)
+        self._url = read_url(url)
+        self._lost = ""
+        self._lock = lock_file(self._url)
         try:
-            self._engine = _engine(url)
+            self._engine: Engine = open_engine(self._url)
             self._upsert = _upsert(self._engine)
-            with self._engine.begin() as connection:
-                migrate(connection)
             self._connection: Connection = self._engine.connect()
         except (SQLAlchemyError, ImportError) as error:
             self._unlock()
-            raise StorageError(
-                f"expected a database at {_shown(url)}, found: {_brief(error)}"
-            ) from error
+            raise self._unusable(error) from error
+        try:
+            if self.leased:
+                take_lease(self._connection, self._url)
+            with self._connection.begin():
+                check_encoding(self._connection)
+                migrate(self._connection)
+        except SQLAlchemyError as error:
+            self.close()
+            raise self._unusable(error) from error
         except StorageError:
-            self._unlock()
+            self.close()
             raise
+
+    @property
+    def leased(self) -> bool:
+        """Whether the right to write ends with a connection, which may be lost at any time: look now and
+        then whether `page` still answers. A lock beside a file stays as long as the process."""
+        return self._engine.dialect.name == POSTGRESQL
 
     def put(self, table: str, key: str, row: Any) -> None:
         """Put a row into the open batch; None deletes. The last word on a key counts."""
@@ -116,6 +136,7 @@ class SqlStorage:
 
     def commit(self) -> int:
         """Make the open batch durable in one transaction; returns how many rows it had."""
+        self._refuse_lost()
         batch = self._batch
         if not batch:
             return 0
@@ -132,8 +153,10 @@ class SqlStorage:
                 if kept:
                     self._connection.execute(self._upsert, kept)
         except DBAPIError as error:
+            if self._connection.invalidated:
+                raise self._gone(error) from error
             raise StorageError(
-                f"expected {len(batch)} rows to become durable, found: {_brief(error)}; nothing of "
+                f"expected {len(batch)} rows to become durable, found: {brief(error)}; nothing of "
                 "them is: free space or repair the database, then start again"
             ) from error
         self._batch = {}
@@ -158,14 +181,40 @@ class SqlStorage:
 
     def page(self, table: str, after: str, limit: int) -> list[tuple[str, Any]]:
         """Up to `limit` durable rows of a table whose keys sort after `after`, in order."""
+        self._refuse_lost()
         kind = self._tables[table]
         wanted = {"a_tbl": table, "after": after, "at_most": limit}
         try:
             with self._connection.begin():
                 found = self._connection.execute(_PAGE, wanted).all()
         except DBAPIError as error:
-            raise StorageError(f"expected rows of {table}, found: {_brief(error)}") from error
+            if self._connection.invalidated:
+                raise self._gone(error) from error
+            raise StorageError(f"expected rows of {table}, found: {brief(error)}") from error
         return [(key, self._decoded(kind, table, key, data)) for key, data in found]
+
+    def fill(self, stored: Iterable[tuple[str, str, Any]]) -> int:
+        """Take rows into an empty database, all or none; returns how many.
+
+        Raises:
+            StorageError: it is not empty, or cannot be written.
+        """
+        self._refuse_lost()
+        count = 0
+        try:
+            with self._connection.begin():
+                if self._connection.execute(select(ROWS.c.tbl).limit(1)).first() is not None:
+                    raise StorageError(
+                        f"expected an empty database at {shown(self._url)}, found rows in it: name "
+                        "another one; nothing is ever overwritten"
+                    )
+                for some in batched(stored, FILL_ROWS):
+                    kept = [{"tbl": t, "key": k, "row": core_rows.encode(r)} for t, k, r in some]
+                    self._connection.execute(self._upsert, kept)
+                    count += len(kept)
+        except DBAPIError as error:
+            raise self._unusable(error) from error
+        return count
 
     def close(self) -> None:
         """Close the database and let others have it."""
@@ -182,39 +231,42 @@ class SqlStorage:
                 f"bytes {data[:16].hex()}..: {error}; restore the database from a backup"
             ) from error
 
+    def _gone(self, error: DBAPIError) -> StorageError:
+        """The connection is lost, and with it the lease."""
+        self._lost = brief(error)
+        return self._no_more()
+
+    def _refuse_lost(self) -> None:
+        # The library would connect again, without the lease.
+        if self._lost or self._connection.invalidated:
+            raise self._no_more()
+
+    def _no_more(self) -> StorageError:
+        return StorageError(
+            f"expected the connection to {shown(self._url)} to last, found: {self._lost}; this gateway "
+            "gives up, because another one may have the database now. What was being committed is there "
+            "whole or not at all: start again"
+        )
+
+    def _unusable(self, error: BaseException) -> StorageError:
+        return StorageError(f"expected a database at {shown(self._url)}, found: {brief(error)}")
+
     def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
 
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite database file."""
     return f"sqlite:///{path.absolute()}"
-
-
-def _engine(url: str) -> Engine:
-    """An engine with one connection; of SQLite, with the pragmas that make a commit durable."""
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_size=1, max_overflow=1, pool_pre_ping=True)
-    # Opened, used and closed by the storage thread; made by whoever makes this object.
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": BUSY_S_MAX})
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(raw: Any, _: Any) -> None:
-        raw.isolation_level = None
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # The driver's own begin comes too late for schema changes to be part of a transaction.
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
 
 
 def _upsert(engine: Engine) -> Any:
@@ -223,35 +275,3 @@ def _upsert(engine: Engine) -> Any:
     return statement.on_conflict_do_update(
         index_elements=[ROWS.c.tbl, ROWS.c.key], set_={"row": statement.excluded.row}
     )
-
-
-def _lock(url: str) -> IO[str] | None:
-    """Take the lock beside a SQLite file; PostgreSQL's leader lease is another matter."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return None
-    path = Path(parsed.database + ".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.seek(0)
-        holder = lock.read(32).strip() or "?"
-        lock.close()
-        raise StorageError(
-            f"expected {parsed.database} to be free, found that process {holder} uses it; stop that "
-            "gateway first or name another state folder"
-        ) from error
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock
-
-
-def _shown(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
-
-
-def _brief(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

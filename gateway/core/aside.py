@@ -10,10 +10,12 @@ from typing import Any, Final
 from gateway.core.access.approvals import APPROVAL, ApprovalRow
 from gateway.core.access.tokens import TOKEN, TokenRow
 from gateway.core.audit import rows as audit
+from gateway.core.recovery import RESTORED, RestoredRow
 
 ASIDE: Final[dict[str, type[Any]]] = {
     **audit.TABLES,
     TOKEN: TokenRow,
     APPROVAL: ApprovalRow,
+    RESTORED: RestoredRow,
 }
 """Table name to the type of its rows."""

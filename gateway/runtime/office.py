@@ -12,6 +12,7 @@ an approval and what is done by it; who is not allowed to change something is wr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -27,6 +28,7 @@ from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import AuditRow, HeadRow
 from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
+from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime import verbs
 from gateway.runtime.clerk import Clerk
 from gateway.runtime.ledger import Ledger, entry_of, plain_entry
@@ -83,6 +85,15 @@ class Office:
         await self._clerk.restore()
         self._approvals.restore(await self._ledger.all_of(APPROVAL))
         await self._ledger.restore(verifier, kept)
+        for _, row in await self._ledger.all_of(RESTORED):
+            await self._ledger.write(partial(self._told_restored, row))
+
+    def _told_restored(self, row: RestoredRow, at: int) -> list[Persist]:
+        """The log goes on where the backup's ends, and says why."""
+        local = Asker(BY_RESTORE, Role.ADMIN)
+        told = {"made_ms": row.made_ms, "restored_ms": row.restored_ms, "killed": row.killed}
+        entry = plain_entry(local, "gateway.restore", "", told)
+        return [*self._journal.write(entry, at), Persist(RESTORED, RESTORED_KEY, None)]
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -48,11 +48,12 @@ class Plant:
         ports: Ports,
         clock: RealClock | None = None,
         limits: RuntimeLimits | None = None,
+        url: str = "",
         **more: Any,
     ) -> None:
         self.folder = folder
         self.clock = clock or RealClock(1.0, WALL_START_MS)
-        self.storage = SqlStorage(sqlite_url(folder / "gateway.db"))
+        self.storage = SqlStorage(url or sqlite_url(folder / "gateway.db"))
         self.blobs = FileBlobs(folder / "blobs")
         self.runtime = Runtime(
             core, self.storage, self.blobs, self.clock, ports, Topics(), limits=limits, **more

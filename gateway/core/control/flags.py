@@ -29,6 +29,8 @@ from gateway.core.rows import KillRow, SegmentRow
 from gateway.core.stimuli import Kill, SetFlag
 
 KILL_KEY: Final = "list"
+RESTORED_FROM: Final = 10**12
+"""A kill list's version from here on was raised by a restore (gateway/core/recovery.py): changes are not counted that far."""
 _STATES: Final = ("ENABLED", "DISABLED")
 _ENVELOPE_BYTES: Final = 128
 """Key, signature and their wrapping around a signed payload, rounded up."""
@@ -60,7 +62,7 @@ class Flags:
         if refusal:
             out.append(Note(notes.FLAG_REFUSED, f"{where}: {refusal}"))
             return
-        old = self.segments.get(stimulus.segment, SegmentRow(0, ()))
+        old = self.segments.get(stimulus.segment, SegmentRow(self._floor, ()))
         flags = dict(old.flags)
         if flags.get(name) == canonical:
             return
@@ -112,6 +114,11 @@ class Flags:
         for segment, row in self.segments.items():
             assert row.rev > 0, f"segment {segment} has no revision"
             assert row.flags, f"segment {segment} has no flag"
+
+    @property
+    def _floor(self) -> int:
+        """What a new segment counts from: after a restore, devices may have seen one of that name."""
+        return self.kills.version if self.kills.version >= RESTORED_FROM else 0
 
     def _refusal(self, stimulus: SetFlag) -> str:
         try:

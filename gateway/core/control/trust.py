@@ -32,6 +32,8 @@ from gateway.core.rows import RoleRow
 TARGETS: Final = "targets"
 SNAPSHOT: Final = "snapshot"
 TIMESTAMP: Final = "timestamp"
+FLOOR: Final = "floor"
+"""Not a role: the version below which nothing is signed, after a restore (gateway/core/recovery.py)."""
 SNAPSHOT_LIVES_NS: Final = 365 * DAY
 """The timestamp is what is renewed: it vouches for the snapshot."""
 CLOCKS_APART_MAX_NS: Final = DAY
@@ -58,11 +60,12 @@ class Trust:
         signers: of snapshot and timestamp; None: there are no roles.
     """
 
-    __slots__ = ("_limits", "_outbox", "_roles", "_set", "_signers", "_topic", "due")
+    __slots__ = ("_floor", "_limits", "_outbox", "_roles", "_set", "_signers", "_topic", "due")
 
     def __init__(self, limits: ControlLimits, outbox: Outbox, signers: RoleSigners | None) -> None:
         self._limits, self._outbox, self._signers = limits, outbox, signers
         self._topic = topics.Topics(limits.root).timestamp
+        self._floor = 1
         self._roles: dict[str, RoleRow] = {}
         """By ``root/{n}``, targets, snapshot, timestamp."""
         self._set: TrustedSet | None = None
@@ -223,6 +226,9 @@ class Trust:
 
     def restore(self, key: str, row: RoleRow) -> None:
         """Take back a durable row."""
+        if key == FLOOR:
+            self._floor = int(row.data)
+            return
         self._roles[key] = row
 
     def restored(self, out: Batch) -> None:
@@ -256,7 +262,7 @@ class Trust:
 
     def _next(self, key: str) -> int:
         row = self._roles.get(key)
-        return 1 if row is None else version_of(row.data) + 1
+        return self._floor if row is None else max(version_of(row.data) + 1, self._floor)
 
 
 def _refuse_future(data: bytes, at: int) -> None:

@@ -26,7 +26,15 @@ def names(folder):
 def test_init_makes_keys_and_says_which_must_stay_offline(run, tmp_path):
     done = run("keys", "init", tmp_path / "k")
     assert done.exit_code == 0, done.output
-    assert names(tmp_path / "k") == ["director.key", "flags.key", "targets.key", "trust.json"]
+    made = [
+        "audit-trust.json",
+        "audit.key",
+        "director.key",
+        "flags.key",
+        "targets.key",
+        "trust.json",
+    ]
+    assert names(tmp_path / "k") == made
     assert "Keep offline" in done.stderr
     assert str(tmp_path / "k/targets.key") in done.stderr
     assert sorted(read_trust(tmp_path / "k/trust.json")) == ["director", "flags", "targets"]

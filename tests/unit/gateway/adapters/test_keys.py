@@ -9,7 +9,9 @@ import pytest
 from devicesdk.bundle.trust import ROLE_FLAGS, Ed25519Verifier
 from devicesdk.wire.errors import BadSignature
 from gateway.adapters.keys import (
+    AUDIT_TRUST_FILE,
     OFFLINE_ROLES,
+    PUBLIC_FILES,
     ROLES,
     TRUST_FILE,
     KeyFileError,
@@ -18,15 +20,21 @@ from gateway.adapters.keys import (
     read_signer,
     read_trust,
 )
+from gateway.core.audit.chain import ROLE_AUDIT
 
 
 def test_keys_are_made_with_a_trust_file_that_names_them(tmp_path):
     folder = tmp_path / "keys"
     written = init_keys(folder)
-    assert sorted(f.name for f in written) == sorted([*(f"{r}.key" for r in ROLES), TRUST_FILE])
+    assert sorted(f.name for f in written) == sorted(
+        [*(f"{r}.key" for r in (*ROLES, ROLE_AUDIT)), *PUBLIC_FILES]
+    )
     trust = read_trust(folder / TRUST_FILE)
     assert trust == {role: (read_signer(folder, role).public,) for role in ROLES}
-    assert len({keys[0] for keys in trust.values()}) == len(ROLES), "a key for each role"
+    audit = read_trust(folder / AUDIT_TRUST_FILE)
+    assert audit == {ROLE_AUDIT: (read_signer(folder, ROLE_AUDIT).public,)}
+    made = {keys[0] for keys in (*trust.values(), *audit.values())}
+    assert len(made) == len(ROLES) + 1, "a key for each role"
 
 
 def test_what_one_role_signs_no_other_role_can_pass_for(tmp_path):
@@ -43,13 +51,13 @@ def test_what_one_role_signs_no_other_role_can_pass_for(tmp_path):
 def test_private_keys_are_readable_by_their_owner_alone(tmp_path):
     init_keys(tmp_path / "keys")
     modes = {f.name: f.stat().st_mode & 0o777 for f in (tmp_path / "keys").iterdir()}
-    assert modes.pop(TRUST_FILE) == 0o644
+    assert [modes.pop(name) for name in PUBLIC_FILES] == [0o644, 0o644]
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
     assert OFFLINE_ROLES == ("targets",)
 
 
-@pytest.mark.parametrize("name", [*(f"{role}.key" for role in ROLES), TRUST_FILE])
+@pytest.mark.parametrize("name", [*(f"{role}.key" for role in (*ROLES, ROLE_AUDIT)), *PUBLIC_FILES])
 def test_nothing_is_overwritten_and_nothing_is_half_made(tmp_path, name):
     (tmp_path / name).write_text("dear")
     with pytest.raises(KeyFileError, match="never overwritten"):

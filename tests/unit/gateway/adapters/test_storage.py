@@ -1,19 +1,20 @@
-"""Durable rows: what commit promises, what is refused, and a process that is killed."""
+"""Durable rows, the same on each engine: what commit promises, what is refused, processes that are killed."""
 
-import os
 import signal
 import subprocess
 import sys
-from itertools import count
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
+from gateway.adapters.engines import open_engine, read_url
 from gateway.adapters.storage import PAGE_ROWS, SqlStorage, sqlite_url
 from gateway.core import rows
 from gateway.core.gateway import TABLES
 from gateway.ports import StorageError
+from tests_kit.postgres import cluster
 
 ROOT = Path(__file__).parents[4]
 
@@ -22,9 +23,17 @@ def presence(number):
     return rows.PresenceRow(boot_id=1, session=number, online=True)
 
 
-@pytest.fixture
-def url(tmp_path):
-    return sqlite_url(tmp_path / "gateway.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "gateway.db")
+    return request.getfixturevalue("postgres").database()
+
+
+def change(url, statement, **values):
+    """Change a database behind the gateway's back."""
+    with open_engine(read_url(url)).begin() as connection:
+        connection.execute(text(statement), values)
 
 
 def reopened(storage, url):
@@ -74,7 +83,21 @@ def test_an_empty_commit_is_nothing_and_forget_empties_the_batch(url):
 
 def test_pages_follow_the_keys_by_code_point_and_keep_to_their_table(url):
     storage = SqlStorage(url)
-    keys = ["B", "a", "a:1", "a.1", "é", "zz"]
+    keys = [
+        "B",
+        "a",
+        "a:1",
+        "a.1",
+        "é",
+        "zz",
+        "a\0b",
+        "a\0\1",
+        "a\1",
+        "a\1\0",
+        "a\1\2",
+        "\uffee",
+        "\U0001f600",
+    ]
     for key in keys:
         storage.put(rows.PRESENCE, key, presence(1))
     storage.put(rows.REPORTED, "a", rows.ReportedRow(1, 1))
@@ -112,8 +135,7 @@ def test_a_damaged_row_is_named(url, tmp_path, damage):
     storage.put(rows.PRESENCE, "kiosk-7", presence(1))
     storage.commit()
     storage.close()
-    with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE rows SET row = :data"), {"data": damage})
+    change(url, "UPDATE rows SET row = :data", data=damage)
     storage = SqlStorage(url)
     with pytest.raises(StorageError, match=r"control\.presence under key 'kiosk-7'"):
         list(storage.rows())
@@ -122,56 +144,37 @@ def test_a_damaged_row_is_named(url, tmp_path, damage):
 
 def test_a_newer_schema_is_refused_and_the_database_is_free_again(url):
     SqlStorage(url).close()
-    with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    change(url, "UPDATE alembic_version SET version_num = '9999'")
     for _ in range(2):
         with pytest.raises(StorageError, match="schema up to 0001, found 9999: a newer fleetdrill"):
             SqlStorage(url)
 
 
-def test_two_gateways_do_not_share_a_database(url):
-    storage = SqlStorage(url)
-    with pytest.raises(StorageError, match=f"found that process {os.getpid()} uses it"):
-        SqlStorage(url)
-    storage = reopened(storage, url)
-    storage.close()
-
-
-def test_what_is_no_database_is_said_so(tmp_path):
-    (tmp_path / "gateway.db").write_bytes(b"not a database, but long enough to look" * 100)
-    with pytest.raises(StorageError, match="expected a database at"):
-        SqlStorage(sqlite_url(tmp_path / "gateway.db"))
-
-
-def test_a_password_in_the_url_is_never_shown():
-    with pytest.raises(StorageError) as caught:
-        SqlStorage("postgresql+nosuchdriver://fleet:s3cret@nowhere/db")
-    assert "s3cret" not in str(caught.value)
+NO_ROOM = {
+    "sqlite": """
+        CREATE TRIGGER no BEFORE INSERT ON rows WHEN new.key = 'bad'
+        BEGIN SELECT RAISE(ABORT, 'no room'); END
+    """,
+    "postgresql": """
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN RAISE EXCEPTION 'no room'; END$$;
+        CREATE TRIGGER no BEFORE INSERT ON rows FOR EACH ROW WHEN (new.key = 'bad')
+        EXECUTE FUNCTION no()
+    """,
+}
 
 
 def test_a_refused_commit_leaves_the_batch_open_and_the_rows_as_they_were(url):
     storage = SqlStorage(url)
     storage.put(rows.PRESENCE, "a", presence(1))
     storage.commit()
-    with storage._connection.begin():
-        storage._connection.exec_driver_sql(
-            "CREATE TRIGGER no BEFORE INSERT ON rows WHEN new.key = 'bad' "
-            "BEGIN SELECT RAISE(ABORT, 'no room'); END"
-        )
+    change(url, NO_ROOM[read_url(url).get_backend_name()])
     storage.put(rows.PRESENCE, "a", presence(2))
     storage.put(rows.PRESENCE, "bad", presence(2))
     with pytest.raises(StorageError, match="no room"):
         storage.commit()
     assert list(storage.rows()) == [(rows.PRESENCE, "a", presence(1))]
     assert storage.forget() == 2
-    storage.close()
-
-
-def test_sqlite_syncs_every_commit(url):
-    storage = SqlStorage(url)
-    with storage._connection.begin():
-        ask = lambda name: storage._connection.exec_driver_sql(f"PRAGMA {name}").scalar()  # noqa: E731
-        assert (ask("journal_mode"), ask("synchronous")) == ("wal", 2)
     storage.close()
 
 
@@ -191,19 +194,28 @@ while True:
 """
 
 
-@pytest.mark.parametrize("commits", [1, 7, 60])
-def test_kill_dash_nine_keeps_every_commit_that_was_answered_and_halves_none(url, commits):
+@contextmanager
+def writing(url, commits):
+    """A process that commits and says so, when it has said so that many times."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, url], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", WRITER, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
-    for answered in count(1):
-        line = process.stdout.readline()
-        assert line == f"{answered}\n", f"the writer ended after {answered - 1} commits"
-        if answered == commits:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    process.stdout.close()
+    try:
+        for answered in range(1, commits + 1):
+            line = process.stdout.readline()
+            assert line == f"{answered}\n", f"the writer ended after {answered - 1} commits"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def check_whole(url, commits):
+    """All that was answered is there, and nothing by halves."""
     storage = SqlStorage(url)
     found = {key: row.session for _, key, row in storage.rows()}
     newest = found["a"]
@@ -211,3 +223,23 @@ def test_kill_dash_nine_keeps_every_commit_that_was_answered_and_halves_none(url
     expected = {f"n{number:06d}": number for number in range(1, newest + 1)}
     assert found == {"a": newest, "b": newest, "c": newest, **expected}
     storage.close()
+
+
+@pytest.mark.parametrize("commits", [1, 7, 60])
+def test_kill_dash_nine_keeps_every_commit_that_was_answered_and_halves_none(url, commits):
+    with writing(url, commits) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait(60)
+    check_whole(url, commits)
+
+
+def test_kill_dash_nine_of_the_server_loses_nothing_and_ends_the_gateway_with_a_reason():
+    with cluster(durable=True) as server:
+        url = server.database()
+        with writing(url, 20) as process:
+            server.kill()
+            said, why = process.communicate(timeout=60)
+        assert process.returncode == 1, "a gateway without its database goes on"
+        assert "another one may have the database now" in why, why
+        server.start()
+        check_whole(url, 20 + len(said.split()))

@@ -13,6 +13,7 @@ from devicesdk.wire.timebase import DAY, HOUR, MS, SECOND
 from gateway.core import notes, rows, stimuli
 from gateway.core.effects import KeepBlob, Note, Persist, Publish, SendRound
 from gateway.core.gateway import Gateway, GatewayConfig
+from gateway.core.recovery import Recovery
 from gateway.core.stimuli import BrokerUp, CreateRollout, Enroll, PubAcked, RegisterRole, Started
 from tests_kit.gateway_charts import Chart, PlainSigner, bundle, digest_of, factory, plan
 from tests_kit.role_rig import NOW_MS, YEAR_MS, Repository, key
@@ -317,3 +318,29 @@ def test_what_was_made_in_the_future_is_not_said():
     assert "clock" in refused[0].subject
     assert not chart.all(Publish, kind="timestamp")
     assert chain_of(repository, before).missing() is None
+
+
+def test_a_gateway_that_went_back_in_time_signs_what_devices_take_that_saw_more():
+    chart, repository = chart_of()
+    kept = sorted(chart.rows.items())
+    seen = []
+    for _ in range(20):
+        chart.wait(12 * HOUR)
+        seen += chart.all(Publish, kind="timestamp")
+    assert len(seen) > 3
+    device = chain_of(repository, codec.decode(TrustHead, seen[-1].payload))
+    now_ms = NOW_MS + chart.now // MS
+    recovery = Recovery(NOW_MS, now_ms)
+    back = Chart(gateway_of(repository))
+    back.machine.restore(recovery.rows((t, key, row) for (t, key), row in kept), 0)
+    back >> Started(now_ms) >> BrokerUp(session_present=True)
+    head = head_of(back)
+    taken = device.with_timestamp(head.timestamp).with_snapshot(head.snapshot)
+    if taken.missing() is not None:
+        taken = taken.with_targets(head.targets)
+    assert taken.missing() is None
+    assert taken.timestamp.signed.version == now_ms
+    assert taken.listing(NEW.digest).path == "gauge/1.1.0"
+    back.wait(3 * DAY)
+    again = codec.decode(TrustHead, back.all(Publish, kind="timestamp")[-1].payload)
+    assert taken.with_timestamp(again.timestamp).timestamp.signed.version > now_ms

@@ -1,0 +1,77 @@
+"""`gateway backup`, `restore` and `scrub`: what people are told, and exit codes."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gateway.adapters.backup import blob_files
+from gateway.cli import EXIT_INVALID, EXIT_REFUSED, register
+from tests_kit.keeping import State
+
+APP = typer.Typer()
+register(APP)
+
+
+@pytest.fixture
+def state(tmp_path):
+    made = State(tmp_path / "state")
+    yield made
+    made.storage.close()
+
+
+def run(*words, code=0):
+    done = CliRunner().invoke(APP, ["gateway", *map(str, words)], env={"COLUMNS": "200"})
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_a_backup_says_what_is_in_it_and_what_is_not(state, tmp_path):
+    said = run("backup", tmp_path / "backup", "--state", state.folder)
+    assert "66 rows and 3 blobs" in said
+    assert "audit log: 2 entries" in said
+    assert "private keys are not in it" in said
+    said = run("backup", tmp_path / "keys", "--with-keys", "--link", "--state", state.folder)
+    assert "guard it as you guard them" in said
+    assert "found something there" in run(
+        "backup", tmp_path / "keys", "--state", state.folder, code=EXIT_INVALID
+    )
+    assert "found no such file" in run(
+        "backup", tmp_path / "no", "--state", tmp_path / "nowhere", code=EXIT_INVALID
+    )
+
+
+def test_a_restore_says_what_has_to_be_looked_at(state, tmp_path):
+    run("backup", tmp_path / "backup", "--state", state.folder)
+    said = run("restore", tmp_path / "backup", "--state", tmp_path / "new", "--kill", "lights")
+    for word in (
+        "the gateway as it was at 20",
+        "killed: gauge, lights",
+        "rollouts are paused",
+        "all tokens are revoked",
+        f"put the private keys into {tmp_path / 'new/keys'}",
+    ):
+        assert word in said, said
+    said = run(
+        "restore", tmp_path / "backup", "--state", tmp_path / "newer", "--keep-tokens", "--json"
+    )
+    facts = json.loads(said)
+    assert (facts["rows"], facts["killed"], facts["private_keys"]) == (66, ["gauge"], False)
+    assert "found no manifest.json" in run(
+        "restore", state.folder, "--state", tmp_path / "x", code=EXIT_INVALID
+    )
+
+
+def test_a_scrub_names_what_is_damaged(state, tmp_path):
+    assert "3 blobs, 120003 bytes: 0 damaged" in run("scrub", "--state", state.folder)
+    damaged = next(blob_files(state.blobs))
+    damaged.write_bytes(b"rot")
+    said = run("scrub", "--state", state.folder, code=EXIT_REFUSED)
+    assert damaged.name in said
+    facts = json.loads(run("scrub", "--json", "--state", state.folder, code=EXIT_REFUSED))
+    assert facts["damaged"] == [damaged.name]
+    said = run("backup", tmp_path / "backup", "--state", state.folder, code=EXIT_REFUSED)
+    assert damaged.name in said
+    assert "2 blobs" in said
+    assert "found no such folder" in run("scrub", "--state", tmp_path, code=EXIT_INVALID)
