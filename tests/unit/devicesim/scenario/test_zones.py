@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from devicesim.world.zones import ZONES, WorldZones
+from devicesim.scenario.zones import ZONES, WorldZones
 from gateway.adapters.zones import SystemZones
 
 QUARTER_S = 900
