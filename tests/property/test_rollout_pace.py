@@ -34,7 +34,9 @@ STARTS = {  # UTC, ms: an ordinary Tuesday, and two days before clocks change in
     "autumn": 1_793_275_200_000,
 }
 ZONES = ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC+9"]
-WINDOWS = [(), ("01:00-05:00",), ("Mon-Fri 22:30-02:15",), ("02:10-02:50", "Sat 12:00-18:00")]
+WINDOWS = [
+    (), ("01:00-05:00",), ("Mon-Fri 22:30-02:15",), ("02:10-02:50", "Sat 12:00-18:00"), ("12:00-00:00",),
+]  # fmt: skip
 DEVICES = {
     f"d{n}": {"site": "abc"[n % 3], "tz": ZONES[n % 4], "region": "eu", "hardware": "pi"}
     for n in range(10)
@@ -59,8 +61,9 @@ paces = st.builds(
 )
 step = st.one_of(
     st.tuples(st.just("link"), device, st.booleans()),
-    st.tuples(st.just("good"), device),
-    st.tuples(st.just("bad"), device, st.sampled_from(["link", "storage", "validation:nan", "expired"])),
+    st.tuples(st.just("good"), st.integers(0, 9)),
+    st.tuples(st.just("bad"), st.integers(0, 9),
+              st.sampled_from(["link", "storage", "validation:nan", "expired"])),
     st.tuples(st.just("roll"), st.sampled_from(["r1", "r2"]), paces),
     st.tuples(st.just("verb"), st.sampled_from(["r1", "r2"]),
               st.sampled_from(["pause", "resume", "retry", "trigger-next", "abort-keep"])),
@@ -71,6 +74,16 @@ step = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([0, MINUTE, 20 * MINUTE, HOUR, 5 * HOUR, DAY])),
 )  # fmt: skip
 
+LATE = [f"late{n}" for n in range(6)]
+late_step = st.one_of(
+    st.tuples(st.just("enroll"), st.sampled_from(LATE), st.sampled_from("abc"), st.sampled_from(ZONES)),
+    st.tuples(st.just("link"), st.sampled_from([*LATE, *DEVICES]), st.booleans()),
+    st.tuples(st.just("good"), st.integers(0, 9)),
+    st.tuples(st.just("bad"), st.integers(0, 9), st.sampled_from(["link", "expired"])),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("wait"), st.sampled_from([0, MINUTE, 20 * MINUTE, HOUR, 5 * HOUR])),
+)  # fmt: skip
+
 
 class Story(Chart):
     """A chart whose every offer is held against the wall clock and the budgets."""
@@ -78,7 +91,7 @@ class Story(Chart):
     def __init__(self, start):
         super().__init__(self._new())
         self.start_ms, self.rows, self.tokens, self.sessions = STARTS[start], {}, [], {}
-        self.paces, self.late_offers = {}, {}
+        self.paces, self.offer_times = {}, []
         self >> stimuli.Started(self.start_ms) >> stimuli.BrokerUp(session_present=False)
         self >> bundle("gauge@1.0.0") >> bundle("gauge@1.1.0") >> factory()
         for name, labels in DEVICES.items():
@@ -110,6 +123,8 @@ class Story(Chart):
 
     def _was_right(self, kind, name, stimulus, *, reverted):
         view = self.twin(name)
+        if kind == notes.OFFER:
+            self.offer_times.append(self.now)
         pace = self.paces.get(view.rollout)
         if pace is None:
             return
@@ -131,7 +146,7 @@ class Story(Chart):
         return [view for name in self.known() if (view := self.twin(name)) is not None]
 
     def known(self):
-        return [*DEVICES, "late0", "late1"]
+        return [*DEVICES, *LATE]
 
     def link(self, name, *, online):
         session = self.sessions.get(name, 0)
@@ -150,6 +165,11 @@ class Story(Chart):
         self.machine.restore(stored, self.now)
         self >> stimuli.Started(self.start_ms + self.now // 1_000_000)
         self >> stimuli.BrokerUp(session_present=True)
+
+    def at_work(self, number):
+        """One of those who are wanted to run something they do not run; empty when nobody is."""
+        names = [view.id for view in self.twins() if view.outcome == "open" and view.generation]
+        return names[number % len(names)] if names else ""
 
     def good(self, name):
         view = self.twin(name)
@@ -189,9 +209,13 @@ def play(story, action):
     if kind == "link":
         story.link(rest[0], online=rest[1])
     elif kind == "good":
-        story.good(rest[0])
+        if name := story.at_work(rest[0]):
+            story.good(name)
     elif kind == "bad":
-        name, reason = rest
+        number, reason = rest
+        name = story.at_work(number)
+        if not name:
+            return
         state = S.CANCELED if reason == "expired" else S.FAILED
         story.have(
             name, generation=story.twin(name).generation, running=OLD, state=state, reason=reason
@@ -216,10 +240,11 @@ def play(story, action):
     story.acknowledge()
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(st.sampled_from(list(STARTS)), st.lists(step, max_size=40))
-def test_no_offer_outside_a_window_or_past_a_budget(start, script):
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(list(STARTS)), paces, st.lists(step, min_size=10, max_size=40))
+def test_no_offer_outside_a_window_or_past_a_budget(start, pace, script):
     story = Story(start)
+    play(story, ("roll", "r1", pace))
     for action in script:
         play(story, action)
 
@@ -236,7 +261,39 @@ def test_when_all_is_calm_everybody_is_reached(start, pace, script):
         if story.twin(name) is not None:
             story.enroll(name, {**DEVICES.get(name, DEVICES["d0"])})
             story.link(name, online=True)
-    for _ in range(1000):
+    calm(story)
+    left = {view.id: view for view in story.twins() if view.labels and view.running != NEW.hex()}
+    assert not left, f"{story.rollout()}"
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(list(STARTS)),
+    paces,
+    st.lists(late_step, min_size=5, max_size=30),
+)
+def test_late_joiners_keep_to_windows_budgets_and_their_brake(start, pace, script):
+    story = Story(start)
+    play(story, ("roll", "r1", pace))
+    calm(story)
+    story.offer_times.clear()
+    for action in script:
+        play(story, action)
+    if pace.late_per_hour:
+        times = story.offer_times
+        for first, later in zip(times, times[pace.late_per_hour :], strict=False):
+            assert later - first >= HOUR, f"more than {pace.late_per_hour} within an hour: {times}"
+    for name in story.known():
+        if story.twin(name) is not None:
+            story.link(name, online=True)
+    calm(story)
+    left = {view.id: view for view in story.twins() if view.labels and view.running != NEW.hex()}
+    assert all(view.labels["tz"] == "Mars/Olympus" for view in left.values() if pace.windows), left
+
+
+def calm(story):
+    """Everybody answers, and people approve, until the rollout is through."""
+    for _ in range(300):
         if story.rollout().state == "completed" and not story.rollout().late:
             break
         story >> stimuli.DecideWave("r1", approved=True)
@@ -246,6 +303,8 @@ def test_when_all_is_calm_everybody_is_reached(start, pace, script):
             if is_away(view):
                 story.good(view.id)
                 story.acknowledge()
-    enrolled = [view for view in story.twins() if view.labels]
-    left = {view.id: (view.rollout, view.outcome) for view in enrolled if view.running != NEW.hex()}
-    assert not left, f"{story.rollout()}"
+    for _ in range(3):
+        for view in story.twins():
+            story.good(view.id)
+            story.acknowledge()
+        story.wait(MINUTE)

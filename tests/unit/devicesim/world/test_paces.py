@@ -67,3 +67,20 @@ def test_a_budget_makes_a_rollout_take_turns():
     assert quick.state == slow.state == "completed"
     longer_ns = slow.waves[0].closed_at_ns - quick.waves[0].closed_at_ns
     assert longer_ns > 9 * MINUTE, "three turns of five minutes took no longer than one"
+
+
+def test_who_comes_back_after_the_window_begins_nothing_until_the_next_one():
+    away = "timeline: [{at: 40m, do: partition, how: detach, for: 2h20m, target: all}]\n"
+    run = drill("windows: ['01:00-02:00']", rest=away, duration="26h", count=3)
+    begun = []
+
+    def look(_now, _):
+        (view,) = run.world.gateway.core.rollout_views()
+        begun.append(view.waves[0].exposed if view.waves else 0)
+
+    for hour in range(1, 26):
+        run.world.kernel.at(hour * HOUR + 30 * MINUTE, look, None)
+    run.world.run()
+    assert begun[:24] == [0] * 24, "somebody began outside of the window"
+    assert begun[-1] == 3
+    assert broken(run) == []
