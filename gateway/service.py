@@ -68,6 +68,7 @@ from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
 from gateway.adapters.uploads import Uploads
+from gateway.adapters.zones import SystemZones
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
@@ -135,8 +136,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         )
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
+        zones = SystemZones()
         runtime = Runtime(
-            lambda: Gateway(config.core(), director, flags, roles),
+            lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage,
             blobs,
             clock,

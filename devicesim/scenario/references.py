@@ -17,9 +17,11 @@ from devicesim.scenario.checks import ALWAYS
 from devicesim.scenario.errors import Path, Refusal, choices, nearest_word, show
 from devicesim.scenario.experiments import misnamed
 from devicesim.scenario.faults import BootLoop
+from devicesim.scenario.pace import ZONE_LABEL
 from devicesim.scenario.promises import Promise
 from devicesim.scenario.recorded import TRACE
 from devicesim.scenario.selector import Selector, Where, walk
+from devicesim.scenario.zones import ZONES, WorldZones
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 Complaint = tuple[Path, Refusal]
 
 BUILT_IN_LABELS: Final = ("id", "group", "profile", "link", "region")
+REGISTRY_LABELS: Final = ("hardware", "power", "factory")
+"""What the gateway's registry says of each device beside a scenario's labels."""
 _KIND_OF: Final = {"bundle": "bundle", "production": "bundle", "group": "group"}
 NOWHERE: Final = "everywhere"
 """The region of all devices when a scenario names none."""
@@ -47,6 +51,7 @@ def find_complaints(
         *_given_twice(scenario),
         *_fleet(scenario, profiles, links),
         *_releases(scenario),
+        *_paces(scenario),
         *_selectors(scenario),
         *_triggers(scenario),
         *_circles(scenario),
@@ -143,6 +148,26 @@ def _releases(scenario: Scenario) -> Iterator[Complaint]:
         bundle_name = action.bundle if isinstance(action, BootLoop) else None
         if bundle_name is not None and bundle_name not in references:
             yield ("timeline", index, "bundle"), _unknown("a bundle", bundle_name, references)
+
+
+def _paces(scenario: Scenario) -> Iterator[Complaint]:
+    """What rollouts say of budgets and approvals, and devices of their zones."""
+    labels = [*_known_labels(scenario), *REGISTRY_LABELS]
+    for index, rollout in enumerate(scenario.rollouts):
+        for budget in rollout.budgets:
+            if budget.label not in labels:
+                refusal = _unknown("a label", budget.label, labels)
+                refusal.key = True
+                yield ("rollouts", index, "budgets", budget.label), refusal
+        for number, approval in enumerate(rollout.approvals):
+            if approval.wave >= len(rollout.waves):
+                most = len(rollout.waves) - 1
+                refusal = Refusal(f"a wave from 0 to {most}", found=show(approval.wave))
+                yield ("rollouts", index, "approvals", number, "wave"), refusal
+    for index, group in enumerate(scenario.fleet):
+        for zone in group.labels.get(ZONE_LABEL, ()):
+            if WorldZones().offset_s(zone, 0) is None:
+                yield ("fleet", index, "labels", ZONE_LABEL), _unknown("a time zone", zone, ZONES)
 
 
 def _known_labels(scenario: Scenario) -> dict[str, list[str]]:

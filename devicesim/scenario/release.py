@@ -37,6 +37,7 @@ from devicesim.scenario.fields import (
     Size,
     Target,
 )
+from devicesim.scenario.pace import Paced
 from devicesim.scenario.plans import PLANS, fill_in
 from devicesim.scenario.selector import EVERYBODY
 
@@ -208,7 +209,7 @@ class Policy(Model):
     )
 
 
-class Rollout(Model):
+class Rollout(Paced):
     """One staged rollout of one bundle."""
 
     id: Name = Field(description="Id, for triggers and reports.", examples=["r1"])

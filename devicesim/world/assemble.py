@@ -46,7 +46,8 @@ from devicesim.scenario.fleet import Group, Region
 from devicesim.scenario.population import DeviceSpec, expand
 from devicesim.scenario.recorded import TRACE
 from devicesim.scenario.schema import Scenario
-from devicesim.world import crashes, deltas, replay, spoiled, wakelock
+from devicesim.scenario.zones import WorldZones
+from devicesim.world import crashes, deltas, paces, replay, spoiled, wakelock
 from devicesim.world.buggify import Buggify, buggify_of
 from devicesim.world.bundles import GatewayModels, InstalledBundle, install
 from devicesim.world.device_host import DeviceHost
@@ -235,7 +236,8 @@ def _gateway_maker(scenario: Scenario, entropy: Entropy, buggify: Buggify | None
         ),
         experiments=ExperimentLimits(seed=entropy.stream("gateway", "experiments").integer(2**53)),
     )
-    return lambda director, flags, roles: Gateway(config, director, flags, roles, hardship)
+    zones = WorldZones()
+    return lambda director, flags, roles: Gateway(config, director, flags, roles, hardship, zones)
 
 
 def _register(world: World, bundles: Mapping[str, InstalledBundle]) -> None:
@@ -313,6 +315,7 @@ class _Factory:
         factory = self._scenario.factory_bundle(self._scenario.group(spec.group))
         return {
             **spec.labels,
+            **paces.labelled(self._scenario, spec.labels),
             "hardware": profile.hardware.hardware_class,
             "power": profile.power.supply,
             "factory": factory.reference if factory is not None else "",

@@ -21,7 +21,7 @@ from devicesim.scenario.experiments import Experiment
 from devicesim.scenario.release import FlagSetting, FlagStep, Rollout
 from devicesim.scenario.selector import EVERYBODY, Selector
 from devicesim.scenario.trigger import Metric
-from devicesim.world import policies, trials
+from devicesim.world import paces, policies, trials
 from devicesim.world.device_host import DeviceHost
 from devicesim.world.faults import BEGIN, ENDS_ITSELF
 from devicesim.world.world import World
@@ -57,6 +57,7 @@ class Timeline:
             kernel.at(rollout.at_ns, self._roll_out, rollout)
         for experiment in scenario.experiments:
             kernel.at(experiment.at_ns, self._experiment, experiment)
+        paces.Approver(self._world, self._tell).arm()
         policies.put_in_force(self._world, self._tell)
         for step in scenario.flags:
             kernel.at(step.at_ns, self._flag, step)
@@ -148,7 +149,8 @@ class Timeline:
             )
 
     def _roll_out(self, now: int, rollout: Rollout) -> None:
-        self._tell(hear.CreateRollout(plan_of(rollout)), now)
+        start_ns = self._world.scenario.clock.start_unix_ns
+        self._tell(hear.CreateRollout(plan_of(rollout, start_ns)), now)
 
     def _experiment(self, now: int, experiment: Experiment) -> None:
         self._tell(hear.CreateExperiment(trials.plan_of(experiment)), now)
@@ -170,8 +172,8 @@ class Timeline:
         return list(groups)
 
 
-def plan_of(rollout: Rollout) -> hear.RolloutPlan:
-    """The gateway's plan of a scenario's rollout."""
+def plan_of(rollout: Rollout, start_unix_ns: int = 0) -> hear.RolloutPlan:
+    """The gateway's plan of a scenario's rollout; `start_unix_ns`: when its run starts."""
     gate, policy = rollout.gate, rollout.policy
     increase = gate.latency_p95_increase_max
     return hear.RolloutPlan(
@@ -198,6 +200,7 @@ def plan_of(rollout: Rollout) -> hear.RolloutPlan:
         on_halt="revert" if rollout.on_halt == "revert" else "hold",
         wave_timeout_ns=rollout.expires_ns or WAVE_TIMEOUT_NS,
         expires_ns=rollout.expires_ns or 0,
+        pace=paces.pace_in(rollout, start_unix_ns),
     )
 
 

@@ -30,6 +30,7 @@ from gateway.core.collect.limits import CollectLimits
 from gateway.core.control import views
 from gateway.core.control.control import Control
 from gateway.core.control.debugging import DebugView
+from gateway.core.control.preview import Preview
 from gateway.core.control.trust import RoleSigners
 from gateway.core.effects import AnyEffect, Persist
 from gateway.core.experiments import rows as experiments_rows
@@ -47,12 +48,14 @@ from gateway.core.stimuli import (
     DeadlineReached,
     Inferred,
     PubAcked,
+    RolloutPlan,
     Started,
     SteerExperiment,
 )
 from gateway.core.transfers import rows as transfers_rows
 from gateway.core.transfers.limits import TransferLimits
 from gateway.core.transfers.transfers import Transfers
+from gateway.core.zones import Zones
 
 TABLES: Final[dict[str, type[Any]]] = {
     **rows.TABLES,
@@ -85,6 +88,7 @@ class Gateway:
         flags_signer: signs flag snapshots and kill lists.
         roles: make the snapshot and timestamp roles; None: devices go by keys alone.
         hardship: asked at the places of `gateway.core.sites`.
+        zones: know the wall clocks of maintenance windows; None: those at a fixed distance from UTC only.
     """
 
     __slots__ = (
@@ -98,10 +102,12 @@ class Gateway:
         flags_signer: Signer,
         roles: RoleSigners | None = None,
         hardship: Hardship = CALM,
+        zones: Zones | None = None,
     ) -> None:
         root = config.root
         self._hardship = hardship
-        self._control = Control(replace(config.control, root=root), director, flags_signer, roles)
+        limits = replace(config.control, root=root)
+        self._control = Control(limits, director, flags_signer, roles, zones)
         self._transfers = Transfers(replace(config.transfers, root=root), hardship)
         self._collect = Collect(replace(config.collect, root=root))
         self._offload = Offload(replace(config.offload, root=root))
@@ -198,6 +204,10 @@ class Gateway:
     def rollout_views(self) -> list[views.RolloutView]:
         """All rollouts with their waves, oldest first."""
         return self._control.rollout_views()
+
+    def preview(self, plan: RolloutPlan, at: int, after: str = "", limit: int = 100) -> Preview:
+        """What a rollout's plan would do at an instant (UTC, ns), with a page of devices; changes nothing."""
+        return self._control.preview(plan, at, after, limit)
 
     def twin_view(self, device: str) -> views.TwinView | None:
         """One device as the gateway sees it; None when it is not known."""

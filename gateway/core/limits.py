@@ -28,6 +28,9 @@ class ControlLimits(CoreLimits, frozen=True):
     """Registry labels that a canary must span; of each list the first that a device has counts, none
     of them is an empty one. A device's own report of its hardware class goes first."""
 
+    zone_labels: tuple[str, ...] = ("tz",)
+    """Registry labels that name a device's time zone; the first that it has counts."""
+
     twins_max: int = 200_000
     """Full: a device that is not known yet is not taken in; it is noted."""
     bundles_max: int = 1_000
@@ -58,6 +61,8 @@ class ControlLimits(CoreLimits, frozen=True):
 
     start_retry_ns: int = 10 * SECOND
     """A rollout that waits for its first device looks again this often."""
+    pace_interval_ns: int = 30 * SECOND
+    """A rollout that waits for room in a budget looks again this often."""
     timestamp_lives_ns: int = 3 * DAY
     """How long a device may act on a timestamp: the longest that a frozen fleet goes unnoticed."""
     timestamp_renewed_ns: int = 36 * HOUR

@@ -20,6 +20,12 @@ WAVE_OPENED: Final = "wave.opened"
 WAVE_QUORUM: Final = "wave.quorum"
 WAVE_PASSED: Final = "wave.passed"
 WAVE_SILENT: Final = "wave.silent"
+WAVE_AWAITS: Final = "wave.awaits"
+WAVE_APPROVED: Final = "wave.approved"
+WAVE_DENIED: Final = "wave.denied"
+WAVE_CUT: Final = "wave.cut"
+DECISION_REFUSED: Final = "wave.decision_refused"
+LATE: Final = "device.late"
 OFFER: Final = "device.offer"
 RETRY: Final = "device.retry"
 REVERT: Final = "device.revert"
@@ -77,6 +83,12 @@ SENTENCES: Final[dict[str, str]] = {
     WAVE_QUORUM: "Enough of wave {a} of rollout {subject} has ended ({b} devices); it soaks.",
     WAVE_PASSED: "Wave {a} of rollout {subject} passed its gate with {b} commits.",
     WAVE_SILENT: "Nobody of wave {a} of rollout {subject} committed in time; it waits on.",
+    WAVE_AWAITS: "Wave {a} of rollout {subject}, to {b} % of its devices, waits for somebody to approve.",
+    WAVE_APPROVED: "Somebody let wave {a} open: {subject}.",
+    WAVE_DENIED: "Somebody denied wave {a}: {subject}.",
+    WAVE_CUT: "{b} devices of wave {a} of rollout {subject} could not be offered it in time; they join a later one.",
+    DECISION_REFUSED: "There is nothing to decide: {subject}.",
+    LATE: "Device {subject} came late; it waits to be offered the update ({a} such devices wait).",
     OFFER: "Device {subject} was offered the update as generation {a}, in wave {b}.",
     RETRY: "Device {subject} is offered the update again as generation {a}, attempt {b}.",
     REVERT: "Device {subject} is to go back, as generation {a}.",

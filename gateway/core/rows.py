@@ -101,6 +101,8 @@ class DesiredRow(Row, frozen=True, array_like=True, gc=False):
     """Whether it is among those on which the gate has an opinion."""
     blamed: bool = False
     """Whether its failure counts against the release."""
+    until_ns: int = 0
+    """When the device may no longer begin, because its maintenance window closes; 0: it always may."""
 
 
 class ReportedRow(Row, frozen=True, array_like=True, gc=False):
@@ -188,6 +190,10 @@ class RolloutRow(Row, frozen=True, array_like=True):
     """What is still being done to members; NONE when done."""
     paused_ns: int = 0
     baseline: bytes = b""
+    approved: int = 0
+    """Shares of the plan, from the first, whose waves a person has let open."""
+    late_next_ns: int = 0
+    """When the next late joiner may be offered it."""
 
 
 class SegmentRow(Row, frozen=True, array_like=True, gc=False):

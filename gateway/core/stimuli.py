@@ -16,6 +16,7 @@ import msgspec
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import DeltaRef, UpdatePolicy
 from gateway.core.experiment_plan import ExperimentPlan
+from gateway.core.pace import Pace
 
 
 class Stimulus(msgspec.Struct, frozen=True):
@@ -146,6 +147,8 @@ class RolloutPlan(msgspec.Struct, frozen=True):
     """Stage only: devices install the bundle beside what they run, and rest."""
     expires_ns: int = 0
     """How long after its wave opened a device may still begin; 0: for ever."""
+    pace: Pace | None = None
+    """When devices may be offered it, and how many at once; None: at once, as many as waves allow."""
 
 
 class CreateRollout(Stimulus, frozen=True):
@@ -158,7 +161,17 @@ class SteerRollout(Stimulus, frozen=True):
     """A verb on a running rollout."""
 
     rollout: str
-    verb: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"]
+    verb: Literal["pause", "resume", "abort-keep", "abort-revert", "retry", "trigger-next"]
+
+
+class DecideWave(Stimulus, frozen=True):
+    """A person lets the wave open that waits for approval, or ends the rollout there."""
+
+    rollout: str
+    approved: bool
+    wave: int | None = None
+    """Index into the plan's shares of the wave that is meant; None: whichever waits."""
+    why: str = ""
 
 
 class CreateExperiment(Stimulus, frozen=True):
@@ -221,6 +234,7 @@ AnyStimulus = (
     | RegisterRole
     | CreateRollout
     | SteerRollout
+    | DecideWave
     | CreateExperiment
     | SteerExperiment
     | SetFlag

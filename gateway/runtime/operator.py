@@ -30,6 +30,7 @@ from gateway.core import stimuli as hear
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import notes as experiment_notes
 from gateway.core.gateway import Gateway
+from gateway.core.pace import Pace, pace_of, read_budgets, read_instant, read_windows
 from gateway.ports import BlobError, Blobs
 from gateway.runtime.life import (
     BusyError,
@@ -43,9 +44,11 @@ from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
+    ApproveRollout,
     CoreVerb,
     CreateExperiment,
     CreateRollout,
+    DenyRollout,
     EnrollDevice,
     GrantDebug,
     Kill,
@@ -57,6 +60,7 @@ from gateway.runtime.verbs import (
     Mutation,
     Overview,
     Plain,
+    PreviewRollout,
     PublishBundle,
     Reading,
     RegisterRole,
@@ -181,6 +185,11 @@ class Operator:
             case ListReleases(bundle=bundle):
                 rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
                 return releases_of(bundle, rows_of)
+            case PreviewRollout():
+                plan, at = _plan(verb.plan), read_instant(verb.at) or self._runtime.wall_ns()
+                return await self._runtime.read(
+                    lambda core: core.preview(plan, at, verb.after, verb.limit)
+                )
             case ListRollouts() | ListExperiments() | ListDebug() | ShowDebug():
                 return await self._runtime.read(lambda core: _views(core, verb))
             case _:
@@ -263,8 +272,8 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
             return hear.Enroll(verb.device, verb.labels)
         case CreateRollout():
             return hear.CreateRollout(_plan(verb))
-        case SteerRollout():
-            return hear.SteerRollout(verb.rollout, verb.how)
+        case SteerRollout() | ApproveRollout() | DenyRollout():
+            return _steered(verb)
         case SetFlag():
             text = msgspec.json.encode(verb.definition, order="deterministic").decode()
             return hear.SetFlag(verb.segment, verb.flag, text)
@@ -288,6 +297,13 @@ def _span(text: str) -> int:
     return found
 
 
+def _steered(verb: SteerRollout | ApproveRollout | DenyRollout) -> hear.AnyStimulus:
+    if isinstance(verb, SteerRollout):
+        return hear.SteerRollout(verb.rollout, verb.how)
+    approved = isinstance(verb, ApproveRollout)
+    return hear.DecideWave(verb.rollout, approved, verb.wave, verb.why)
+
+
 def _plan(verb: CreateRollout) -> hear.RolloutPlan:
     return hear.RolloutPlan(
         id=verb.id,
@@ -303,6 +319,21 @@ def _plan(verb: CreateRollout) -> hear.RolloutPlan:
         expires_ns=_span(verb.expires),
         initial=verb.initial,
         delta=verb.delta,
+        pace=_pace(verb),
+    )
+
+
+def _pace(verb: CreateRollout) -> Pace | None:
+    return pace_of(
+        Pace(
+            start_at_ns=read_instant(verb.start_at),
+            windows=read_windows(verb.windows),
+            zone=verb.zone,
+            budgets=read_budgets(verb.budgets),
+            approvals=tuple(sorted(set(verb.approvals))),
+            late_per_hour=verb.late_per_hour,
+            late_after_gate=verb.late_after_gate,
+        )
     )
 
 

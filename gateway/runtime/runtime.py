@@ -28,6 +28,7 @@ from typing import Any, Final, TypeVar
 
 from devicesdk.aio.clock import Clock
 from devicesdk.wire.errors import ProtocolError
+from devicesdk.wire.timebase import MS
 from devicesdk.wire.topics import ASK, GET, PASSING_KINDS, TEL, UPLINK_KINDS, Topics
 from gateway.adapters.inference import OnnxModels
 from gateway.config import RuntimeLimits
@@ -277,6 +278,10 @@ class Runtime:
         found.add_done_callback(self._asked_done)
         life.wake.set()
         return found
+
+    def wall_ns(self) -> int:
+        """UTC now, nanoseconds, as the core counts it."""
+        return self._clock.wall_ms() * MS
 
     async def page(self, table: str, after: str, limit: int) -> list[tuple[str, Any]]:
         """Up to `limit` durable rows of a table whose keys sort after `after`."""

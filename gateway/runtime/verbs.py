@@ -18,6 +18,7 @@ from devicesdk.wire.messages import UpdatePolicy
 from gateway.core import stimuli as hear
 from gateway.core.access.roles import Role
 from gateway.core.experiment_plan import Mode
+from gateway.core.zones import UTC
 from gateway.runtime.publishing import PublishedDelta
 
 PAGE_DEVICES_MAX: Final = 1_000
@@ -116,13 +117,54 @@ class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     """Factory state: devices are believed to run it already."""
     delta: bool = True
     """Whether devices may be told of deltas."""
+    start_at: str = ""
+    """Nothing before this instant, such as ``2026-03-01T02:00:00Z``; empty: at once."""
+    windows: tuple[str, ...] = ()
+    """Maintenance windows on each device's own clock, such as ``Mon-Fri 01:00-05:00``; none: always."""
+    zone: str = UTC
+    """Of devices whose labels name none."""
+    budgets: dict[str, int | str] = {}
+    """Of each value of a label, how many may be updating or offline at once: 2, or ``10%``."""
+    approvals: tuple[Annotated[int, Meta(ge=0)], ...] = ()
+    """Waves, counted from 0, that open only when somebody approves."""
+    late_per_hour: Annotated[int, Meta(ge=0)] = 0
+    """Devices that join when everybody has been offered: so many an hour; 0: at once."""
+    late_after_gate: bool = False
+    """Such devices wait until the last wave has passed its gate."""
+
+
+class PreviewRollout(Verb, frozen=True, kw_only=True, tag="rollout.preview"):
+    """A dry run: what a plan would do, device by device, without creating anything."""
+
+    plan: CreateRollout
+    at: str = ""
+    """As it would be at this instant; empty: now."""
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
 
 
 class SteerRollout(Verb, frozen=True, kw_only=True, tag="rollout.steer"):
-    """Pause, resume, abort or retry."""
+    """Pause, resume, abort or retry; or judge the open wave now and open the next."""
 
     rollout: str
-    how: Literal["pause", "resume", "abort-keep", "abort-revert", "retry"]
+    how: Literal["pause", "resume", "abort-keep", "abort-revert", "retry", "trigger-next"]
+
+
+class ApproveRollout(Verb, frozen=True, kw_only=True, tag="rollout.approve"):
+    """Let the wave open that waits for it."""
+
+    rollout: str
+    wave: Annotated[int, Meta(ge=0)] | None = None
+    """The wave that was looked at; another one that waits is not approved."""
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+
+
+class DenyRollout(Verb, frozen=True, kw_only=True, tag="rollout.deny"):
+    """End a rollout at the wave that waits for approval; who has the release keeps it."""
+
+    rollout: str
+    wave: Annotated[int, Meta(ge=0)] | None = None
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
 
 
 class ListRollouts(Verb, frozen=True, kw_only=True, tag="rollout.list"):
@@ -321,7 +363,7 @@ class ReadLog(Verb, frozen=True, kw_only=True, tag="audit.list"):
 CoreVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
-    | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp
+    | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp | PreviewRollout | ApproveRollout | DenyRollout
 )  # fmt: skip
 Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog
 """Verbs of which the core knows nothing: the office does them alone."""
@@ -329,11 +371,12 @@ AnyVerb = CoreVerb | Clerical
 Reading = (
     Overview | ListDevices | ShowDevice | ListReleases | ListRollouts | ListExperiments | ListDebug | ShowDebug
     | LookUp
+    | PreviewRollout
 )  # fmt: skip
 """Verbs that change nothing."""
 Plain = (
     EnrollDevice | CreateRollout | SteerRollout | SetFlag | Kill | CreateExperiment | SteerExperiment
-    | GrantDebug | RevokeDebug
+    | GrantDebug | RevokeDebug | ApproveRollout | DenyRollout
 )  # fmt: skip
 Mutation = PublishBundle | RegisterRole | Plain
 """Verbs that are stimuli; `Plain` ones, of no more than one."""

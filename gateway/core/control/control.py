@@ -36,6 +36,7 @@ from gateway.core.control.flags import Flags
 from gateway.core.control.members import Members
 from gateway.core.control.offers import Offers
 from gateway.core.control.outbox import Batch, Outbox
+from gateway.core.control.preview import Preview, Previews
 from gateway.core.control.progress import Progress
 from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
@@ -55,7 +56,8 @@ from gateway.core.internal import (
 )
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import Brake, KillRow, Phase, SegmentRow
-from gateway.core.stimuli import Stimulus
+from gateway.core.stimuli import RolloutPlan, Stimulus
+from gateway.core.zones import FixedZones, Zones
 
 
 class Control:
@@ -66,6 +68,7 @@ class Control:
         director: signs wants.
         flags_signer: signs flag snapshots and kill lists.
         roles: make snapshots and timestamps; None: devices go by keys alone.
+        zones: know wall clocks; None: those at a fixed distance from UTC only.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Control:
         director: Signer,
         flags_signer: Signer,
         roles: RoleSigners | None = None,
+        zones: Zones | None = None,
     ) -> None:
         self._limits = limits
         self._outbox = Outbox(limits.outbox_in_flight_max)
@@ -88,7 +92,10 @@ class Control:
         self._offers = Offers(
             limits, self._catalog, self._members, self._outbox, director, self._deltas
         )
-        self._rollouts = Rollouts(limits, self._twins, self._catalog, self._members, self._offers)
+        self._rollouts = Rollouts(
+            limits, self._twins, self._catalog, self._members, self._offers, zones or FixedZones()
+        )
+        self._previews = Previews(self._twins, self._catalog, self._members, self._rollouts)
         self._steering = Steering(limits, self._members, self._rollouts)
         self._progress = Progress(limits, self._twins, self._members, self._offers)
         self._republish: deque[str] = deque()
@@ -181,6 +188,10 @@ class Control:
     def rollout_views(self) -> list[views.RolloutView]:
         """All rollouts with their waves, oldest first; without those of factory state."""
         return views.rollout_views(self._members, self._offset_ns)
+
+    def preview(self, plan: RolloutPlan, at: int, after: str, limit: int) -> Preview:
+        """What a plan would do at an instant (UTC, ns). Reads everything, as creating it would."""
+        return self._previews.of(plan, at, after, limit)
 
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
@@ -284,8 +295,8 @@ class Control:
                 self._deltas.register(stimulus, out)
             case stimuli.CreateRollout(plan=plan):
                 self._rollouts.create(plan, at, out)
-            case stimuli.SteerRollout():
-                self._steering.steer(stimulus, at, out)
+            case stimuli.SteerRollout() | stimuli.DecideWave():
+                self._steering.hear(stimulus, at, out)
             case stimuli.SetFlag():
                 self._flags.set(stimulus, out)
             case stimuli.Kill():

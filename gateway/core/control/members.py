@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.core import notes, rows
@@ -34,6 +35,25 @@ _COUNTERS: Final = {
 }
 
 
+class Rest(msgspec.Struct, frozen=True, gc=False):
+    """Why devices of an open wave were not offered it, and when to look again (UTC, ns)."""
+
+    next_ns: int = 0
+    opens_ns: int = 0
+    """When the next window opens (UTC); 0: none is waited for."""
+    windows: int = 0
+    """Devices whose window is closed."""
+    budgets: int = 0
+    """Devices whose budget is used up."""
+    zones: int = 0
+    """Devices that name a zone which nobody knows."""
+    example: str = ""
+    """Of a budget that is used up."""
+
+
+REST: Final = Rest()
+
+
 class Rollout:
     """One rollout: its durable row, and what can be found again after a crash.
 
@@ -41,7 +61,9 @@ class Rollout:
     that they have to be looked up.
     """
 
-    __slots__ = ("_dirty", "blamed_seen", "bundle", "looked_ns", "queue", "row", "strikes")
+    __slots__ = (
+        "_dirty", "again", "blamed_seen", "bundle", "late", "looked_ns", "queue", "rest", "row", "strikes",
+    )  # fmt: skip
 
     def __init__(self, row: RolloutRow, dirty: dict[str, Rollout]) -> None:
         self.row = row
@@ -53,6 +75,12 @@ class Rollout:
         """Blamed failures that the gate has weighed."""
         self.looked_ns = 0
         """When it last looked for its first device, while waiting for one."""
+        self.rest = REST
+        """Of a rollout with a pace: who could not be offered it when last looked."""
+        self.late: dict[str, None] = {}
+        """Of the same: devices that came late and wait, in order."""
+        self.again: dict[str, None] = {}
+        """Of the same: members that have to be offered it again, once they may be."""
 
     @property
     def plan(self) -> RolloutPlan:
@@ -78,7 +106,20 @@ class Rollout:
     def active(self) -> bool:
         """Whether it still has something to do by itself."""
         row = self.row
+        if row.phase is Phase.COMPLETED and (self.late or self.again):
+            return True
         return row.phase is Phase.RUNNING or row.phase is Phase.WAITING or row.brake != Brake.NONE
+
+    @property
+    def awaits(self) -> int | None:
+        """Index into the plan's shares of the wave that waits for approval; None when none does."""
+        row, pace = self.row, self.row.plan.pace
+        if pace is None or row.next_share not in pace.approvals or row.next_share < row.approved:
+            return None
+        if row.phase is Phase.WAITING:
+            return row.next_share
+        between = self.wave is not None and self.wave.closed_ns and not row.phase.ended
+        return row.next_share if between else None
 
     @property
     def offering(self) -> bool:
@@ -87,6 +128,11 @@ class Rollout:
         if wave is None or self.row.phase is not Phase.RUNNING or wave.closed_ns:
             return False
         return wave.offered < wave.size
+
+    def look_again(self) -> None:
+        """Something changed that may let a device be offered it."""
+        self.rest = REST
+        self._dirty[self.name] = self
 
     def change(self, **fields: Any) -> None:
         """Change the row; it is made durable at the end of the batch."""

@@ -80,8 +80,9 @@ class Offers:
         self.open_since = False
         """Whether a want was opened since somebody looked here."""
 
-    def offer(self, twin: Twin, rollout: Rollout, out: Batch) -> None:
-        """Want the rollout's bundle of a device, as a member of the newest wave."""
+    def offer(self, twin: Twin, rollout: Rollout, out: Batch, until_ns: int = 0) -> None:
+        """Want the rollout's bundle of a device, as a member of the newest wave; `until_ns` (UTC): it must
+        begin before that, 0: whenever it likes."""
         index = len(rollout.row.waves) - 1
         target = rollout.row.manifest
         desired = DesiredRow(
@@ -91,15 +92,16 @@ class Offers:
             purpose=Purpose.UPDATE,
             previous=twin.previous_for(target),
             wave=index,
+            until_ns=until_ns,
         )
         self._members.join(twin, desired, out)
         self._members.offered(rollout, index)
         out.append(Note(notes.OFFER, twin.name, desired.generation, index))
         self._say(twin, out)
 
-    def again(self, twin: Twin, out: Batch) -> None:
+    def again(self, twin: Twin, out: Batch, until_ns: int = 0) -> None:
         """Want the same once more after a failure that was not the release's."""
-        desired = self._renewed(twin, attempt=1)
+        desired = replace(self._renewed(twin, attempt=1), until_ns=until_ns)
         self._members.join(twin, desired, out)
         out.append(Note(notes.RETRY, twin.name, desired.generation, desired.attempt))
         self._say(twin, out)
@@ -221,7 +223,8 @@ class Offers:
         plan = self._members.by_name[desired.rollout].plan
         bundle = self._catalog.by_digest.get(desired.manifest)
         policy, jitter_ms = plan.policy, plan.jitter_ms
-        if desired.purpose is Purpose.REVERT or desired.hold:
+        back_or_hold = desired.purpose is Purpose.REVERT or desired.hold
+        if back_or_hold:
             # Going back waits for nothing and nobody.
             policy, jitter_ms = UpdatePolicy(trial_ms=plan.policy.trial_ms), 0
         delta = None
@@ -237,6 +240,7 @@ class Offers:
             hold=desired.hold,
             policy=policy,
             jitter_ms=jitter_ms,
+            expires_ms=0 if back_or_hold else desired.until_ns // MS,
             delta=delta,
             back=desired.purpose is Purpose.REVERT or self._is_older(twin, bundle),
             stage=plan.stage and desired.purpose is Purpose.UPDATE,

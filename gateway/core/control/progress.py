@@ -37,6 +37,8 @@ _ENDED_NOTES: Final = {
 }
 _NOT_OVER: Final = (Outcome.OPEN, Outcome.COMMITTED, Outcome.STAGED)
 """Outcomes after which a device may still end badly."""
+_EXPIRED: Final = "expired"
+"""Of a device that comes to a want after the want's time."""
 
 
 class Progress:
@@ -174,14 +176,36 @@ class Progress:
         assert desired is not None
         failed = outcome in (Outcome.FAILED, Outcome.ROLLED_BACK)
         fault = outcomes.fault_of(state, reason)
+        if self._late_for_window(desired, outcome, reason):
+            self._put_off(twin)
+            return
         if failed and fault is not Fault.RELEASE and self._may_retry(desired):
-            self._offers.again(twin, out)
+            if not self._put_off(twin):
+                self._offers.again(twin, out)
             return
         updating = desired.purpose is Purpose.UPDATE
         blamed = updating and failed and fault is not Fault.CIRCUMSTANCE
         if updating and (blamed or outcome is Outcome.REJECTED):
             self._twins.quarantine(twin, desired.manifest, out)
         self._end(twin, outcome, out, blamed=blamed)
+
+    def _late_for_window(self, desired: DesiredRow, outcome: Outcome, reason: str) -> bool:
+        """Whether a device did not begin before its maintenance window closed: there will be another one."""
+        if not desired.until_ns or outcome is not Outcome.STOPPED or reason != _EXPIRED:
+            return False
+        phase = self._members.by_name[desired.rollout].row.phase
+        return desired.purpose is Purpose.UPDATE and not desired.hold and phase <= Phase.COMPLETED
+
+    def _put_off(self, twin: Twin) -> bool:
+        """Leave another offer to the rollout's pace; False when it has none, or this is a way back."""
+        desired = twin.desired
+        assert desired is not None
+        rollout = self._members.by_name[desired.rollout]
+        if rollout.plan.pace is None or desired.purpose is not Purpose.UPDATE:
+            return False
+        rollout.again[twin.name] = None
+        rollout.look_again()
+        return True
 
     def _may_retry(self, desired: DesiredRow) -> bool:
         if desired.attempt >= self._limits.retries_max or desired.hold:

@@ -25,16 +25,20 @@ from gateway.core import notes
 from gateway.core.control import strata
 from gateway.core.control.catalog import Catalog
 from gateway.core.control.judging import Judging
-from gateway.core.control.members import Members, Rollout, ended
+from gateway.core.control.members import REST, Members, Rollout, ended
 from gateway.core.control.offers import Offers
 from gateway.core.control.outbox import Batch
+from gateway.core.control.pacing import Pacing
 from gateway.core.control.planning import Population, covers, refusal, selects
 from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
 from gateway.core.internal import Judged, Paused, Watching
 from gateway.core.limits import ControlLimits
+from gateway.core.pace import refusal as pace_refusal
+from gateway.core.pace import utc_text
 from gateway.core.rows import Brake, DesiredRow, Outcome, Phase, Purpose, RolloutRow, WaveRow
 from gateway.core.stimuli import RolloutPlan
+from gateway.core.zones import Zones
 
 Due = tuple[int, str]
 
@@ -53,14 +57,16 @@ class Rollouts:
         catalog: Catalog,
         members: Members,
         offers: Offers,
+        zones: Zones,
     ) -> None:
-        self._limits = limits
+        self._limits, self._zones = limits, zones
         self._twins = twins
         self._catalog = catalog
         self._members = members
         self._offers = offers
         self._judging = Judging(limits)
         self.population = Population(twins, members)
+        self.pacing = Pacing(limits, twins, self.population, offers, zones)
         self._active: list[Rollout] = []
 
     # -- beginning -----------------------------------------------------------------------------
@@ -70,17 +76,24 @@ class Rollouts:
         known = self._members.by_name.get(plan.id)
         if known is not None and known.plan == plan:
             return
-        why = refusal(plan, self._limits)
-        if known is not None:
-            why = f"the id {plan.id} is taken by another plan; choose a new id"
-        elif len(self._members.by_name) >= self._limits.rollouts_max:
-            why = f"there are {self._limits.rollouts_max} rollouts already; raise rollouts_max"
+        why = self.refusal(plan)
         if why:
             out.append(Note(notes.ROLLOUT_REFUSED, why))
             return
         ordinals = (rollout.row.ordinal for rollout in self._members.by_name.values())
         row = RolloutRow(plan, max(ordinals, default=0) + 1, Phase.WAITING, "created", b"")
         self._start(self._members.created(row), at, out)
+
+    def refusal(self, plan: RolloutPlan) -> str:
+        """Why a plan cannot be run here; empty when it can."""
+        if plan.id in self._members.by_name:
+            return f"the id {plan.id} is taken by another plan; choose a new id"
+        if len(self._members.by_name) >= self._limits.rollouts_max:
+            return f"there are {self._limits.rollouts_max} rollouts already; raise rollouts_max"
+        why = refusal(plan, self._limits)
+        if not why and plan.pace is not None:
+            why = pace_refusal(plan.pace, len(plan.waves), self._zones)
+        return why
 
     def bundle_registered(self, at: int, out: Batch) -> None:
         """Start what waited for a bundle."""
@@ -96,15 +109,21 @@ class Rollouts:
                 self._believe(rollout, twin, out)
             elif self._open_to_all(rollout) and self.population.candidate(rollout, twin):
                 newest = rollout
-        if newest is not None:
+            elif rollout.plan.pace is not None and rollout.active:
+                rollout.look_again()
+        if newest is not None and newest.plan.pace is not None:
+            self.pacing.join_late(newest, twin, out)
+        elif newest is not None:
             last = len(newest.row.waves) - 1
             newest.change_wave(last, size=newest.row.waves[last].size + 1)
             self._offers.offer(twin, newest, out)
 
     def _open_to_all(self, rollout: Rollout) -> bool:
         row = rollout.row
-        running = row.phase is Phase.RUNNING and not rollout.offering
-        if not running and row.phase is not Phase.COMPLETED:
+        paced = rollout.plan.pace is not None
+        running = row.phase is Phase.RUNNING and (paced or not rollout.offering)
+        waits = paced and row.phase is Phase.PAUSED
+        if not running and not waits and row.phase is not Phase.COMPLETED:
             return False
         return rollout.at_last_share and rollout.plan.waves[-1] == 1.0 and bool(row.waves)
 
@@ -117,12 +136,17 @@ class Rollouts:
             return
         if rollout.row.manifest != rollout.bundle.digest:
             rollout.change(manifest=rollout.bundle.digest)
-        if plan.initial:
+        starts_ns = 0 if plan.pace is None else plan.pace.start_at_ns
+        if at < starts_ns:
+            self._wait(rollout, f"starts at {utc_text(starts_ns)}", out)
+        elif plan.initial:
             rollout.change(phase=Phase.COMPLETED, why="factory state")
             for twin in self._twins.by_name.values():
                 self._believe(rollout, twin, out)
         elif not self.population.exists(rollout):
             self._wait(rollout, "no enrolled device is selected and fits", out)
+        elif rollout.awaits is not None:
+            self._await(rollout, out)
         else:
             self._run(rollout, at, out)
 
@@ -130,6 +154,15 @@ class Rollouts:
         if rollout.row.why != why:
             rollout.change(why=why)
             out.append(Note(notes.ROLLOUT_WAITING, f"{rollout.name}: {why}"))
+
+    def _await(self, rollout: Rollout, out: Batch) -> None:
+        """Wait for somebody to approve the next wave."""
+        index = rollout.row.next_share
+        percent = math.ceil(100 * rollout.plan.waves[index])
+        why = f"wave {index}, to {percent} %, waits for approval"
+        if rollout.row.why != why:
+            rollout.change(why=why)
+            out.append(Note(notes.WAVE_AWAITS, rollout.name, index, percent))
 
     def _run(self, rollout: Rollout, at: int, out: Batch) -> None:
         for other in self._members.by_name.values():
@@ -176,17 +209,23 @@ class Rollouts:
         while rollout.row.next_share < len(plan.waves):
             share = plan.waves[rollout.row.next_share]
             size = strata.cap(share, taken + len(order)) - taken
+            if size > 0 and rollout.awaits is not None:
+                self._await(rollout, out)
+                return
             rollout.change(next_share=rollout.row.next_share + 1)
             if size > 0:
                 wave = WaveRow(share, size, at, timeout_ns=at + plan.wave_timeout_ns)
                 rollout.change(waves=(*rollout.row.waves, wave), why="")
                 rollout.queue = deque(order[:size])
                 out.append(Note(notes.WAVE_OPENED, rollout.name, len(rollout.row.waves) - 1, size))
-                self._offer_page(rollout, out)
+                self._offer_page(rollout, at, out)
                 return
         self.finish(rollout, Phase.COMPLETED, "", at, out)
 
-    def _offer_page(self, rollout: Rollout, out: Batch) -> None:
+    def _offer_page(self, rollout: Rollout, at: int, out: Batch) -> None:
+        if rollout.plan.pace is not None:
+            self.pacing.run(rollout, at, out)
+            return
         index = len(rollout.row.waves) - 1
         wave = rollout.row.waves[index]
         if rollout.queue is None:
@@ -201,6 +240,22 @@ class Rollouts:
         if not rollout.queue and wave.offered < wave.size:
             # Some were taken by others since the wave opened.
             rollout.change_wave(index, size=wave.offered)
+
+    def next_wave(self, rollout: Rollout, at: int, out: Batch) -> None:
+        """Judge the open wave now, by those who have ended; whoever was not offered yet joins a later one."""
+        index, wave = len(rollout.row.waves) - 1, rollout.row.waves[-1]
+        if wave.offered < wave.size:
+            rollout.change_wave(index, size=wave.offered)
+            rollout.queue = None
+        self._close_wave(rollout, at, out)
+
+    def decided(self, rollout: Rollout, at: int, out: Batch) -> None:
+        """A person let the next wave open."""
+        rollout.change(approved=rollout.row.next_share + 1, why="")
+        if rollout.row.phase is Phase.WAITING:
+            self._start(rollout, at, out)
+        elif rollout.row.phase is Phase.RUNNING:
+            self.open_wave(rollout, at, out)
 
     def _close_wave(self, rollout: Rollout, at: int, out: Batch) -> None:
         index = len(rollout.row.waves) - 1
@@ -302,6 +357,10 @@ class Rollouts:
             rollout.change_wave(len(rollout.row.waves) - 1, closed_ns=at, verdict=why or "closed")
         rollout.change(phase=phase, why=why)
         rollout.queue = None
+        if phase is not Phase.COMPLETED:
+            rollout.late.clear()
+            rollout.again.clear()
+        rollout.rest = REST
         if phase is Phase.COMPLETED:
             offered = sum(w.offered for w in rollout.row.waves)
             committed = sum(w.committed for w in rollout.row.waves)
@@ -316,6 +375,8 @@ class Rollouts:
         nearest: Due | None = None
         for rollout in self._active:
             due = self._due_of(rollout, now)
+            if rollout.plan.pace is not None:
+                due = self._paced_due(rollout, due)
             if due is not None and (nearest is None or due[0] < nearest[0]):
                 nearest = due
         return nearest
@@ -325,20 +386,42 @@ class Rollouts:
         if row.brake is not Brake.NONE:
             return now, f"{rollout.name}: next page of members to stop"
         if row.phase is Phase.WAITING:
-            if rollout.bundle is None:
+            pace = row.plan.pace
+            if pace is not None and rollout.looked_ns < pace.start_at_ns:
+                return pace.start_at_ns, f"{rollout.name}: scheduled start"
+            if rollout.bundle is None or rollout.awaits is not None:
                 return None
             retry_ns = self._limits.start_retry_ns
             return rollout.looked_ns + retry_ns, f"{rollout.name}: look for devices"
+        if row.phase is not Phase.RUNNING:
+            return None
         assert wave is not None, f"{rollout.name} runs without a wave"
+        if wave.closed_ns:
+            return None
         if rollout.offering:
+            if row.plan.pace is not None:
+                return None
             return now, f"{rollout.name}: next page of offers"
         if wave.quorum_ns:
             return wave.quorum_ns + row.plan.soak_ns, f"{rollout.name}: soak ends"
         return wave.timeout_ns, f"{rollout.name}: wave timeout"
 
+    def _paced_due(self, rollout: Rollout, due: Due | None) -> Due | None:
+        """What is due first of a rollout with a pace."""
+        if rollout.row.brake is not Brake.NONE:
+            return due
+        next_ns = self.pacing.due(rollout)
+        if next_ns is None or (due is not None and due[0] <= next_ns):
+            return due
+        return next_ns, f"{rollout.name}: look who may be offered it"
+
     def run(self, at: int, out: Batch) -> None:
         """Do what is due."""
         for rollout in list(self._active):
+            if rollout.plan.pace is not None and rollout.row.brake is Brake.NONE:
+                next_ns = self.pacing.due(rollout)
+                if next_ns is not None and next_ns <= at:
+                    self.pacing.run(rollout, at, out)
             due = self._due_of(rollout, at)
             if due is None or due[0] > at:
                 continue
@@ -347,7 +430,7 @@ class Rollouts:
             elif rollout.row.phase is Phase.WAITING:
                 self._start(rollout, at, out)
             elif rollout.offering:
-                self._offer_page(rollout, out)
+                self._offer_page(rollout, at, out)
             else:
                 self._close_wave(rollout, at, out)
 
@@ -356,4 +439,19 @@ class Rollouts:
         for rollout in self._members.by_name.values():
             rollout.bundle = self._catalog.by_digest.get(rollout.row.manifest)
             rollout.looked_ns = at
+            rollout.rest = REST
+        self._late_again()
         self._active = [r for r in self._members.by_name.values() if r.active]
+
+    def _late_again(self) -> None:
+        """Find those again who came late to a rollout with a pace and still wait."""
+        open_to_all = [
+            rollout
+            for rollout in self._members.by_name.values()
+            if rollout.plan.pace is not None and self._open_to_all(rollout)
+        ]
+        for twin in self._twins.by_name.values() if open_to_all else ():
+            for rollout in reversed(open_to_all):
+                if not rollout.offering and self.population.candidate(rollout, twin):
+                    rollout.late[twin.name] = None
+                    break

@@ -223,6 +223,10 @@ class Twins:
         region, power = _first(labels, limits.region_labels), _first(labels, limits.power_labels)
         return region, self.hardware(twin), power
 
+    def zone(self, twin: Twin) -> str:
+        """The time zone that the registry's labels name; empty when they name none."""
+        return _first(twin.device.labels, self._limits.zone_labels)
+
     def hardware(self, twin: Twin) -> str:
         """The device's hardware class, by its own word or the registry's; empty when unknown."""
         labels = twin.device.labels

@@ -12,8 +12,9 @@ import msgspec
 
 from devicesdk.wire.messages import UpdateState
 from gateway.core.control.catalog import Catalog
-from gateway.core.control.members import Members, Rollout, ended
+from gateway.core.control.members import Members, Rest, Rollout, ended
 from gateway.core.control.twins import Twin, Twins
+from gateway.core.pace import utc_text
 from gateway.core.rows import Outcome, Phase, Purpose, WaveRow
 
 
@@ -52,6 +53,10 @@ class RolloutView(msgspec.Struct, frozen=True):
     why: str
     """Why it waits or ended, or what it is doing."""
     waves: tuple[WaveView, ...]
+    approval: int | None = None
+    """Index into the plan's shares of the wave that waits for somebody to approve."""
+    late: int = 0
+    """Devices that came late and wait."""
 
 
 class TwinView(msgspec.Struct, frozen=True):
@@ -141,7 +146,13 @@ def rollout_view(rollout: Rollout, offset_ns: int) -> RolloutView:
     row = rollout.row
     waves = tuple(_wave_view(wave, offset_ns) for wave in row.waves)
     return RolloutView(
-        row.plan.id, row.plan.bundle, row.phase.name.lower(), row.why or _doing(rollout), waves
+        row.plan.id,
+        row.plan.bundle,
+        row.phase.name.lower(),
+        row.why or _doing(rollout),
+        waves,
+        rollout.awaits,
+        len(rollout.late),
     )
 
 
@@ -151,10 +162,23 @@ def _doing(rollout: Rollout) -> str:
         return ""
     index = len(rollout.row.waves) - 1
     if rollout.offering:
-        return f"offering wave {index}: {wave.offered} of {wave.size}"
+        return f"offering wave {index}: {wave.offered} of {wave.size}{_held(rollout.rest)}"
     if wave.quorum_ns:
         return f"wave {index} soaks"
     return f"wave {index}: {ended(wave)} of {wave.size} have ended"
+
+
+def _held(rest: Rest) -> str:
+    """Why the others of a wave were not offered it."""
+    parts = []
+    if rest.windows:
+        opens = f", the next at {utc_text(rest.opens_ns)}" if rest.opens_ns else ""
+        parts.append(f"{rest.windows} for their window{opens}")
+    if rest.budgets:
+        parts.append(f"{rest.budgets} for a budget ({rest.example})")
+    if rest.zones:
+        parts.append(f"{rest.zones} name a time zone that is not known")
+    return f"; waiting: {', '.join(parts)}" if parts else ""
 
 
 def _wave_view(wave: WaveRow, offset_ns: int) -> WaveView:
