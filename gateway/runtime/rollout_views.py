@@ -64,6 +64,10 @@ class RolloutTold(msgspec.Struct, frozen=True):
     why: str
     waves: list[WaveTold]
     plan: PlanTold
+    approval: int | None = None
+    """The wave that waits for somebody's approval."""
+    late: int = 0
+    """Devices that came late and wait."""
 
 
 class RolloutsPage(msgspec.Struct, frozen=True):
@@ -96,7 +100,9 @@ def _rollout(core: Gateway, view: RolloutView) -> RolloutTold:
         plan.gate.quorum,
         plan.on_halt,
     )
-    return RolloutTold(view.id, view.bundle, view.state, view.why, waves, told)
+    return RolloutTold(
+        view.id, view.bundle, view.state, view.why, waves, told, view.approval, view.late
+    )
 
 
 def _wave(view: WaveView, offset_ns: int) -> WaveTold:

@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs/how-to/roll-out-with-windows-and-budget
 def test_its_plan_is_taken():
     (block,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
     asked = NewRollout.model_validate(json.loads(block))
-    plan = operator._stimulus(_verb(asked.model_dump())).plan
+    plan = operator._stimulus(_verb(asked, asked.model_dump())).plan
     assert refusal(plan.pace, len(plan.waves), SystemZones()) == ""
     assert utc_text(plan.pace.start_at_ns) == "2026-03-02 00:00Z"
     assert [str(window) for window in plan.pace.windows] == [

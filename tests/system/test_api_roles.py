@@ -33,6 +33,9 @@ BODIES = {
     "revoke_debug": {"why": "seen"},
     "make_token": {"name": "another", "role": "viewer"},
     "decide_approval": {"why": ""},
+    "preview_rollout": {"id": "r9", "bundle": "gauge@1.1.0"},
+    "approve_rollout": {"why": ""},
+    "deny_rollout": {"why": ""},
 }
 STREAMS = {"events"}
 VERBS = {
@@ -46,6 +49,7 @@ VERBS = {
     "show_bundle": verbs.ShowBundle, "list_segments": verbs.ListSegments, "show_segment": verbs.ShowSegment,
     "list_kills": verbs.ListKills, "show_drift": verbs.ShowDrift, "list_drift_scores": verbs.ListScores,
     "show_transfers": verbs.ShowTransfers, "list_rollouts": verbs.PageRollouts, "show_rollout": verbs.ShowRollout,
+    "preview_rollout": verbs.PreviewRollout, "approve_rollout": verbs.ApproveRollout, "deny_rollout": verbs.DenyRollout,
 }  # fmt: skip
 """Operations that are one verb."""
 ELSEWHERE = {
