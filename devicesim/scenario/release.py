@@ -240,7 +240,8 @@ class Rollout(Paced):
     expires_ns: PositiveDuration | None = Field(
         default=None,
         alias="expires",
-        description="A device that does not begin within this of its wave's opening is out. By default nobody"
+        description="A device of which the gateway has not heard within this of its wave's opening that it has begun"
+        " is out. By default nobody"
         " is, and a wave that is not through goes on after 7d.",
         examples=["2d"],
     )

@@ -16,7 +16,7 @@ idea. A message is unexplained once its receiver has been reachable for `patienc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -86,6 +86,10 @@ class Open(msgspec.Struct, gc=False):
     acked_at: int = -1
     expires_at: int = 0
     """0 for never."""
+    unsaved: bool = False
+    """Whether the broker was killed when this was among the last that it had acknowledged."""
+    proven: bool = False
+    """Whether it was unexplained before that: a kill explains nothing that happened earlier."""
 
 
 class Channel:
@@ -128,13 +132,6 @@ class Ends(msgspec.Struct):
     boots: list[int]
     forgot_at: int = -1
     """When the broker last lost its memory; -1 for never."""
-    unsaved: tuple[tuple[int, int], ...] = ()
-    """For each kill of a broker that acknowledges before it saves: from when to when what it acknowledged may
-    not have been saved."""
-
-    def may_be_unsaved(self, acked_at: int) -> bool:
-        """Whether a broker was killed that may not have saved what it acknowledged then."""
-        return any(begin <= acked_at <= end for begin, end in self.unsaved)
 
 
 class Books:
@@ -214,6 +211,23 @@ class Books:
         """The agent says that it dropped its oldest of this kind."""
         self.channel(index, kind).dropped += 1
 
+    def killed(self, newest: Iterable[tuple[int, str, Ident]], now: int, ends: Ends) -> None:
+        """The broker is killed, and may not have saved what it acknowledged last.
+
+        Args:
+            newest: index of the device, kind and identity of these messages.
+            now: real instant.
+            ends: as they are before anybody has noticed.
+        """
+        for index, kind, ident in newest:
+            channel = self.channel(index, kind)
+            entry = channel.open.get(ident)
+            if entry is None or entry.acked_at < 0 or entry.proven:
+                continue
+            cause = self._cause(index, kind, ident, channel, now, ends)
+            entry.proven = cause is Cause.UNEXPLAINED
+            entry.unsaved = not entry.proven
+
     # -- how each one ends ----------------------------------------------------------------------
 
     def settle(self, now: int, ends: Ends) -> None:
@@ -263,7 +277,7 @@ class Books:
             return Cause.EXPIRED
         if since is None or now - max(since, entry.acked_at) <= self.patience_ns:
             return Cause.WAITING
-        return Cause.UNSAVED if ends.may_be_unsaved(entry.acked_at) else Cause.UNEXPLAINED
+        return Cause.UNSAVED if entry.unsaved else Cause.UNEXPLAINED
 
     def _unacked(
         self, index: int, kind: str, ident: Ident, channel: Channel, now: int, ends: Ends

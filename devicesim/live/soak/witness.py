@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 Took = Callable[[str, int], None]
 """Takes the name of a latency (`devicesim.report.soak_record.METRICS`) and one sample, ns."""
 SPREADS_MAX: Final = 64
-KILLS_KEPT: Final = 8
-"""So many kills of the broker are remembered: what an older one lost is in the books."""
 """Kills and flags that are still timed; older ones reach nobody who was connected."""
 _DROPS: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: topics.TEL,
@@ -76,8 +74,9 @@ class Witness(Watcher):
         """Payloads that are none of ours."""
         self.forgets = False
         """Whether the broker loses its memory whenever it is killed."""
-        self._acks: deque[int] = deque(maxlen=AUTOSAVE_CHANGES)
-        """When the newest messages were acknowledged: what the broker has not saved is among them."""
+        self._acks: deque[Said] = deque(maxlen=AUTOSAVE_CHANGES)
+        """The publishes that were acknowledged last: what the broker has not saved is among them, for each is at
+        least one change, and it saves at each so many."""
         self._have: msgspec.msgpack.Decoder[_Generation] = msgspec.msgpack.Decoder(_Generation)
         self._tokens: list[dict[int, tuple[str, Ident]]] = []
         self._numbers: dict[str, int] = {}
@@ -181,9 +180,8 @@ class Witness(Watcher):
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
         if said is not None:
-            now = self._clock()
-            self._acks.append(now)
-            self.books.acked(index, *said, now)
+            self._acks.append(Said(*said, (index,)))
+            self.books.acked(index, *said, self._clock())
 
     def received(self, host: DeviceHost, message: Message, now: int) -> None:
         """A device hears something."""
@@ -216,17 +214,14 @@ class Witness(Watcher):
         action = self._restarts.get(verb)
         if action is None:
             return
+        # mosquitto acknowledges before it saves. Looked at twice: what is acknowledged while the process is being
+        # killed counts, too.
+        newest = [(index, said.kind, said.ident) for said in self._acks for index in said.devices]
+        self.books.killed(newest, self._clock(), self.ends)
         if phase == "begin":
             self._was_up = False
             if action.lose_sessions or self.forgets:
                 self._forgot(self._clock())
-        elif self._acks:
-            # mosquitto acknowledges before it saves, and saves at each so many changes (`autosave_interval`); a
-            # message is at least one change. Nothing is acknowledged between the kill and its end.
-            self._unsaved(self._acks[0], self._clock())
-
-    def _unsaved(self, begin: int, end: int) -> None:
-        self.ends.unsaved = (*self.ends.unsaved[1 - KILLS_KEPT :], (begin, end))
 
     def _forgot(self, now: int) -> None:
         self.ends.forgot_at = now
@@ -260,7 +255,7 @@ class Witness(Watcher):
         """The broker has it, for all who are meant."""
         assert isinstance(said, Said)
         now = self._clock()
-        self._acks.append(now)
+        self._acks.append(said)
         for index in said.devices:
             self.books.acked(index, said.kind, said.ident, now)
 

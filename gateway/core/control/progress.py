@@ -96,8 +96,9 @@ class Progress:
             return False
         idle = before.state is UpdateState.IDLE or before.state.terminal
         begins = twin.reported.state < UpdateState.VERIFIED or twin.reported.state.terminal
-        if not idle or before.generation >= desired.generation or not begins:
-            return False
+        ended = twin.reported.state.terminal and twin.reported.generation >= desired.generation
+        if not idle or before.generation >= desired.generation or not begins or ended:
+            return False  # how it ended is judged as ever: late, and not unheard
         in_sync = outcomes.in_sync(desired, twin.reported)
         opened_ns = rollout.row.waves[desired.wave].opened_ns
         return not in_sync and not desired.hold and at > opened_ns + rollout.plan.expires_ns

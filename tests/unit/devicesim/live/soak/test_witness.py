@@ -1,50 +1,64 @@
-"""What the witness notices of a broker that is killed: how far back its last save may lie."""
+"""What the witness tells the books of a broker that is killed: which messages it may not have saved."""
 
 from __future__ import annotations
 
-from devicesim.live.soak.witness import KILLS_KEPT, Said, Witness
+import pytest
+
+from devicesdk.wire.timebase import SECOND
+from devicesim.live.soak.books import Books, Ends
+from devicesim.live.soak.witness import Said, Witness
 from devicesim.scenario.faults import BrokerRestart
 from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 
 
-def witness(now: list[int]) -> Witness:
-    made = Witness(lambda: now[0], lambda metric, took: None, 1.0)
-    action = BrokerRestart.model_validate({"id": "kill", "do": "broker.restart", "at": "1m"})
-    made._restarts = {"kill": action}
-    return made
+class Stage:
+    """A witness of two devices, and its clock."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.witness = Witness(lambda: self.now, lambda metric, took: None, 1.0)
+        action = BrokerRestart.model_validate({"id": "kill", "do": "broker.restart", "at": "1m"})
+        self.witness._restarts = {"kill": action}
+        self.witness.books = Books(["d0", "d1"])
+        self.witness.ends = Ends(0, [0, 0], [1, 1])
+
+    def flagged(self, count: int) -> None:
+        for _ in range(count):
+            self.now += 1
+            for index in (0, 1):
+                self.witness.books.said(index, "flags", (self.now,), self.now, qos=1)
+            self.witness.gateway_acked(Said("flags", (self.now,), (0, 1)))
+
+    def causes(self) -> tuple[int, int]:
+        """Messages that were not saved, and those that nothing explains."""
+        self.witness.books.settle(100 * SECOND, self.witness.ends)
+        tally = self.witness.books.tallies["flags"]
+        return tally.causes.get("unsaved", 0), tally.unexplained
 
 
-def acknowledged(made: Witness, now: list[int], count: int) -> None:
-    for _ in range(count):
-        now[0] += 1
-        made.gateway_acked(Said("kill", (1,), []))
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
 
 
-def test_a_kill_makes_the_last_hundred_acknowledgements_doubtful_and_no_others() -> None:
-    now = [0]
-    made = witness(now)
-    acknowledged(made, now, AUTOSAVE_CHANGES + 50)
-    made.faulted("kill", "begin", 0, 0)
-    assert made.ends.unsaved == (), "what is acknowledged before the process is dead counts, too"
-    acknowledged(made, now, 1)
-    now[0] += 7
-    made.faulted("kill", "end", 0, 0)
-    assert made.ends.unsaved == ((52, now[0]),)
-    assert not made.ends.may_be_unsaved(51)
-    assert made.ends.may_be_unsaved(52)
-    assert not made.ends.may_be_unsaved(now[0] + 1)
-    assert made.ends.forgot_at < 0, "it has its memory"
+def test_a_kill_makes_the_last_hundred_publishes_doubtful_and_no_others(stage: Stage) -> None:
+    stage.flagged(AUTOSAVE_CHANGES + 50)
+    stage.witness.faulted("kill", "begin", 0, 0)
+    assert stage.witness.ends.forgot_at < 0, "it has its memory"
+    stage.witness.faulted("kill", "end", 0, 0)
+    assert stage.causes() == (2 * AUTOSAVE_CHANGES, 2 * 50), "each is meant for two devices"
 
 
-def test_only_so_many_kills_are_remembered_and_other_faults_are_none() -> None:
-    now = [0]
-    made = witness(now)
-    made.faulted("kill", "end", 0, 0)
-    assert made.ends.unsaved == (), "nothing was acknowledged, so nothing can be missing"
-    acknowledged(made, now, 1)
-    made.faulted("heat", "end", 0, 0)
-    assert made.ends.unsaved == ()
-    for _ in range(KILLS_KEPT + 3):
-        now[0] += 1
-        made.faulted("kill", "end", 0, 0)
-    assert [end for _, end in made.ends.unsaved] == [5 + i for i in range(KILLS_KEPT)]
+def test_what_is_acknowledged_while_the_broker_is_being_killed_counts_too(stage: Stage) -> None:
+    stage.witness.faulted("kill", "begin", 0, 0)
+    stage.flagged(1)
+    stage.witness.faulted("kill", "end", 0, 0)
+    stage.flagged(1)
+    assert stage.causes() == (2, 2), "what came after it is not explained by it"
+
+
+def test_other_faults_explain_nothing(stage: Stage) -> None:
+    stage.flagged(1)
+    stage.witness.faulted("heat", "begin", 0, 0)
+    stage.witness.faulted("heat", "end", 0, 0)
+    assert stage.causes() == (0, 2)

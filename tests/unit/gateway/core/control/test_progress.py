@@ -215,6 +215,20 @@ def test_who_begins_after_the_rollout_expired_is_held():
     assert chart.wants() == {}, "once held it is left alone"
 
 
+def test_how_an_update_ended_is_judged_though_it_is_heard_after_the_expiry():
+    def judged(expires_ns):
+        chart = Chart.with_fleet(3) >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
+        chart.wait(HOUR + MINUTE)
+        chart.have("d000", generation=1, running=OLD, state=S.FAILED, reason="kit:answers")
+        chart.have("d001", generation=1, running=OLD, state=S.ROLLED_BACK, reason="runtime:reboot")
+        chart.have("d002", generation=1, running=OLD, state=S.REJECTED, reason="hardware")
+        twins = [chart.twin(f"d00{n}") for n in range(3)]
+        return [(twin.outcome, twin.attempt, twin.hold) for twin in twins]
+
+    assert judged(HOUR) == judged(0), "what it did in time is not undone by when it was heard"
+    assert "stopped" not in {outcome for outcome, _, _ in judged(HOUR)}
+
+
 def test_who_comes_in_time_or_to_a_rollout_that_never_expires_is_welcome():
     for expires_ns in (0, 11 * DAY):
         chart = Chart.with_fleet(1) >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
