@@ -35,7 +35,7 @@ class HeldClock(RealClock):
         wall_start_ms: UTC at `now` = 0.
     """
 
-    __slots__ = ("_kernel", "_now", "_real", "_standing", "_step_ns", "held_ns")
+    __slots__ = ("_kernel", "_now", "_real", "_standing", "_step_ns", "held_ns", "judged_ns")
 
     def __init__(self, speed: float, wall_start_ms: int) -> None:
         super().__init__(speed, wall_start_ms)
@@ -46,6 +46,8 @@ class HeldClock(RealClock):
         """What the wall's clock says, scaled, and what we say, at the last look."""
         self.held_ns = 0
         """For how long time has stood still, in its own nanoseconds."""
+        self.judged_ns = 0
+        """What the wall counted meanwhile, scaled: while the run was held, whether time stood or not."""
 
     def now(self) -> int:
         """Nanoseconds since the clock was made, times speed, less those that were held."""
@@ -59,8 +61,14 @@ class HeldClock(RealClock):
             if queue and queue[0][0] + self._step_ns < now:
                 now = max(last, queue[0][0] + self._step_ns)
             self.held_ns += last + gap - now
+            self.judged_ns += gap
         self._now = now
         return now
+
+    @property
+    def held_share(self) -> float:
+        """How much of the run's real time stood still, 0 to 1."""
+        return self.held_ns / self.judged_ns if self.judged_ns else 0.0
 
     def _scaled(self) -> int:
         """What a clock that is never held says."""

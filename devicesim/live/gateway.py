@@ -240,7 +240,8 @@ class LiveGateway:
                 with suppress(StorageError):
                     await self.runtime.wait()  # what ended it is known
                 self.crashes += 1
-                await self.runtime.start()
+                with self._standing():
+                    await self.runtime.start()
                 self._more.set()
 
     @property

@@ -72,4 +72,5 @@ def _venue(stage: LiveStage) -> Venue:
         tolerance_s=to_seconds(stage.tolerance_ns),
         lag_s=to_seconds(stage.pacer.lag_ns_max),
         held_s=to_seconds(stage.clock.held_ns) if stage.clock is not None else 0.0,
+        held_share=stage.clock.held_share if stage.clock is not None else 0.0,
     )

@@ -262,6 +262,8 @@ class Venue(msgspec.Struct, frozen=True):
     """By how many scenario seconds the machine fell behind at worst."""
     held_s: float = 0.0
     """For how many scenario seconds, in all, time stood still to wait for the machine."""
+    held_share: float = 0.0
+    """How much of the run's real time that was, 0 to 1."""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ KIND_MEANS: Final[dict[CheckKind, str]] = {
     "finally": "at the end",
     "slo": "service level",
 }
+HELD_SHARE_MAX: Final = 0.2
+"""Of a run's real time; where a clock stood for longer its durations are not what a device lives through."""
 _METRIC: Final = re.compile(r"[a-z]\.[a-z]")
 _CAUSES: Final = {cause.value: cause.sentence for cause in DropCause}
 
@@ -141,4 +143,9 @@ def venue_line(venue: Venue) -> str:
         lag += f", held for {duration(venue.held_s)} in all while the machine was late"
     lacks = f"; it lacks {', '.join(venue.lacks)}" if venue.lacks else ""
     late = f"; durations are judged with {duration(venue.tolerance_s)} more"
+    if venue.held_share > HELD_SHARE_MAX:
+        late += (
+            f", on a clock that was held for {100 * venue.held_share:.0f} % of the run's real time: "
+            "a slower speed would be honest"
+        )
     return f"real time, {pace}{lag}{late}; {venue.broker}{lacks}"

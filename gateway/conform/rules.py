@@ -152,7 +152,7 @@ RULES: Final = (
     ),
     _must("I2", "A manifest for other hardware is REJECTED.", "hardware nobody has"),
     _must("T1", "In TRIAL it reports the new digest as running and on trial.", "update 1"),
-    _must("T2", "It commits no earlier than the trial's length after TRIAL.", "a trial of 1 s"),
+    _must("T2", "It commits no earlier than the trial's length after TRIAL.", "a trial of 4 s"),
     _must("T3", "In COMMITTED it reports the wanted digest as running for good.", "update 1"),
     # -- robustness
     _must("X1", "Garbage on each topic is survived.", "empty, random and cut payloads"),

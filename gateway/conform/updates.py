@@ -19,7 +19,7 @@ from gateway.conform.parcels import Parcel, make_parcel
 from gateway.conform.stage import Stage
 from gateway.conform.watch import Heard
 
-TRIAL_MS: Final = 2_000
+TRIAL_MS: Final = 4_000
 TRIAL_SLACK_NS: Final = 800 * MS
 """By so much the report of a beginning may come later than that of its end: processes wait for processors."""
 UPDATE_PATIENCE_FACTOR: Final = 3

@@ -172,7 +172,7 @@ async def test_planted_leaks_are_found_by_their_slopes(tmp_path: Path) -> None:
         loop.call_later(0.1, leak, began)
 
     try:
-        record = await run(plan(6, 24), tmp_path, lambda _: leak())
+        record = await run(plan(6, 24), tmp_path, lambda _: leak(), patience_s=8)
     finally:
         for file in files:
             os.close(file)

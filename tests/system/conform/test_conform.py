@@ -38,7 +38,7 @@ SINS = {
     "W2": ("want.g <= (state.want?.g ?? 0)", "want.g < (state.want?.g ?? 0)"),
     "G3": ("while (this.open.length < 2)", "while (this.open.length < 4)"),
     "G13": ("payload.readUInt32BE(4) !== this.id || ", ""),
-    "T2": ("setTimeout(commit, state.trial.ms)", "setTimeout(commit, 20)"),
+    "T2": ("setTimeout(commit, state.trial.ms)", "setTimeout(commit, state.trial.ms / 2)"),
 }
 
 

@@ -35,6 +35,7 @@ def test_until_it_is_held_it_is_the_walls(clock):
     clock.at = 3600 * SECOND
     assert clock.now() == 3600 * SECOND
     assert clock.held_ns == 0
+    assert clock.held_share == 0.0
 
 
 def test_a_pause_of_the_process_is_no_time(clock, kernel):
@@ -46,6 +47,8 @@ def test_a_pause_of_the_process_is_no_time(clock, kernel):
         clock.at += STEP // 2
         assert clock.now() == 2 * STEP + STEP // 2
     assert clock.held_ns == 19 * STEP
+    assert clock.judged_ns == 21 * STEP + STEP // 2
+    assert clock.held_share == clock.held_ns / clock.judged_ns
     clock.at += 20 * STEP
     assert clock.now() == 22 * STEP + STEP // 2, "held no longer, and nothing is made up for"
 

@@ -116,3 +116,10 @@ def test_a_live_run_says_where_and_how_fast_and_what_it_was_given():
     assert "held" not in line
     held = msgspec.structs.replace(live, held_s=90.0)
     assert f"held for {duration(90.0)} in all" in venue_line(held)
+    slow = (
+        "on a clock that was held for 35 % of the run's real time: a slower speed would be honest"
+    )
+    much = msgspec.structs.replace(held, held_share=0.35)
+    assert slow in venue_line(much)
+    little = msgspec.structs.replace(held, held_share=0.2)
+    assert "slower speed" not in venue_line(little)
