@@ -76,8 +76,8 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
 ) -> None:
     # In a process of its own, as a user runs it: only there does its memory say anything of a leak.
     soak = command(
-        SCENARIO, "--devices", "150", "--for", "42s", "--window", "2s", "--beat", "3s",
-        "--restart-broker-every", "15s", "--broker", "mosquitto", "--out", str(tmp_path),
+        SCENARIO, "--devices", "150", "--for", "2m", "--window", "2s", "--beat", "3s",
+        "--restart-broker-every", "50s", "--broker", "mosquitto", "--out", str(tmp_path),
     )  # fmt: skip
     out, err = soak.communicate(timeout=600)
     record = read_record(tmp_path / "soak-soak")
