@@ -125,7 +125,7 @@ class Plant:
         self.gateway_relay = Relay(self.broker.endpoint.port)
         await self.gateway_relay.open()
         config = self.folder / "gateway.toml"
-        config.write_text(f"[broker]\nkeepalive_s = {KEEPALIVE_S}\n")
+        config.write_text(f"[broker]\nkeepalive_s = {KEEPALIVE_S}\n[http]\nport = 0\n")
         url = f"mqtt://127.0.0.1:{self.gateway_relay.port}"
         words = ["gateway", "serve", "--state", str(self.state), "--config", str(config)]
         command = [sys.executable, "-m", "devicesdk", *words, "--broker", url]
