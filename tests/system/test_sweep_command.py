@@ -14,6 +14,8 @@ from devicesim.scenario import load
 from tests_kit import worlds
 
 ROOT = Path(__file__).parents[2]
+SEEDS = 100
+"""Enough to be interrupted among, however late the signal comes on a busy machine."""
 
 
 def command(*words):
@@ -42,16 +44,16 @@ def file(tmp_path):
 
 
 def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_with_the_same_digest(file, tmp_path):
-    whole = fleetdrill("sweep", file, "--seeds", 12, "--out", tmp_path / "a", "--json", code=1)
+    whole = fleetdrill("sweep", file, "--seeds", SEEDS, "--out", tmp_path / "a", "--json", code=1)
     begun = subprocess.Popen(
-        command("sweep", file, "--seeds", 12, "--out", tmp_path / "b"),
+        command("sweep", file, "--seeds", SEEDS, "--out", tmp_path / "b"),
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     journal = tmp_path / "b" / "sweep-lab" / "results.jsonl"
     give_up = perf_counter() + 600
     while not (journal.is_file() and journal.read_bytes().count(b"\n") >= 2):
         assert perf_counter() < give_up, "no result in ten minutes"
-        Event().wait(0.05)
+        Event().wait(0.01)
     begun.send_signal(signal.SIGINT)
     _, told = begun.communicate(timeout=300)
     early = journal.read_bytes()
@@ -62,7 +64,7 @@ def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_with_the_same_digest
     rest = fleetdrill("sweep", "--resume", journal.parent, "--engine", "inline", "--json", code=1)
     assert journal.read_bytes().startswith(early), "what was done was done again"
     one, two = json.loads(whole.stdout), json.loads(rest.stdout)
-    assert one["runs"] == two["runs"] == 12
+    assert one["runs"] == two["runs"] == SEEDS
     assert one["digest"] == two["digest"]
     assert one["checks"] == two["checks"]
 
