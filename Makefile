@@ -54,7 +54,7 @@ live: setup broker ## six hours of the same day in six minutes, against a real b
 soak: setup broker ## half an hour of 1,000 devices, the broker killed every five minutes
 	$(BIN)/fleetdrill soak scenarios/soak.yaml --devices 1000 --for 30m --restart-broker-every 5m
 
-chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each; of a busy gateway fifty
+chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each; of a busy gateway fifty, of a saving broker two hundred
 	$(BIN)/pytest tests/chaos -m slow
 
 lint: setup ## ruff, mypy --strict, import contracts

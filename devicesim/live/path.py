@@ -204,6 +204,7 @@ class LivePath(Path):
             clean_start=connect.clean_start,
             timeout_s=max(1.0, CONNECT_TIMEOUT_S / self._speed),
             will=Will(will.message.topic, bytes(will.message.payload)) if will else None,
+            proven_acks=True,
         )
 
     def close(self, now: int, cause: DropCause, *, polite: bool = False) -> None:

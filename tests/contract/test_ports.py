@@ -332,6 +332,33 @@ async def test_never_more_in_flight_than_the_broker_named(make_port, name):
         assert len(set(ids[2:])) == 3, f"expected different ids in flight, found {ids}"
 
 
+async def test_a_proven_acknowledgement_waits_for_the_brokers_next_turn(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True))
+        await ear.until("connected")
+        for i in range(3):
+            port.publish(f"{name}/x", b"", qos=1, token=i)
+        sent = await server.until(mqtt5.PublishPacket, 3)
+        server.say(b"".join(mqtt5.PubAckPacket(p.packet_id).write() for p in sent[:2]))
+        await server.until(mqtt5.PingReqPacket, 1)
+        assert ear.all("puback") == [], "acknowledged, and nothing says that it was saved"
+        server.say(mqtt5.PubAckPacket(sent[2].packet_id).write() + mqtt5.PingRespPacket().write())
+        await server.until(mqtt5.PingReqPacket, 2)
+        assert ear.all("puback") == [(0, 0), (1, 0)], "the third came after the ping had left"
+        server.say(mqtt5.PingRespPacket().write())
+        await ear.until("puback", 3)
+        assert len(server.of(mqtt5.PingReqPacket)) == 2
+
+
+async def test_many_proven_acknowledgements_keep_their_order(connect, name):
+    port, ear = await connect(name, proven_acks=True)
+    for i in range(300):
+        port.publish(f"{name}/n", b"%d" % i, qos=1, token=i)
+    await ear.until("puback", 300)
+    assert [token for token, _ in ear.all("puback")] == list(range(300))
+
+
 async def test_a_full_queue_refuses_the_newest(make_port, name):
     async with FakeBroker(greeting=connack(receive_max=1)).open() as server:
         port, ear = make_port(Endpoint(port=server.port))
