@@ -76,7 +76,7 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
 ) -> None:
     # In a process of its own, as a user runs it: only there does its memory say anything of a leak.
     soak = command(
-        SCENARIO, "--devices", "150", "--for", "2m", "--window", "2s", "--beat", "3s",
+        SCENARIO, "--devices", "1000", "--for", "2m", "--window", "10s", "--beat", "10s",
         "--restart-broker-every", "50s", "--broker", "mosquitto", "--out", str(tmp_path),
     )  # fmt: skip
     out, err = soak.communicate(timeout=600)
@@ -84,7 +84,7 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
     assert soak.returncode == 0, f"{told(record)}\n{out}\n{err}"
     assert record.unexplained == 0, told(record)
     assert record.verdict == "passed", told(record)
-    assert (record.ending, record.restarts, record.devices) == ("complete", 2, 150)
+    assert (record.ending, record.restarts, record.devices) == ("complete", 2, 1000)
     messages = {row.kind: row for row in record.messages}
     for kind in ("tel", "have", "link", "get", "want", "kill", "flags", "dat"):
         row = messages[kind]
