@@ -56,6 +56,7 @@ soak: setup broker ## half an hour of 1,000 devices, the broker killed every fiv
 
 chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each; of a busy gateway fifty, of a saving broker two hundred
 	$(BIN)/pytest tests/chaos -m slow
+	$(BIN)/pytest tests/chaos/test_half_open.py -m "not slow" -s
 
 lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -4,8 +4,8 @@ Decides where we listen in: aiomqtt tells neither session present, the CONNACK's
 reason codes of PUBACK and DISCONNECT, why a socket broke, nor when something was last read. paho does; its
 callbacks are chained behind aiomqtt's own. Leaves out what follows from it (aiomqtt_session.py).
 
-Rules: three private names are touched, here alone: aiomqtt's `Client._client`, and paho's `_send_pingreq` and
-`_handle_pingresp`, because pings prove acknowledgements (proof.py) and paho has no public word for them. Messages are always
+Rules: four private names are touched, here alone: aiomqtt's `Client._client`, and paho's `_send_pingreq`,
+`_handle_pingresp` and `_ping_t`, because pings prove acknowledgements (proof.py) and paho has no public word for them. Messages are always
 acknowledged by us, after they were handled: paho by itself does so before aiomqtt even queued them.
 paho's log goes nowhere: what it says of a broken socket is in the reason that the listener hears.
 """
@@ -198,8 +198,11 @@ class Hooks:
         self._paho.loop_misc()
 
     def ping(self) -> None:
-        """Send a PINGREQ."""
-        self._paho._send_pingreq()  # noqa: SLF001 - see the rules above
+        """Send a PINGREQ that paho does not wait for: it would close on a late answer while data flows."""
+        paho: Any = self._paho
+        waits_since = paho._ping_t  # noqa: SLF001 - see the rules above
+        paho._send_pingreq()  # noqa: SLF001 - the same
+        paho._ping_t = waits_since  # noqa: SLF001 - the same
 
     def say_goodbye(self, code: int) -> None:
         """Send DISCONNECT; paho closes when it is written."""

@@ -334,6 +334,8 @@ class Connection(asyncio.BufferedProtocol):
             keepalive_s = self._dial.keepalive_s
         self._bytes_max = packet.max_packet_size or PACKET_BYTES_STANDARD
         self._window = Window(packet.receive_max)
+        if self._dial.proven_acks:
+            self._proof = Proof()
         self.up = True
         self._begin_vigil(keepalive_s)
         self._listener.on_connected(
@@ -392,9 +394,7 @@ class Connection(asyncio.BufferedProtocol):
         following = self._window.release()
         if following is not None:
             self._send(following)
-        if self._dial.proven_acks:
-            if self._proof is None:
-                self._proof = Proof()  # when first needed: most of what waits in a fleet is silent
+        if self._proof is not None:
             self._proof.acked(token, int(packet.reason_code))
         else:
             self._listener.on_puback(token, int(packet.reason_code))

@@ -5,6 +5,11 @@ of that turn (`autosave_on_changes true`, `autosave_interval 1`). Between the tw
 was acknowledged: one in a few thousand publishes of one client, measured over twenty kills. A ping that leaves
 after the PUBACK came is read in a later turn, so its answer proves that the turn of the PUBACK has ended.
 
+It proves nothing where a PUBACK comes before the turn that saves: from mosquitto's websocket listener, which is
+served after the save; from a broker whose disk is full or not its own, for mosquitto counts a save that failed as
+done; and from a full queue (`max_queued_messages`), whose drops are acknowledged too. With `autosave_interval` above 1
+a kill takes back what was changed since the last save, proven or not.
+
 Decides which acknowledgements a PINGRESP proves, and when another ping is wanted. Leaves out the socket. Pings
 are answered in their order (MQTT 5, 4.6 orders nothing else, but both directions of TCP do), so each
 unanswered ping carries what was acknowledged before it left; those of the keep-alive prove as well.
@@ -14,8 +19,6 @@ the host has in flight, and is not told if the connection ends: the host says th
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 Acked = tuple[int, int]
 """Token and reason code."""
@@ -28,7 +31,7 @@ class Proof:
 
     def __init__(self) -> None:
         self._fresh: list[Acked] = []
-        self._asked: deque[list[Acked]] = deque()
+        self._asked: list[list[Acked]] = []  # a few at most, and an empty deque has 600 bytes
         """One list for each unanswered ping, empty for most of the keep-alive's."""
 
     def acked(self, token: int, code: int) -> None:
@@ -47,4 +50,4 @@ class Proof:
 
     def answered(self) -> list[Acked]:
         """A PINGRESP came: what it proves, in the order of the PUBACKs."""
-        return self._asked.popleft() if self._asked else []
+        return self._asked.pop(0) if self._asked else []

@@ -25,6 +25,7 @@ MACHINE_GRACE_S = 1.0
 """For the relay and the looks of three processes; a machine that was later than that says so itself (lateness.py),
 and that much is forgiven for each of the two processes between an instant and its stamp."""
 PROCESSES = 2
+FORGIVEN_S_MAX = 2.0
 MOSQUITTO_GRACE_S = 5.0
 CLIENT, BROKER = "client", "broker"
 
@@ -63,14 +64,22 @@ def ended_s(wire: Wire, end: str) -> float | None:
 
 async def found(plant, late, wires, end, since_s, most_s, who):
     """Wait until one end of all `wires` went; demand that it took at most `most_s`, and what the machine took."""
+    ended_late_s = None
 
     async def look():
+        nonlocal ended_late_s
+        ended_late_s = late.late_s
         return all(ended_s(wire, end) is not None for wire in wires)
 
     await plant.until(f"the {end} ends of {len(wires)} wires of {who} to go", look)
-    took_s, machine_s = max(ended_s(wire, end) for wire in wires) - since_s, PROCESSES * late.late_s
+    took_s, machine_s = (
+        max(ended_s(wire, end) for wire in wires) - since_s,
+        PROCESSES * ended_late_s,
+    )
     story = f"the {end} end of {who} was given up after {took_s:.2f} s of silence"
     print(f"{story}; the bound is {most_s:.2f} s, and {machine_s:.2f} s for the machine")
+    if took_s > most_s and machine_s > FORGIVEN_S_MAX:
+        pytest.skip(f"{story}, and the machine was {machine_s:.2f} s late: too busy to tell")
     assert took_s <= most_s + machine_s, (
         f"{story}, expected at most {most_s:.2f} s, and {machine_s:.2f} s by which the machine was late\n"
         f"{plant.tails()}"

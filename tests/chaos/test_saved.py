@@ -67,9 +67,13 @@ def judge(results: list[Found]) -> str:
     missing = [(number, found.missing) for number, found in enumerate(results, 1) if found.missing]
     assert not missing, f"said again, and never came (kill, messages): {missing}"
     acked = sum(found.acked for found in results)
-    assert acked, "nothing was ever acknowledged"
+    idle = [number for number, found in enumerate(results, 1) if not found.acked]
+    assert len(idle) <= len(results) // 2, f"nothing was acknowledged before the kills {idle}"
     believed = sum(found.believed for found in results)
     taken_back = sum(found.taken_back for found in results)
+    assert taken_back, (
+        f"the control lost nothing of {believed} either: these kills never hit a save, and prove nothing"
+    )
     return (
         f"{len(results)} kills: of {acked} proven acknowledgements 0 lost; "
         f"of {believed} believed ones {taken_back} taken back"

@@ -351,6 +351,40 @@ async def test_a_proven_acknowledgement_waits_for_the_brokers_next_turn(make_por
         assert len(server.of(mqtt5.PingReqPacket)) == 2
 
 
+async def test_a_ping_that_left_before_the_acknowledgement_proves_nothing(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True, keepalive_s=1))
+        await ear.until("connected")
+        await server.until(mqtt5.PingReqPacket, 1)  # the keep-alive's
+        port.publish(f"{name}/x", b"", qos=1, token=7)
+        sent = await server.until(mqtt5.PublishPacket, 1)
+        server.say(mqtt5.PubAckPacket(sent[0].packet_id).write())
+        server.say(mqtt5.PingRespPacket().write())
+        await server.until(mqtt5.PingReqPacket, 2)
+        assert ear.all("puback") == [], "that ping had left before"
+        server.say(mqtt5.PingRespPacket().write())
+        assert await ear.until("puback") == (7, 0)
+
+
+async def test_a_late_proof_ends_no_connection_on_which_data_flows(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True, keepalive_s=1))
+        await ear.until("connected")
+        port.publish(f"{name}/x", b"", qos=1, token=7)
+        sent = await server.until(mqtt5.PublishPacket, 1)
+        server.say(mqtt5.PubAckPacket(sent[0].packet_id).write())
+        await server.until(mqtt5.PingReqPacket, 1)
+        for _ in range(30):  # three keep-alives, and never a PINGRESP
+            server.say(mqtt5.PublishPacket(f"{name}/y", b"").write())
+            port.publish(f"{name}/z", b"")
+            await asyncio.sleep(0.1)
+        assert port.connected, ear.heard[-1]
+        server.say(mqtt5.PingRespPacket().write())
+        assert await ear.until("puback") == (7, 0)
+
+
 async def test_many_proven_acknowledgements_keep_their_order(connect, name):
     port, ear = await connect(name, proven_acks=True)
     for i in range(300):
