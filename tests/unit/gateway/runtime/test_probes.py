@@ -15,6 +15,7 @@ from gateway.runtime.probes import (
     broken,
     certificate_reading,
     disk_of,
+    role_readings,
 )
 from tests_kit.alarm_stage import core_with
 from tests_kit.audit_logs import AUDITOR
