@@ -92,7 +92,7 @@ def _whole(one: dict[str, Any]) -> str:
     lines = [
         f"{one['id']}  {one['kind']}  {one['severity']}  {one['state']}",
         f"  {one['says']}",
-        f"  raised {one['count']} times, first {_instant(one['first_ms'])}, last {_instant(one['raised_ms'])}",
+        f"  raised {one['count']} time{'' if one['count'] == 1 else 's'}, first {_instant(one['first_ms'])}, last {_instant(one['raised_ms'])}",
         f"  last seen {_instant(one['last_ms'])}",
     ]
     if one["acknowledged_by"]:

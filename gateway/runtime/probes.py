@@ -34,6 +34,7 @@ from gateway.runtime.runtime import Runtime
 LATE_NS: Final = 12 * HOUR
 """A role that the gateway renews itself and that ends sooner was not renewed."""
 _MIB: Final = 1024 * 1024
+_GIB: Final = 1024 * _MIB
 
 
 class Probes:
@@ -107,7 +108,13 @@ def disk_of(folder: Path) -> list[Reading]:
         say(logging.ERROR, "cannot see how full the disk is", folder=folder, error=error)
         return []
     whole = max(usage.used + usage.free, 1)
-    return [Reading(str(folder), 100 * usage.free // whole, f"{usage.free // _MIB} MiB")]
+    return [Reading(str(folder), 100 * usage.free // whole, _size(usage.free))]
+
+
+def _size(free_bytes: int) -> str:
+    if free_bytes < _GIB:
+        return f"{free_bytes // _MIB} MiB"
+    return f"{free_bytes / _GIB:.1f} GiB"
 
 
 def certificate_reading(file: Path, at: int) -> Reading:

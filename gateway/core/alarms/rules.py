@@ -108,7 +108,7 @@ def rules_of(limits: AlarmLimits) -> dict[str, Rule]:
         Rule(EXPIRY, "{subject} expires in {value} days ({words}).", "days", one.expiry_days_raise,
              one.expiry_days_clear, one.expiry_days_critical, 0, below=True),
         _mark(AUDIT_BROKEN, "The audit log is not what it was: {words}.", 1),
-        Rule(DISK, "{value} % of {subject} are free ({words}).", "% free", one.disk_percent_raise,
+        Rule(DISK, "The disk under {subject} has {value} % free ({words}).", "% free", one.disk_percent_raise,
              one.disk_percent_clear, one.disk_percent_critical, 0, below=True),
         Rule(OUTBOX, "{value} retained messages wait for the broker to take them.", "messages", one.outbox_rows_raise,
              one.outbox_rows_clear, one.outbox_rows_raise * 10, one.outbox_ns),

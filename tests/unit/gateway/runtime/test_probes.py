@@ -29,7 +29,7 @@ def test_the_disk_of_a_folder(tmp_path):
     (reading,) = disk_of(tmp_path)
     assert reading.subject == str(tmp_path)
     assert 0 <= reading.value <= 100
-    assert reading.words.endswith("MiB")
+    assert reading.words.endswith("iB")
     assert disk_of(tmp_path / "nowhere") == []
 
 
