@@ -80,7 +80,7 @@ function Figures() {
 function Nothing({ state, kind }) {
   if (state !== "open" || kind) return html`<${Empty} title="No alarm is like that"><p>Choose another state or kind.</p></${Empty}>`;
   return html`<${Empty} title="Nothing is wrong"><p>Halted rollouts, drift, devices that are away, a lost broker, certificates and roles near their end, a full disk
-    and a changed audit log show up here. Whoever does not look at this page is told by a webhook or by MQTT:</p><pre>[alarms]${"\n"}mqtt = true${"\n"}webhook_url = "https://hooks.example/fleet"${"\n"}webhook_secret_file = "webhook.secret"</pre></${Empty}>`;
+    and a changed audit log show up here. Whoever does not look at this page is told by a webhook or by MQTT:</p><pre>[alarms]${"\n"}mqtt = true${"\n"}webhook_url = "…"${"\n"}webhook_secret_file = "webhook.secret"</pre></${Empty}>`;
 }
 
 function Alarm({ alarm, reload }) {
