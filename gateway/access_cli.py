@@ -24,6 +24,9 @@ Why = Annotated[str, typer.Option(help="Why; it is kept in the audit log.")]
 
 def register(app: typer.Typer) -> None:
     """Add both groups."""
+    from gateway.alarm_cli import alarm_app
+
+    app.add_typer(alarm_app, name="alarm")
     app.add_typer(token_app, name="token")
     app.add_typer(approval_app, name="approval")
 
