@@ -18,7 +18,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from devicesim.guarded import EXIT_DIVERGED, EXIT_FAILED, EXIT_HELD, guarded
-from devicesim.scenario import schema_text
 
 RUNS = Path("runs")
 
@@ -247,4 +246,6 @@ def _validate(file: Path, overrides: list[str]) -> int:
 @scenario_app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
+    from devicesim.scenario import schema_text
+
     typer.echo(schema_text(), nl=False)

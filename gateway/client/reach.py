@@ -15,13 +15,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.client.door import DoorWay
-from gateway.client.way import Way
+if TYPE_CHECKING:
+    from gateway.client.way import Way
 
 STATE: Final = Path("fleetdrill-state")
 URL_VARIABLE: Final = "FLEETDRILL_URL"
@@ -73,6 +73,10 @@ def reach(
                 "expected --once with --url: the door of a state folder keeps no keys; look whether it was "
                 "done, then ask again"
             )
+        if where.token_file is not None:
+            raise ValueError(f"expected --url or {URL_VARIABLE} with --token-file, found neither")
+        from gateway.client.door import DoorWay
+
         return DoorWay(where.state or STATE)
     from gateway.client import http
 

@@ -15,12 +15,13 @@ from gateway.commands.words import clock, curve, digest, facts, instant, pairs_o
 
 fleet_app = typer.Typer(no_args_is_help=True, help="Look at devices, and enrol them.")
 Device = Annotated[str, typer.Argument(metavar="DEVICE", help="Device id.", autocompletion=device_ids)]  # fmt: skip
+COHORT_HEX: Final = 16
 _MEANS: Final = {
-    "none": "as it was when the release was young",
-    "data": "what comes in has changed, on every hardware: look at the world, then at the model",
-    "hardware": "the same data, other answers on this hardware: look at the release's variant, stop its rollout",
-    "both": "data and hardware have changed",
-    "sensor": "single devices see something else: look at their sensors",
+    "none": "as ever",
+    "data": "what the devices see has changed, and they compute as they should: look at the world, then at the model",
+    "hardware": "this hardware computes otherwise on what it sees: look at the release's variant, hold its rollout",
+    "both": "what the devices see has changed, and a probe fails on them, too",
+    "sensor": "single devices see something else than their cohort: look at their sensors",
 }
 
 
@@ -141,7 +142,17 @@ def drift(
         found["cohorts"] = [
             one for one in found["cohorts"] if one["verdict"] != "none" or one["alarms"]
         ]
-    ask.tell(found, _verdicts)
+    names = {} if ask.as_json else _bundles(ask)
+    ask.tell(found, lambda found: _verdicts(found, names))
+
+
+def _bundles(ask: Ask) -> dict[str, str]:
+    """Names of bundles by the beginning of their digests, as cohorts have it."""
+    from gateway.client.way import each_page
+    from gateway.runtime import verbs
+
+    pages = each_page(ask.way, verbs.ListBundles())
+    return {one["digest"][:COHORT_HEX]: one["name"] for page in pages for one in page["bundles"]}
 
 
 def _cohorts(ask: Ask) -> dict[str, Any]:
@@ -169,11 +180,12 @@ def _one(cohorts: list[dict[str, Any]], name: str) -> dict[str, Any]:
     raise VerbError("unknown", f"expected a cohort, found {name!r}: {hint}")
 
 
-def _verdicts(found: dict[str, Any]) -> str:
+def _verdicts(found: dict[str, Any], names: dict[str, str]) -> str:
     """All cohorts, and what their verdicts mean."""
     rows = [
         (
             one["name"],
+            names.get(one["bundle"][:COHORT_HEX], "-"),
             one["verdict"],
             _worst(one),
             " ".join(one["alarms"]) or "-",
@@ -183,7 +195,7 @@ def _verdicts(found: dict[str, Any]) -> str:
         )
         for one in found["cohorts"]
     ]
-    head = ("cohort", "verdict", "most changed", "alarms", "probe", "devices", "frames")
+    head = ("cohort", "bundle", "verdict", "most changed", "alarms", "probe", "devices", "frames")
     nothing = "no cohort has spoken yet: devices tell what they see window by window"
     lines = [table(head, rows, nothing)]
     told = sorted({one["verdict"] for one in found["cohorts"]} - {"none"})

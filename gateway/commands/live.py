@@ -24,7 +24,8 @@ from rich.text import Text
 from gateway.commands.words import clean, clock, curve, pairs_of, percent
 
 CURVE_MAX: Final = 600
-BAR_CELLS: Final = 20
+BAR_CELLS: Final = 12
+WEIGHT_CELLS: Final = 6
 _COLOURS: Final = {
     "running": "cyan", "waiting": "yellow", "paused": "yellow", "completed": "green",
     "halted": "bold red", "aborted": "red",
@@ -89,7 +90,8 @@ def _gates(plan: dict[str, Any]) -> Text:
     return Text(
         clean(
             f"{chosen}; quorum {percent(plan['quorum'])}, soak {plan['soak_s']:g} s, up to "
-            f"{percent(plan['failures'])} may fail; on a halt {plan['on_halt']}"
+            f"{percent(plan['failures'])} may fail, halts past an e-value of {plan['evidence']:g}; on a halt "
+            f"{plan['on_halt']}"
         ),
         _SOFT,
     )
@@ -98,10 +100,10 @@ def _gates(plan: dict[str, Any]) -> Text:
 def _waves(view: dict[str, Any]) -> Table:
     """A row for each wave, open, closed or to come."""
     plan = view["plan"]
-    table = Table(box=None, pad_edge=False, header_style=_SOFT, expand=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style=_SOFT)
     for name in ("wave", "share", "opened", "", "done", "bad", "e-value", "", "verdict"):
         right = name in {"wave", "share", "done", "bad", "e-value"}
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "verdict")
     for place, share in enumerate(plan["waves"]):
         if place < len(view["waves"]):
             _opened(table, place, view["waves"][place], plan["evidence"])
@@ -119,13 +121,19 @@ def _opened(table: Table, place: int, wave: dict[str, Any], evidence: float) -> 
         Text(str(place)),
         Text(percent(wave["share"])),
         Text(clock(wave["opened_ms"])),
-        ProgressBar(total=max(1, wave["size"]), completed=wave["committed"], width=BAR_CELLS),
+        _bar(wave["committed"], max(1, wave["size"]), BAR_CELLS, "green"),
         Text(f"{wave['committed']}/{wave['size']}"),
         Text(str(bad), _BAD if bad else _SOFT),
-        Text(f"{wave['e_value']:.3g} of {evidence:g}"),
-        ProgressBar(total=1.0, completed=weight, width=8, complete_style=colour, finished_style=colour),
+        Text(f"{wave['e_value']:.3g}"),
+        _bar(weight, 1.0, WEIGHT_CELLS, colour),
         Text(clean(wave["verdict"])),
     )  # fmt: skip
+
+
+def _bar(done: float, whole: float, cells: int, colour: str) -> ProgressBar:
+    return ProgressBar(
+        total=whole, completed=done, width=cells, complete_style=colour, finished_style=colour
+    )
 
 
 def _weight(e_value: float, evidence: float) -> float:
