@@ -54,11 +54,14 @@ def _members(archive: Path) -> dict[str, bytes]:
 
 
 def reader(directory: Path) -> Callable[[str, int], bytes]:
-    """Read files of a bundle's folder by name, each up to a size."""
+    """Read files of a bundle's folder by name, each up to a size; also of an archive that was unpacked."""
+    from devicesdk.bundle.archive import FOLDERS
 
     def read(name: str, bytes_max: int) -> bytes:
+        places = (directory, *(directory / folder for folder in FOLDERS))
+        place = next((place for place in places if (place / name).is_file()), directory)
         try:
-            with (directory / name).open("rb") as file:
+            with (place / name).open("rb") as file:
                 return file.read(bytes_max)
         except OSError as error:
             raise ValueError(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from devicesdk.aio.clock import RealClock
 from gateway.adapters.certificates import make_tls, server_tls
 from gateway.client import http
 from gateway.client.http import TRIES_MAX, HttpWay, Secret
@@ -161,7 +162,8 @@ def test_an_answer_has_a_bound(ask, monkeypatch):
 
 
 def test_a_certificate_is_believed_when_its_authority_is_named(tmp_path, patience):
-    make_tls(tmp_path, ("localhost",), (), datetime.now(UTC), 2)
+    now = datetime.fromtimestamp(RealClock().wall_ms() / 1000, UTC)
+    make_tls(tmp_path, ("localhost",), (), now, 2)
     said = server_tls(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(said.certificate, said.key)
