@@ -77,7 +77,7 @@ def line_of(view: dict[str, Any]) -> str:
     waves = view["waves"]
     words = [view["id"], view["state"]]
     if waves:
-        wave, count = waves[-1], len(view["plan"]["waves"])
+        wave = waves[-1]
         counts = ", ".join(
             f"{wave[key]} {word}"
             for key, word in (
@@ -85,7 +85,7 @@ def line_of(view: dict[str, Any]) -> str:
                 ("unreached", "not reached"),
             ) if wave[key] or key == "committed"
         )  # fmt: skip
-        words.append(f"wave {len(waves)} of {count}: {counts} of {wave['size']}")
+        words.append(f"wave {len(waves) - 1}: {counts} of {wave['size']}")
         words.append(f"e-value {wave['e_value']:.3g}")
     if view["why"]:
         words.append(view["why"])

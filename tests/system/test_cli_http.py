@@ -93,7 +93,7 @@ def test_a_signed_bundle_is_published_rolled_out_watched_and_taken_back(shells, 
     out, err = watching.communicate(timeout=PATIENCE_S)
     assert watching.returncode == 0, out + err
     lines = out.splitlines()
-    assert "r1 completed; wave 2 of 2: 2 committed of 2" in lines[-1]
+    assert "r1 completed; wave 1: 2 committed of 2" in lines[-1]
     assert len(lines) == len(set(lines)), "a line for each change, and no other"
     assert "wave 1: 2 devices, 2 committed" in releaser.say("rollout", "status", "r1")
     assert [one["id"] for one in releaser.ask("rollout", "list")] == ["r1"]

@@ -30,7 +30,7 @@ def drawn(view, seen=(), trouble=""):
 
 def test_a_line_says_wave_counts_and_evidence():
     assert line_of(VIEW) == (
-        "spring running; wave 1 of 2: 3 committed, 1 failed, 6 not reached of 10; e-value 4"
+        "spring running; wave 0: 3 committed, 1 failed, 6 not reached of 10; e-value 4"
     )
     assert line_of({**VIEW, "waves": [], "why": "no\nbundle"}) == "spring running; no�bundle"
 
