@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the gateway's commands."""
     from gateway.commands import (
         access,
+        alarms,
         audit,
         backup,
         bundles,
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
     gateway.add_typer(experiments.experiment_app, name="experiment", hidden=True)
     gateway.add_typer(debug.debug_app, name="debug", hidden=True)
     access.register(app)
+    app.add_typer(alarms.alarm_app, name="alarm")
     app.add_typer(audit.audit_app, name="audit")
 
 

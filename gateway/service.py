@@ -46,6 +46,7 @@ from devicesdk.bundle.trust import (
     Ed25519Verifier,
 )
 from devicesdk.wire.topics import Topics
+from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.acl import CONTROL, DATA, MONITOR
 from gateway.adapters.brokers.drops import DropWatch
@@ -80,10 +81,11 @@ from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE
-from gateway.ports import StorageError
+from gateway.ports import AlarmTally, StorageError
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
+from gateway.runtime.lookout import Lookout, make_lookout
 from gateway.runtime.office import Local, Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
@@ -148,8 +150,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
         )
         stack.callback(runtime.close)
+        tally = AlarmTally()
         if config.metrics.port:
-            _tell_metrics(config, runtime, broker, stack)
+            _tell_metrics(config, runtime, broker, stack, tally)
         operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
         office = Office(
             runtime,
@@ -163,12 +166,15 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
+        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, tally)
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
+        lookout = make_lookout(
+            config, state, runtime, tally, office, witness, certificates, clock, source
+        )
         await _run(
             runtime, office, door, broker.name,
-            http=http, state=state, witness=witness, leased=storage.leased,
+            http=http, state=state, witness=witness, leased=storage.leased, lookout=lookout,
         )  # fmt: skip
 
 
@@ -196,6 +202,7 @@ async def _run(
     state: Path,
     witness: Witness,
     leased: bool,
+    lookout: Lookout | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -210,7 +217,8 @@ async def _run(
         await asyncio.to_thread((state / URL_FILE).write_text, http.url + "\n")
         say(logging.INFO, "listening", url=http.url)
     say(logging.INFO, "ready", broker=broker, door=door.path)
-    keeping = loop.create_task(witness.run())
+    keeping = [loop.create_task(witness.run())]
+    keeping += [] if lookout is None else [loop.create_task(lookout.run())]
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
     ends = [end, wish, *([loop.create_task(_keep_lease(runtime))] if leased else ())]
@@ -221,10 +229,9 @@ async def _run(
             await http.close()
         await door.close()
         await runtime.stop()
-        for task in ends[1:]:
+        for task in (*ends[1:], *keeping):
             task.cancel()
-        keeping.cancel()
-        await asyncio.wait((*ends, keeping))
+        await asyncio.wait((*ends, *keeping))
         await witness.look()
     for task in ends:
         if not task.cancelled():
@@ -336,7 +343,11 @@ def audit_verifier(keys: Path) -> Ed25519Verifier:
 
 
 def _tell_metrics(
-    config: Config, runtime: Runtime, broker: RunningBroker, stack: AsyncExitStack
+    config: Config,
+    runtime: Runtime,
+    broker: RunningBroker,
+    stack: AsyncExitStack,
+    tally: AlarmTally,
 ) -> None:
     """Answer Prometheus, with the broker's own count of drops where it may be read."""
     endpoint = broker.endpoint_for(MONITOR)
@@ -350,6 +361,7 @@ def _tell_metrics(
         host=config.metrics.host,
         port=config.metrics.port,
         dropped=lambda: drops.dropped,
+        more=(AlarmsCollector(tally),),
     )
     stack.callback(metrics.close)
     say(logging.INFO, "metrics", url=metrics.url)

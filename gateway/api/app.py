@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.adapters.metrics import CountersCollector
 from gateway.api import problems
 from gateway.api.desk import Entrance, Service
@@ -22,6 +23,7 @@ from gateway.api.guard import Guard
 from gateway.api.meter import Meter
 from gateway.api.routes import (
     access,
+    alarms,
     audit,
     blobs,
     bundles,
@@ -51,6 +53,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     flags.router,
     kills.router,
     debug.router,
+    alarms.router,
     audit.router,
     access.router,
 )
@@ -74,6 +77,7 @@ def make_app(service: Service) -> FastAPI:
     registry = CollectorRegistry()
     registry.register(CountersCollector(service.runtime.counters))
     registry.register(meter)
+    registry.register(AlarmsCollector(service.alarms))
     app.state.service, app.state.entrance = service, Entrance(service)
     app.state.beacon, app.state.registry = beacon, registry
     problems.install(app)

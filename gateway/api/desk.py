@@ -27,7 +27,7 @@ from gateway.config import HttpSection
 from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
-from gateway.ports import Blobs
+from gateway.ports import AlarmTally, Blobs
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
 from gateway.runtime.runtime import Runtime
@@ -49,6 +49,8 @@ class Service(msgspec.Struct, frozen=True):
     """Where blobs arrive; None: they come by another way."""
     http: HttpSection = HttpSection()
     """Bounds."""
+    alarms: AlarmTally = msgspec.field(default_factory=AlarmTally)
+    """Counts of alarms, for Prometheus."""
 
 
 class Entrance:

@@ -28,6 +28,7 @@ TAGS: Final = {
     "experiments": "A candidate beside production.",
     "flags": "Feature flags and run-time policies, by segment.",
     "kills": "Features that are off everywhere.",
+    "alarms": "What somebody should look at.",
     "debug": "Debug mode of single devices.",
     "drift": "Verdicts by cohort and feature.",
     "transfers": "Chunks on their way.",

@@ -104,4 +104,4 @@ class DoorWay:
         return self._blobs
 
 
-_BY_NUMBER: Final = (verbs.PageRollouts, verbs.ReadLog)
+_BY_NUMBER: Final = (verbs.PageRollouts, verbs.ReadLog, verbs.ListAlarms)

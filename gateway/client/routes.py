@@ -73,6 +73,12 @@ def _scores(verb: verbs.ListScores) -> list[tuple[str, str]]:
     return [("cohort", verb.cohort), ("feature", verb.feature)]
 
 
+def _alarms(verb: verbs.ListAlarms) -> list[tuple[str, str]]:
+    order = ("order", "newest" if verb.newest else "oldest")
+    said = (("state", verb.state), ("kind", verb.kind), ("severity", verb.severity))
+    return [order, *((name, word) for name, word in said if word)]
+
+
 def _how(verb: verbs.Decide) -> Fields:
     return {"how": "approve" if verb.approve else "deny"}
 
@@ -134,6 +140,10 @@ ROUTES: Final[dict[type[Verb], Route]] = {
     verbs.ListApprovals: Route(_GET, "/approvals", listed="approvals", take=_request),
     verbs.Decide: Route("POST", "/approvals/{number}/{how}", ("why",), named=_how, keyed=False),
     verbs.ReadLog: Route(_GET, "/audit", listed="entries"),
+    verbs.ListAlarms: Route(_GET, "/alarms", listed="alarms", query=_alarms),
+    verbs.ShowAlarm: Route(_GET, "/alarms/{alarm}"),
+    verbs.AcknowledgeAlarm: Route("POST", "/alarms/{alarm}/acknowledge", ("why",)),
+    verbs.SilenceAlarm: Route("POST", "/alarms/{alarm}/silence", ("lasts", "why")),
 }
 REVIVE: Final = Route("DELETE", "/kills/{feature}")
 

@@ -24,10 +24,12 @@ from gateway.core.control.views import Overview, twin_view
 from gateway.core.gateway import Gateway
 from gateway.core.rows import DesiredRow, DeviceRow, PresenceRow, ReportedRow
 from gateway.ports import Counters as RuntimeCounters
+from gateway.runtime.alarm_views import alarm_of, alarms_page
 from gateway.runtime.drift_views import drift_page, scores_of
 from gateway.runtime.rollout_views import rollout_shown, rollouts_page
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
+    ListAlarms,
     ListBundles,
     ListDevices,
     ListKills,
@@ -35,6 +37,7 @@ from gateway.runtime.verbs import (
     ListSegments,
     LookUp,
     PageRollouts,
+    ShowAlarm,
     ShowBundle,
     ShowDrift,
     ShowRollout,
@@ -330,6 +333,8 @@ _ANSWERS: Final[dict[type[Verb], Callable[[Gateway, Any], Any]]] = {
     ListKills: lambda core, _: kills_of(core),
     PageRollouts: rollouts_page,
     ShowRollout: lambda core, verb: rollout_shown(core, verb.rollout),
+    ListAlarms: alarms_page,
+    ShowAlarm: lambda core, verb: alarm_of(core, verb.alarm),
     ShowDrift: drift_page,
     ListScores: lambda core, verb: scores_of(core, verb.cohort, verb.feature),
 }

@@ -35,7 +35,14 @@ from gateway.runtime.ledger import Ledger, entry_of, plain_entry
 from gateway.runtime.life import Guard, GuardError, Notes, Record
 from gateway.runtime.once import KEY_CHARS_MAX, Keys, Once
 from gateway.runtime.operator import Operator, Prepared
-from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, second_person, tag_of
+from gateway.runtime.permissions import (
+    NEEDS,
+    arguments_of,
+    in_name_of,
+    in_scope,
+    second_person,
+    tag_of,
+)
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.scopes import guard_within, look_within
 from gateway.runtime.verbs import PAGE_ENTRIES_MAX, AnyVerb, Clerical, Mutation, Reading, VerbError
@@ -134,6 +141,7 @@ class Office:
         if isinstance(verb, Reading):
             self._may(asker, NEEDS[type(verb)])
             return await look_within(asker, verb, self._operator.look)
+        verb = in_name_of(asker, verb)
         _refuse_unwritable(verb)
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)

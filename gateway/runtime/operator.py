@@ -27,6 +27,7 @@ from devicesdk.wire.timebase import DAY, MS, parse_duration
 from gateway.core import effects as ask
 from gateway.core import notes, rows
 from gateway.core import stimuli as hear
+from gateway.core.alarms import notes as alarm_notes
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import notes as experiment_notes
 from gateway.core.gateway import Gateway
@@ -44,6 +45,7 @@ from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
+    AcknowledgeAlarm,
     ApproveRollout,
     CoreVerb,
     CreateExperiment,
@@ -66,8 +68,10 @@ from gateway.runtime.verbs import (
     RegisterRole,
     RevokeDebug,
     SetFlag,
+    ShowAlarm,
     ShowDebug,
     ShowDevice,
+    SilenceAlarm,
     SteerExperiment,
     SteerRollout,
     VerbError,
@@ -77,7 +81,7 @@ BUNDLES_MAX: Final = 1_000
 SPAN_NS_MAX: Final = 3_660 * DAY
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
 _PLAN_FIELDS: Final = frozenset(ExperimentPlan.__struct_fields__)
-_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES}
+_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES, **alarm_notes.SENTENCES}
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -160,6 +164,9 @@ class Operator:
                     return await self._publish(bytes.fromhex(verb.digest), verb.deltas)
                 case RegisterRole():
                     return self._register_role(bytes.fromhex(verb.digest))
+                case AcknowledgeAlarm() | SilenceAlarm():
+                    await self._lookups.answer(ShowAlarm(alarm=verb.alarm))  # or it is unknown
+                    return Prepared((_stimulus(verb),))
                 case _:
                     return Prepared((_stimulus(verb),))
 
@@ -283,10 +290,22 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
             return hear.CreateExperiment(_experiment(verb))
         case SteerExperiment():
             return hear.SteerExperiment(verb.experiment, verb.how)
-        case GrantDebug():
-            return hear.GrantDebug(verb.device, _span(verb.lasts), verb.by, verb.why)
-        case RevokeDebug():
-            return hear.RevokeDebug(verb.device, verb.by, verb.why)
+        case GrantDebug() | RevokeDebug():
+            return _debugged(verb)
+        case AcknowledgeAlarm() | SilenceAlarm():
+            return _attended(verb)
+
+
+def _debugged(verb: GrantDebug | RevokeDebug) -> hear.AnyStimulus:
+    if isinstance(verb, GrantDebug):
+        return hear.GrantDebug(verb.device, _span(verb.lasts), verb.by, verb.why)
+    return hear.RevokeDebug(verb.device, verb.by, verb.why)
+
+
+def _attended(verb: AcknowledgeAlarm | SilenceAlarm) -> hear.AnyStimulus:
+    if isinstance(verb, AcknowledgeAlarm):
+        return hear.AcknowledgeAlarm(verb.alarm, verb.by, verb.why)
+    return hear.SilenceAlarm(verb.alarm, _span(verb.lasts), verb.by, verb.why)
 
 
 def _span(text: str) -> int:

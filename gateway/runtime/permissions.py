@@ -51,6 +51,10 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ShowTransfers: Permission.READ,
     verbs.PageRollouts: Permission.READ,
     verbs.ShowRollout: Permission.READ,
+    verbs.ListAlarms: Permission.READ,
+    verbs.ShowAlarm: Permission.READ,
+    verbs.AcknowledgeAlarm: Permission.ALARM,
+    verbs.SilenceAlarm: Permission.ALARM,
     verbs.MakeToken: Permission.TOKENS,
     verbs.RevokeToken: Permission.TOKENS,
     verbs.ListTokens: Permission.TOKENS,
@@ -74,7 +78,17 @@ IN_SUM: Final[frozenset[type[verbs.Verb]]] = frozenset(
     }
 )
 """Questions that tell of the fleet in sum and of no single device: a scoped token may ask them."""
-_SUBJECTS: Final = ("rollout", "experiment", "device", "feature", "flag", "id", "bundle", "digest")
+_SUBJECTS: Final = (
+    "rollout",
+    "experiment",
+    "device",
+    "feature",
+    "flag",
+    "id",
+    "bundle",
+    "digest",
+    "alarm",
+)
 
 
 def tag_of(verb: verbs.Verb | type[verbs.Verb]) -> str:
@@ -89,6 +103,13 @@ def subject_of(verb: verbs.Verb) -> str:
         if found:
             return str(found)
     return ""
+
+
+def in_name_of(asker: Asker, verb: verbs.Mutation) -> verbs.Mutation:
+    """The same verb, with who asks where it names them: nobody speaks for somebody else."""
+    if isinstance(verb, verbs.AcknowledgeAlarm | verbs.SilenceAlarm):
+        return msgspec.structs.replace(verb, by=asker.name)
+    return verb
 
 
 def arguments_of(verb: verbs.Verb) -> bytes:

@@ -314,9 +314,47 @@ class ShowTransfers(Verb, frozen=True, kw_only=True, tag="transfer.show"):
     """Who is served, and how much was."""
 
 
+class ListAlarms(Verb, frozen=True, kw_only=True, tag="alarm.list"):
+    """A page of alarms, the newest first or the oldest."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    """The last id of the page before; 0: from the beginning."""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+    newest: bool = True
+    state: Literal["", "open", "raised", "acknowledged", "cleared"] = ""
+    kind: str = ""
+    severity: Literal["", "warning", "critical"] = ""
+
+
+class ShowAlarm(Verb, frozen=True, kw_only=True, tag="alarm.show"):
+    """One alarm."""
+
+    alarm: int
+
+
+class AcknowledgeAlarm(Verb, frozen=True, kw_only=True, tag="alarm.ack"):
+    """Say that somebody looks after an alarm."""
+
+    alarm: int
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    by: str = ""
+    """Filled in by the office, with the name of whoever asks."""
+
+
+class SilenceAlarm(Verb, frozen=True, kw_only=True, tag="alarm.silence"):
+    """Tell sinks nothing of an alarm for a while, unless it gets worse or is over."""
+
+    alarm: int
+    lasts: str = "1h"
+    """Such as ``8h``; ``0s`` ends a silence."""
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    by: str = ""
+    """Filled in by the office, with the name of whoever asks."""
+
+
 LookUp = (
     ListBundles | ShowBundle | ListSegments | ShowSegment | ListKills | ShowDrift | ListScores | ShowTransfers
-    | PageRollouts | ShowRollout
+    | PageRollouts | ShowRollout | ListAlarms | ShowAlarm
 )  # fmt: skip
 """Questions that lookups.py answers."""
 
@@ -364,6 +402,7 @@ CoreVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
     | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp | PreviewRollout | ApproveRollout | DenyRollout
+    | AcknowledgeAlarm | SilenceAlarm
 )  # fmt: skip
 Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog
 """Verbs of which the core knows nothing: the office does them alone."""
@@ -376,7 +415,7 @@ Reading = (
 """Verbs that change nothing."""
 Plain = (
     EnrollDevice | CreateRollout | SteerRollout | SetFlag | Kill | CreateExperiment | SteerExperiment
-    | GrantDebug | RevokeDebug | ApproveRollout | DenyRollout
+    | GrantDebug | RevokeDebug | ApproveRollout | DenyRollout | AcknowledgeAlarm | SilenceAlarm
 )  # fmt: skip
 Mutation = PublishBundle | RegisterRole | Plain
 """Verbs that are stimuli; `Plain` ones, of no more than one."""

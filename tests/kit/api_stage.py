@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,6 +23,7 @@ from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
+from gateway.core.gateway import Gateway
 from gateway.runtime.office import Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
@@ -43,7 +45,11 @@ class ApiStage:
     """Storage, blobs, runtime, office and HTTP in a folder."""
 
     def __init__(
-        self, folder: Path, http: HttpSection = FREE, second: frozenset[str] = frozenset()
+        self,
+        folder: Path,
+        http: HttpSection = FREE,
+        second: frozenset[str] = frozenset(),
+        make: Callable[[], Gateway] = core,
     ) -> None:
         self.wires = Wires()
         self.clock = RealClock(1.0, WALL_START_MS)
@@ -51,7 +57,7 @@ class ApiStage:
         self.blobs = FileBlobs(folder / "blobs")
         self.uploads = Uploads(self.blobs, folder / "blobs" / "uploads", http.upload_parts_max)
         self.runtime = Runtime(
-            core, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1
+            make, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1
         )
         operator = Operator(self.runtime, self.blobs, Ed25519Verifier(KEYS))
         self.office = Office(

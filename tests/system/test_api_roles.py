@@ -13,7 +13,7 @@ from tests_kit.api_stage import ApiStage
 HEX = "ab" * 32
 VALUES = {
     "device": "d-00000", "sha256": HEX, "name": "nobody", "bundle": "nothing", "id": "none", "segment": "all",
-    "flag": "x", "feature": "gauge", "number": "1",
+    "flag": "x", "feature": "gauge", "number": "1", "alarm": "17",
 }  # fmt: skip
 HOW = {"steer_rollout": "pause", "steer_experiment": "stop", "decide_approval": "deny"}
 QUERIES = {"list_drift_scores": "?cohort=a&feature=b"}
@@ -36,6 +36,8 @@ BODIES = {
     "preview_rollout": {"id": "r9", "bundle": "gauge@1.1.0"},
     "approve_rollout": {"why": ""},
     "deny_rollout": {"why": ""},
+    "acknowledge_alarm": {"why": ""},
+    "silence_alarm": {"lasts": "1h"},
 }
 STREAMS = {"events"}
 VERBS = {
@@ -49,6 +51,8 @@ VERBS = {
     "show_bundle": verbs.ShowBundle, "list_segments": verbs.ListSegments, "show_segment": verbs.ShowSegment,
     "list_kills": verbs.ListKills, "show_drift": verbs.ShowDrift, "list_drift_scores": verbs.ListScores,
     "show_transfers": verbs.ShowTransfers, "list_rollouts": verbs.PageRollouts, "show_rollout": verbs.ShowRollout,
+    "list_alarms": verbs.ListAlarms, "show_alarm": verbs.ShowAlarm, "silence_alarm": verbs.SilenceAlarm,
+    "acknowledge_alarm": verbs.AcknowledgeAlarm,
     "preview_rollout": verbs.PreviewRollout, "approve_rollout": verbs.ApproveRollout, "deny_rollout": verbs.DenyRollout,
 }  # fmt: skip
 """Operations that are one verb."""

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.mosquitto
 DEVICES = ("kiosk-1", "kiosk-2", "kiosk-3")
 SCREENS = (
     "", "devices", "devices/kiosk-1", "rollouts", "rollouts/spring", "new-rollout", "experiments", "flags", "drift",
-    "bundles", "transfers", "approvals", "audit", "tokens",
+    "bundles", "transfers", "alarms", "approvals", "audit", "tokens",
 )  # fmt: skip
 SERIOUS = ("serious", "critical")
 ROLLOUT = {"bundle": "gauge@1.2.0", "waves": [0.34, 1.0], "soak": "1h", "jitter": "0s"}

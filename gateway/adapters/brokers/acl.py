@@ -31,6 +31,8 @@ MONITOR: Final = "gateway-monitor"
 """A gateway's ear on the broker's own counters (drops.py)."""
 HEALTH: Final = "health"
 """For health checks of the broker."""
+ALARMS: Final = "alarms"
+"""For whoever listens to alarms: no device may."""
 
 GATEWAY_USERS: Final = (CONTROL, DATA, MONITOR)
 """What one gateway process needs. Each connection needs a user: the client id follows the user."""
@@ -51,11 +53,16 @@ USERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("write", "f/+"),
         ("write", "t/timestamp"),
     ),
-    DATA: (*_CHUNKS, *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL, ASK))),
+    DATA: (
+        *_CHUNKS,
+        ("write", "a/+/+"),
+        *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL, ASK)),
+    ),
     TRANSFERS: _CHUNKS,
     COLLECT: (("read", f"d/+/{TEL}"),),
     MONITOR: (),
     HEALTH: (),
+    ALARMS: (("read", "a/#"),),
 }
 """User to (access, topic filter under the root)."""
 

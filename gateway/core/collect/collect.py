@@ -379,6 +379,10 @@ class Collect:
         cohorts = tuple(cohort_view(cohort, sums) for cohort in self._cohorts.all())
         return Overview(counters, cohorts, tuple(self._closed))
 
+    def verdicts(self) -> list[tuple[str, str]]:
+        """Name and verdict of each cohort that drifts, by name."""
+        return sorted((one.name, one.drift) for one in self._cohorts.all() if one.drift != "none")
+
     def validate(self) -> None:
         """Check what must always hold; for tests and for the world's checks.
 

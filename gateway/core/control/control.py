@@ -46,6 +46,8 @@ from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.internal import (
+    ALARM_KIND,
+    AlarmTold,
     DeviceLabelled,
     ExperimentBegins,
     FlagWanted,
@@ -55,7 +57,7 @@ from gateway.core.internal import (
     StagingOver,
 )
 from gateway.core.limits import ControlLimits
-from gateway.core.rows import Brake, KillRow, Phase, SegmentRow
+from gateway.core.rows import Brake, KillRow, Phase, RoleRow, RolloutRow, SegmentRow
 from gateway.core.stimuli import RolloutPlan, Stimulus
 from gateway.core.zones import FixedZones, Zones
 
@@ -207,6 +209,25 @@ class Control:
         first = bisect_right(names, after)
         return names[first : first + limit]
 
+    def rollout_rows(self) -> list[RolloutRow]:
+        """All rollouts; for reading."""
+        return [rollout.row for rollout in self._members.by_name.values()]
+
+    def presences(self) -> tuple[int, int]:
+        """How many devices were ever online, and how many are."""
+        known = [twin.presence for twin in self._twins.by_name.values() if twin.presence.boot_id]
+        return len(known), sum(presence.online for presence in known)
+
+    @property
+    def outbox_rows(self) -> int:
+        """Retained payloads that the broker has not taken yet."""
+        return self._outbox.rows_count
+
+    @property
+    def roles(self) -> Mapping[str, RoleRow]:
+        """Metadata of the TUF roles, as `gateway.core.control.trust` keys them; for reading."""
+        return self._trust.rows
+
     @property
     def bundles(self) -> Mapping[str, Bundle]:
         """Registered bundles by name; for reading."""
@@ -313,6 +334,8 @@ class Control:
                 self._begin_experiment(experiment, at, out)
             case FlagWanted(segment=segment, flag=flag, definition=definition):
                 self._flags.set(stimuli.SetFlag(segment, flag, definition), out)
+            case AlarmTold(topic=topic, payload=payload):
+                self._outbox.put(topic, ALARM_KIND, payload, out)
             case StagingOver(experiment=name, why=why):
                 self._rollouts.staging_over(name, why, at, out)
             case _:

@@ -31,7 +31,7 @@ function Navigation({ current }) {
   useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [current]);
   return html`<nav aria-label="Screens"><a class="brand" href="#/"><img src="icon.svg" alt="" width="22" height="22" />fleetdrill</a>
     <ul>${shown.map((screen) => html`<li><a href=${`#/${screen.path}`}
-      aria-current=${screen.path === current ? "page" : undefined} title=${`g ${screen.key}`}>${screen.title}</a></li>`)}</ul>
+      aria-current=${screen.path === current ? "page" : undefined} title=${`g ${screen.key}`}>${screen.title}${screen.badge && html`<${screen.badge} />`}</a></li>`)}</ul>
   </nav>`;
 }
 

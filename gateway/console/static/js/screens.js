@@ -1,4 +1,6 @@
 // All screens: where each is, which letter goes there, what somebody must be allowed to see it.
+import { AlarmBadge } from "./alarms.js";
+import { Alarms } from "./screens/alarms.js";
 import { Approvals } from "./screens/approvals.js";
 import { Audit } from "./screens/audit.js";
 import { Bundles } from "./screens/bundles.js";
@@ -23,6 +25,7 @@ export const SCREENS = [
   { path: "drift", title: "Drift", key: "h", show: Drift },
   { path: "bundles", title: "Bundles", key: "b", show: Bundles },
   { path: "transfers", title: "Transfers", key: "t", show: Transfers },
+  { path: "alarms", title: "Alarms", key: "l", show: Alarms, badge: AlarmBadge },
   { path: "approvals", title: "Approvals", key: "p", show: Approvals },
   { path: "audit", title: "Audit", key: "a", show: Audit, needs: "audit" },
   { path: "tokens", title: "Tokens", key: "u", show: Tokens, needs: "tokens" },
