@@ -30,6 +30,10 @@ from gateway.core.offload.limits import OffloadLimits
 from gateway.core.transfers.limits import TransferLimits
 
 PREFIX: Final = "FLEETDRILL_"
+CLIENT_VARIABLES: Final = frozenset(
+    {"FLEETDRILL_URL", "FLEETDRILL_TOKEN", "FLEETDRILL_TOKEN_FILE", "FLEETDRILL_CA"}
+)
+"""What commands read that ask a gateway (gateway/client/reach.py): nothing that one is set up by."""
 CONFIG_BYTES_MAX: Final = 1024 * 1024
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -332,7 +336,7 @@ def load_config(text: str = "", env: Mapping[str, str] | None = None, name: str 
         _check_section(section, values, name)
         made[section] = _converted(section, values, f"[{section}] of {name or 'the file'}")
     for variable, word in sorted((env or {}).items()):
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable not in CLIENT_VARIABLES:
             section, key = _named(variable)
             before = msgspec.structs.asdict(made.get(section, _SECTIONS[section]()))
             value = word.split(",") if _is_tuple(section, key) else word

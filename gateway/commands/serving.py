@@ -9,17 +9,12 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from gateway.client.reach import STATE
 from gateway.commands.asking import EXIT_DONE, State, guarded
-
-CLIENTS_VARIABLES: Final = frozenset(
-    {"FLEETDRILL_URL", "FLEETDRILL_TOKEN", "FLEETDRILL_TOKEN_FILE", "FLEETDRILL_CA"}
-)
-"""Those of other commands: nothing that a gateway is set up by."""
 
 
 def serve_command(
@@ -47,8 +42,7 @@ def _serve(state: Path, file: Path | None, broker: str | None, json_logs: bool) 
     from gateway.service import serve
 
     text = file.read_text() if file is not None else ""
-    env = {name: word for name, word in os.environ.items() if name not in CLIENTS_VARIABLES}
-    config = load_config(text, env, str(file or ""))
+    config = load_config(text, os.environ, str(file or ""))
     if broker is not None:
         config = replace(config, broker=replace(config.broker, url=broker))
     handler = to_stream(as_json=json_logs or config.log.json, level=config.log.level)

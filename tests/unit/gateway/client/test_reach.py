@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.client import reach as reaching
 from gateway.client.door import DoorWay
 from gateway.client.http import HttpWay, Secret
 from gateway.client.reach import STATE, Where, reach
+from gateway.config import CLIENT_VARIABLES, load_config
 
 TOKEN = "fd_ana_" + "a" * 52
 ENV = {"FLEETDRILL_URL": "http://127.0.0.1:1", "FLEETDRILL_TOKEN": TOKEN}
@@ -89,3 +91,9 @@ def test_a_token_needs_somebody_to_whom_it_is_shown(tmp_path):
 
 def test_a_secret_does_not_show_itself():
     assert "fd_" not in f"{Secret(TOKEN)!r} {Secret(TOKEN)}"
+
+
+def test_a_gateway_is_not_set_up_by_what_its_clients_read():
+    named = {value for name, value in vars(reaching).items() if name.endswith("_VARIABLE")}
+    assert named == CLIENT_VARIABLES
+    assert load_config("", dict.fromkeys(named, "x")) == load_config("", {})
