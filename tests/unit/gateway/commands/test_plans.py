@@ -26,7 +26,7 @@ def test_options_that_are_not_given_are_the_verbs_own_defaults():
 def test_every_field_of_a_plan_but_one_has_an_option():
     told = options(
         waves="5,100", soak="1m", jitter="2s", label=["a=b"], on_halt="hold", factory=True, delta=False,
-        failures=5.0, evidence=10.0, quorum=50.0, latency_ratio=1.5, drain_ratio=2.0, drift=True,
+        failures=5.0, evidence=10.0, quorum=50.0, latency_ratio=1.5, drain_ratio=2.0, drift_raw=True,
         wave_timeout="2h", expires="3h", start_at="2026-03-01T02:00:00Z", window=["Mon-Fri 01:00-05:00"],
         zone="Europe/Berlin", budget=["site=2", "region=10%"], approve_wave=[1], late_per_hour=3,
         late_after_gate=True, plugged=True, battery_min=30, chip_max=60, trial="5s",
@@ -34,7 +34,7 @@ def test_every_field_of_a_plan_but_one_has_an_option():
     plain = CreateRollout(id="spring", bundle="gauge@1.1.0")
     same = [name for name in told.__struct_fields__ if getattr(told, name) == getattr(plain, name)]
     assert same == ["id", "bundle"]
-    assert told.gate == GatePlan(0.05, 10.0, 0.5, 1.5, drift=True, drain_ratio=2.0)
+    assert told.gate == GatePlan(0.05, 10.0, 0.5, 1.5, drift=True, drain_ratio=2.0, drift_raw=True)
     assert told.budgets == {"site": 2, "region": "10%"}
     assert (told.policy.battery_percent_min, told.policy.trial_ms) == (30, 5_000)
     assert told.waves == (0.05, 1.0)
