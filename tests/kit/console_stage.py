@@ -40,7 +40,7 @@ class ConsoleStage:
 
     def __init__(self, state: Path, devices: tuple[str, ...]) -> None:
         self.state, self.devices = state, devices
-        _write_keys(state / "keys")
+        write_keys(state / "keys")
         env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETDRILL_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "devicesdk", "gateway", "serve", "--state", str(state), "--broker", "mosquitto"],
@@ -119,7 +119,8 @@ class ConsoleStage:
         return rig
 
 
-def _write_keys(folder: Path) -> None:
+def write_keys(folder: Path) -> None:
+    """The keys of `tests_kit.agent_bundles`, as a gateway's folder has them."""
     folder.mkdir(mode=0o700, parents=True)
     for role in ("director", "flags"):
         file = key_file(folder, role)

@@ -240,7 +240,7 @@ class Alarms:
             if room <= 0:
                 over += 1
             elif at - since >= rule.for_ns:
-                self._raise(rule, subject, seen[subject], at, out)
+                self._raise(rule, since, seen[subject], at, out)
                 room -= 1
             else:
                 after[subject] = since
@@ -283,10 +283,12 @@ class Alarms:
             self._telling.note(notes.ESCALATED, row, 0, out)
         self._books.put(row, at, out)
 
-    def _raise(self, rule: Rule, subject: str, reading: Reading, at: int, out: Batch) -> None:
+    def _raise(self, rule: Rule, since: int, reading: Reading, at: int, out: Batch) -> None:
+        """Raise what has been bad since an instant."""
+        subject = reading.subject[:SUBJECT_CHARS_MAX]
         old = self._books.last_of(rule.kind, subject)
         severity = rule.severity(reading.value)
-        if old is not None and self._same(old, at):
+        if old is not None and self._same(old, since, at):
             row = replace(
                 old, state=State.RAISED, severity=severity, value=reading.value,
                 words=reading.words[:WORDS_CHARS_MAX], count=old.count + 1, raised_ns=at, last_ns=at,
@@ -303,9 +305,9 @@ class Alarms:
         self._telling.note(notes.RAISED, row, row.count, out)
         self._books.put(row, at, out)
 
-    def _same(self, old: AlarmRow, at: int) -> bool:
+    def _same(self, old: AlarmRow, since: int, at: int) -> bool:
         """Whether a condition that is bad again is the same alarm."""
-        return at - old.cleared_ns < self._limits.flap_ns or at < old.silent_until_ns
+        return since - old.cleared_ns < self._limits.flap_ns or at < old.silent_until_ns
 
     def _clear(self, number: int, at: int, out: Batch) -> None:
         self._calm.pop(number, None)

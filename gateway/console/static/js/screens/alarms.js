@@ -80,7 +80,7 @@ function Figures() {
 function Nothing({ state, kind }) {
   if (state !== "open" || kind) return html`<${Empty} title="No alarm is like that"><p>Choose another state or kind.</p></${Empty}>`;
   return html`<${Empty} title="Nothing is wrong"><p>Halted rollouts, drift, devices that are away, a lost broker, certificates and roles near their end, a full disk
-    and a changed audit log show up here. Whoever does not look at this page is told by a webhook or by MQTT:</p><pre>[alarms]${"\n"}mqtt = true${"\n"}webhook_url = "https://hooks.example/fleet"${"\n"}webhook_secret_file = "webhook.secret"</pre></${Empty}>`;
+    and a changed audit log show up here. Whoever does not look at this page is told by a webhook or by MQTT:</p><pre>[alarms]${"\n"}mqtt = true${"\n"}webhook_url = "…"${"\n"}webhook_secret_file = "webhook.secret"</pre></${Empty}>`;
 }
 
 function Alarm({ alarm, reload }) {
@@ -117,6 +117,7 @@ function Attending({ alarm, how, title, yes, tone, start, text, after, children 
   const body = useRef(start);
   const path = `/v1/alarms/${alarm.id}`;
   const look = async () => {
+    body.current = { ...start };
     try {
       set(await ask(path));
     } catch (error) {
@@ -141,9 +142,9 @@ function Acknowledge({ alarm, after }) {
 }
 
 function Silence({ alarm, silent, after }) {
-  if (silent) return html`<${Attending} alarm=${alarm} how="silence" title="End the silence" tone="" start=${{ lasts: "0s", why: "" }} after=${after}
+  if (silent) return html`<${Attending} key="end" alarm=${alarm} how="silence" title="End the silence" tone="" start=${{ lasts: "0s", why: "" }} after=${after}
     text=${() => html`<p class="muted">Webhook and MQTT are told of it again.</p>`}>End the silence</${Attending}>`;
-  return html`<${Attending} alarm=${alarm} how="silence" title="Silence" tone="" start=${{ lasts: "1h", why: "" }} after=${after}
+  return html`<${Attending} key="begin" alarm=${alarm} how="silence" title="Silence" tone="" start=${{ lasts: "1h", why: "" }} after=${after}
     text=${(into) => html`<p class="muted">Webhook and MQTT are not told when it comes and goes, unless it gets worse.</p>
       <${Field} label="For"><select onChange=${(e) => { into.lasts = e.target.value; }}>${SPANS.map(([span, name]) => html`<option value=${span} selected=${span === into.lasts}>${name}</option>`)}</select></${Field}><${Why} into=${into} />`}>Silence</${Attending}>`;
 }
