@@ -19,8 +19,8 @@ from devicesdk.wire.timebase import HOUR, MINUTE, SECOND, format_duration
 from devicesim.rehearse import Rehearsal, open_scenario
 from devicesim.rehearsing.bundles import NotRehearsable, ReadBlob, blobs_in, unpack
 from devicesim.rehearsing.compose import ROLLOUT, Composed, Composer
-from devicesim.rehearsing.verdict import verdict_of
-from devicesim.report.record import RunRecord
+from devicesim.rehearsing.truth import read_by, reads_worse
+from devicesim.rehearsing.verdict import Ran, verdict_of
 from devicesim.scenario import ScenarioError
 from devicesim.stock import PLANS_SUFFIX, load_profiles
 from devicesim.world.world import one_core, patient_collector, quiet_collector
@@ -106,7 +106,7 @@ def _factory_first(bundles: dict[str, str], factory: dict[str, str]) -> list[str
     return [*wanted, *(name for name in bundles if name not in wanted)]
 
 
-def _run(job: Job, folder: Path, place: int, tell: Tell) -> RunRecord:
+def _run(job: Job, folder: Path, place: int, tell: Tell) -> Ran:
     seed = job.seeds[place]
     file = folder / FILE
     rehearsal = Rehearsal(
@@ -129,7 +129,9 @@ def _run(job: Job, folder: Path, place: int, tell: Tell) -> RunRecord:
             if ends == end and _over(rehearsal):
                 ends = min(end, now + WATCHED)
         digest = world.close(now)
-    return rehearsal.conclude(digest, now, pulse=breathe)
+    read = read_by(world.pool.variant_stats())
+    record = rehearsal.conclude(digest, now, pulse=breathe)
+    return Ran(record, reads_worse(read, job.candidate.name))
 
 
 def _over(rehearsal: Rehearsal) -> bool:

@@ -34,6 +34,7 @@ from gateway.api.routes import (
     kills,
     live,
     me,
+    rehearsals,
     rollouts,
 )
 from gateway.console import mount as mount_console
@@ -46,6 +47,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     devices.router,
     blobs.router,
     bundles.router,
+    rehearsals.router,  # before rollouts: a rollout's verbs take any word
     rollouts.router,
     experiments.router,
     flags.router,

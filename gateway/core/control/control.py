@@ -203,6 +203,11 @@ class Control:
         """How many devices there are, enrolled or not."""
         return len(self._twins.by_name)
 
+    @property
+    def zones(self) -> Zones:
+        """Know wall clocks."""
+        return self._zones
+
     def find_plan(self, rollout: str) -> stimuli.RolloutPlan | None:
         """What was asked for; None of a rollout that is not known."""
         found = self._members.by_name.get(rollout)
