@@ -54,13 +54,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(flag_app, name="flag")
     app.add_typer(fleet_app, name="fleet")
     app.command()(kill)
-    from gateway import access_cli, audit_cli, backup_cli, debug_cli, experiment_cli
+    from gateway import access_cli, audit_cli, backup_cli, debug_cli, experiment_cli, rehearsal_cli
 
     gateway_app.add_typer(experiment_cli.experiment_app, name="experiment")
     gateway_app.add_typer(debug_cli.debug_app, name="debug")
     access_cli.register(app)
     app.add_typer(audit_cli.audit_app, name="audit")
     backup_cli.register(gateway_app)
+    rehearsal_cli.register(rollout_app)
 
 
 def _join(app: typer.Typer, group: typer.Typer, name: str) -> None:
@@ -318,9 +319,6 @@ def _steered(state: Path, name: str, how: str) -> Any:
 
     said = {"verb": "rollout.steer", "rollout": name, "how": how}
     return _knock(state, msgspec.convert(said, verbs.SteerRollout))
-
-
-# -- flags and kills -------------------------------------------------------------------------------
 
 
 @flag_app.command("set")
