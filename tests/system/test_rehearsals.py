@@ -1,138 +1,22 @@
-"""A poisoned bundle is stopped before it touches a live device: a real gateway, a real broker, real devices, and the
-real simulator as the gateway starts it."""
+"""A poisoned bundle is stopped before it touches a live device: a real gateway, a real broker, real devices, the real
+simulator as the gateway starts it, and a real browser."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-
 import httpx
 import pytest
-import typer
-from typer.testing import CliRunner
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright, expect
 
-from devicesdk.aio.lean import LeanPort
-from devicesdk.aio.port import Dial, Endpoint
-from devicesdk.wire.topics import Topics
-from gateway.adapters.keys import init_keys
-from gateway.cli import register
-from tests_kit.device_stage import ENVIRONMENT, LAUNCH, QUICK, ROOT
+from tests_kit.rehearsal_stage import DEVICES, PATIENCE_S, Ears, Site
 
 pytestmark = pytest.mark.mosquitto
-APP = typer.Typer()
-register(APP)
-PATIENCE_S = 120.0
-DEVICES = ("kiosk-1", "kiosk-2", "kiosk-3")
-POISONED = {"id": "spring", "bundle": "gauge@1.2.0", "waves": [0.4, 1.0], "soak": "20m"}
 GOOD = {
     "id": "summer", "bundle": "gauge@1.1.0", "waves": [0.4, 1.0], "soak": "1s", "jitter": "0s",
     "policy": {"trial_ms": 1_000},
 }  # fmt: skip
-SETTINGS = {
-    "FLEETDRILL_HTTP_PORT": "0", "FLEETDRILL_REHEARSAL_GATE": "required", "FLEETDRILL_REHEARSAL_SEEDS": "2",
-    "FLEETDRILL_REHEARSAL_DEVICES_MIN": "120",
-}  # fmt: skip
-
-
-class Ears:
-    """Hears every want that passes the broker."""
-
-    def __init__(self, port: int) -> None:
-        self.wants: list[str] = []
-        self.ready = asyncio.Event()
-        self.port = LeanPort(Endpoint(port=port), self)
-
-    async def open(self) -> None:
-        self.port.connect(Dial(client_id="witness", clean_start=True))
-        await asyncio.wait_for(self.ready.wait(), PATIENCE_S)
-
-    def on_connected(self, _) -> None:
-        self.port.subscribe((Topics().every_device("want"),))
-
-    def on_connect_failed(self, reason: str) -> None:
-        raise AssertionError(reason)
-
-    def on_disconnected(self, reason: str) -> None:
-        pass
-
-    def on_suback(self, _) -> None:
-        self.ready.set()
-
-    def on_puback(self, token: int, code: int) -> None:
-        pass
-
-    def on_message(self, message) -> None:
-        self.wants.append(message.topic)
-
-
-class Site:
-    """A gateway process with its broker, devices, and a client of the API."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.state = folder, folder / "state"
-        self.processes: list[subprocess.Popen] = []
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETDRILL_")}
-        self.env |= SETTINGS
-
-    def publish(self, source: str) -> None:
-        words = ("bundle", "publish", str(ROOT / "models" / source), "--state", str(self.state))
-        done = CliRunner().invoke(APP, [*words, "--key", str(self.state / "keys/targets.key")])
-        assert done.exit_code == 0, done.output
-
-    def serve(self) -> None:
-        init_keys(self.state / "keys")
-        with (self.folder / "gateway.log").open("wb") as log:
-            words = ("gateway", "serve", "--state", str(self.state), "--broker", "mosquitto")
-            self._start(log, "-m", "devicesdk", *words, env=self.env)
-
-    def _start(self, log, *words: str, env: dict[str, str]) -> None:
-        self.processes.append(
-            subprocess.Popen([sys.executable, *words], cwd=ROOT, env=env, stderr=log)
-        )
-
-    def boot(self, port: int) -> None:
-        config = self.folder / "device.json"
-        config.write_text(json.dumps(QUICK))
-        for device in DEVICES:
-            with (self.folder / f"{device}.log").open("wb") as log:
-                self._start(
-                    log, "-c", LAUNCH, "run", "--broker", f"mqtt://127.0.0.1:{port}", "--id", device,
-                    "--state", str(self.folder / device), "--trust", str(self.state / "keys/trust.json"),
-                    "--config", str(config), env=ENVIRONMENT,
-                )  # fmt: skip
-
-    async def until(self, what: str, holds) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not await holds():  # noqa: ASYNC110 - others are asked, and tell nobody
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            log = (self.folder / "gateway.log").read_text()[-3_000:]
-            raise AssertionError(
-                f"expected {what} within {PATIENCE_S} s; the gateway: {log}"
-            ) from None
-
-    async def client(self) -> httpx.AsyncClient:
-        async def there() -> bool:
-            return (self.state / "http.url").exists() and (self.state / "admin.token").exists()
-
-        await self.until("a gateway", there)
-        token = (self.state / "admin.token").read_text().strip()
-        return httpx.AsyncClient(
-            base_url=(self.state / "http.url").read_text().strip() + "/v1",
-            headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S, trust_env=False,
-        )  # fmt: skip
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self.processes:
-            process.wait(PATIENCE_S)
+SERIOUS = ("serious", "critical")
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @pytest.fixture
@@ -144,26 +28,22 @@ def site(tmp_path):
         made.end()
 
 
-async def rehearsed(site: Site, client: httpx.AsyncClient, plan: dict) -> dict:
-    """Ask for a rehearsal, and wait for its verdict."""
-    asked = await client.post("/rehearsals", json=plan)
-    assert asked.status_code == 202, asked.text
-    where = f"/rehearsals/{asked.json()['number']}"
-
-    async def over() -> bool:
-        return bool((await client.get(where)).json()["ended_ms"])
-
-    await site.until(f"the verdict of {plan['id']}", over)
-    return (await client.get(where)).json()
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        made = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield made
+        await made.close()
 
 
 async def devices(client: httpx.AsyncClient) -> dict[str, dict]:
     return {one["id"]: one for one in (await client.get("/devices")).json()["devices"]}
 
 
-async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site):
-    site.serve()
-    client = await site.client()
+async def begin(site: Site, client: httpx.AsyncClient) -> Ears:
+    """Three bundles, three devices that are believed to run the first, and a witness of all wants."""
     for source in ("gauge/1.0.0", "gauge/1.1.0", "gauge-poisoned/1.2.0"):
         site.publish(source)
     for device in DEVICES:
@@ -180,28 +60,64 @@ async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site
         return all(one["online"] for one in (await devices(client)).values())
 
     await site.until("three devices online", all_online)
+    return ears
 
-    refused = await client.post("/rollouts", json=POISONED)
-    assert (refused.status_code, "found none" in refused.json()["detail"]) == (409, True), (
-        refused.text
-    )
-    found = await rehearsed(site, client, POISONED)
+
+async def signed_in(browser, client: httpx.AsyncClient) -> Page:
+    page = await browser.new_page()
+    page.set_default_timeout(PATIENCE_S * 1000)
+    await page.goto(str(client.base_url).replace("/v1/", "/console/"))
+    token = client.headers["Authorization"].removeprefix("Bearer ")
+    await page.get_by_label("Token").fill(token)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
+    return page
+
+
+async def plan_in_the_form(page: Page) -> None:
+    await page.evaluate("location.hash = '#/new-rollout?bundle=gauge@1.2.0'")
+    await page.locator("input[name=id]").fill("spring")
+    await page.locator("input[name=waves]").fill("40, 100")
+
+
+async def looked_at(page: Page) -> None:
+    found = await Axe().run(page)
+    bad = [one["id"] for one in found.response["violations"] if one["impact"] in SERIOUS]
+    assert bad == [], f"axe-core on {page.url}: {bad}"
+
+
+async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site, browser):
+    site.serve()
+    client = await site.client()
+    ears = await begin(site, client)
+
+    page = await signed_in(browser, client)
+    await plan_in_the_form(page)
+    start = page.get_by_role("button", name="Start the rollout")
+    await start.click()
+    await expect(page.get_by_role("alert")).to_contain_text("found none")
+    await page.get_by_role("button", name="Rehearse", exact=True).click()
+    await expect(page.locator(".verdict.failed")).to_contain_text("No device was touched.")
+    found = await site.rehearsed(client, 1)
     assert found["state"] == "failed", found["why"]
     assert "halted" in found["why"], found["why"]
-    told = " ".join(found["verdict"]["story"])
-    assert "failures: e-value" in told, told
+    assert "failures: e-value" in " ".join(found["verdict"]["story"]), found["verdict"]
     assert [run["held"] for run in found["verdict"]["runs"]] == [False, False]
-    refused = await client.post("/rollouts", json=POISONED)
-    assert refused.status_code == 409
-    assert "rehearsal 1 failed" in refused.json()["detail"], refused.text
-    report = await client.get("/rehearsals/1/reports/1")
-    assert (report.status_code, "gauge@1.2.0" in report.text) == (200, True)
+    await expect(page.locator(".verdict")).to_contain_text("failures: e-value")
+    await looked_at(page)
+    await start.click()
+    await expect(page.get_by_role("alert")).to_contain_text("rehearsal 1 failed")
+    async with page.expect_download() as saving:
+        await page.get_by_role("button", name="Save the report of seed 1").click()
+    report = (await (await saving.value).path()).read_text()
+    assert "gauge@1.2.0" in report
     assert ears.wants == [], "a device was offered something"
     assert {one["purpose"] for one in (await devices(client)).values()} == {"factory"}
-    rollouts = (await client.get("/rollouts")).json()["rollouts"]
-    assert rollouts == [], "the poisoned rollout is there"
+    assert (await client.get("/rollouts")).json()["rollouts"] == [], "the poisoned rollout is there"
 
-    found = await rehearsed(site, client, GOOD)
+    asked = await client.post("/rehearsals", json=GOOD)
+    assert asked.status_code == 202, asked.text
+    found = await site.rehearsed(client, asked.json()["number"])
     assert found["state"] == "held", (found["why"], found["verdict"])
     assert ears.wants == [], "a rehearsal touched a live device"
     assert (await client.post("/rollouts", json=GOOD)).status_code == 201
@@ -209,7 +125,7 @@ async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site
     async def completed() -> bool:
         state = (await client.get("/rollouts/summer")).json()["state"]
         assert state in ("running", "completed"), state
-        return state == "completed"
+        return bool(state == "completed")
 
     await site.until("the good rollout to complete", completed)
     assert len(set(ears.wants)) == len(DEVICES)
@@ -217,5 +133,8 @@ async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site
     log = (await client.get("/audit")).json()["entries"]
     ended = [(one["subject"], one["outcome"]) for one in log if one["verb"] == "rehearsal.ended"]
     assert ended == [("spring", "failed"), ("summer", "held")]
+    await page.evaluate("location.hash = '#/rollouts/summer'")
+    await expect(page.locator(".verdict.held")).to_contain_text("Every virtual fleet came through.")
+    await looked_at(page)
     await client.aclose()
     ears.port.disconnect()
