@@ -132,9 +132,10 @@ class Composer:
             self._say(f"{shape.left_out} devices of small groups are left out")
         wanted = min(max(told, self._job.devices_min), self._job.devices_max)
         if wanted != told:
-            self._say(
-                f"{told} devices are rehearsed with about {wanted} of the same shape; budgets by count stay as they are"
-            )
+            self._say(f"{told} devices are rehearsed with about {wanted} of the same shape")
+            pace = self._job.plan.pace
+            if pace is not None and any(budget.count for budget in pace.budgets):
+                self._say("budgets by count stay as they are, however many devices there are")
         return wanted / max(1, told)
 
     # -- devices ----------------------------------------------------------------------------------
@@ -278,8 +279,8 @@ def _labels(one: ShapeGroup) -> dict[str, Any]:
 
 
 def _label(name: str) -> str:
-    """A budget's label under a name that a scenario may give; region is its own."""
-    if name == "region" or (name not in _BUILT_IN and _WORD.fullmatch(name)):
+    """A budget's label under a name that a scenario may give."""
+    if name not in _BUILT_IN and _WORD.fullmatch(name):
         return name
     return f"label-{_word(name)}"
 

@@ -54,6 +54,8 @@ def rehearse_job(job: Job, tell: Tell) -> Verdict:
 
 
 def _composed(job: Job, folder: Path, read: ReadBlob) -> Composed:
+    if (folder / FILE).exists():
+        raise NotRehearsable(f"expected no rehearsal in {folder} yet, found one: say --out")
     if not job.shape.groups or not any(group.selected for group in job.shape.groups):
         raise NotRehearsable("expected a plan that is for some enrolled device, found none")
     said: list[str] = []
@@ -75,7 +77,7 @@ def _fetched(
     bundles: dict[str, str] = {}
 
     def fetch(bundle: Named, version: str = "") -> str:
-        where = folder / f"{len(bundles):02}"
+        where = folder / bundle.digest[:16] / (version or "own")
         name = unpack(read, bundle, where, version)
         bundles[name] = str(where.resolve())
         return name

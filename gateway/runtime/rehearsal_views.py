@@ -80,15 +80,25 @@ def _head(row: RehearsalRow, step: Step) -> dict[str, Any]:
     }
 
 
-def told_of(row: RehearsalRow, step: Step, known_devices: int) -> RehearsalTold:
-    """With its verdict."""
+def told_of(
+    row: RehearsalRow, step: Step, known_devices: int, *, another: bool = False
+) -> RehearsalTold:
+    """With its verdict.
+
+    Args:
+        row: as it is kept.
+        step: how far the one that runs is.
+        known_devices: how many the registry knows now.
+        another: the rollout of that id has another plan than was rehearsed.
+    """
     verdict = msgspec.json.decode(row.verdict, type=Verdict) if row.verdict else None
     changed = known_devices - row.known_devices
-    stale = (
-        ""
-        if not changed
-        else f"the registry knows {abs(changed)} devices {'more' if changed > 0 else 'fewer'} than then"
-    )
+    stale = []
+    if another:
+        stale.append("the rollout was created with another plan")
+    if changed:
+        more = "more" if changed > 0 else "fewer"
+        stale.append(f"the registry knows {abs(changed)} devices {more}")
     return RehearsalTold(
         **_head(row, step),
         plan=msgspec.json.decode(row.plan),
@@ -96,5 +106,5 @@ def told_of(row: RehearsalRow, step: Step, known_devices: int) -> RehearsalTold:
         bundle_digest=row.bundle_digest.hex(),
         seeds=row.seeds,
         verdict=verdict,
-        stale=stale,
+        stale=" and ".join(stale),
     )

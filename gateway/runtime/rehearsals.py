@@ -274,8 +274,14 @@ class Rehearsals:
                     raise VerbError(
                         "unknown", f"expected a rehearsal's number, found {verb.number}"
                     )
-                known = await self._runtime.read(lambda core: core.control.known_devices())
-                return told_of(row, self.step, known)
+                known, plan = await self._runtime.read(
+                    lambda core: (
+                        core.control.known_devices(),
+                        core.control.find_plan(row.rollout),
+                    )
+                )
+                another = plan is not None and plan_digest(plan) != row.plan_digest
+                return told_of(row, self.step, known, another=another)
             case ShowShape():
                 at = self._runtime.wall_ns()
                 return await self._runtime.read(lambda core: core.control.shape(None, at))

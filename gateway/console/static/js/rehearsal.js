@@ -108,7 +108,7 @@ function Bar({ one }) {
 
 function Runs({ one }) {
   return html`<div class="scrolls" tabindex="0" role="region" aria-label="Virtual fleets"><table><thead><tr><th>Fleet</th><th></th><th>Rollout</th><th class="right">Ran the release</th><th class="right">Virtual time</th><th></th></tr></thead>
-    <tbody>${one.verdict.runs.map((run) => html`<tr key=${run.seed}><td>seed ${run.seed}</td>
+    <tbody>${one.verdict.runs.map((run) => html`<tr key=${run.seed}><td class="nowrap">seed ${run.seed}</td>
       <td><${Pill} tone=${run.held ? "good" : "bad"}>${run.held ? "held" : "failed"}</${Pill}></td><td class="why">${run.state}${run.why ? html`<span class="muted">: ${run.why}</span>` : ""}</td>
       <td class="right">${count(run.exposed)} of ${count(run.devices)}</td><td class="right">${lasting(run.virtual_s * 1000)}</td>
       <td class="right"><${Report} number=${one.number} run=${run} /></td></tr>`)}</tbody></table></div>`;
