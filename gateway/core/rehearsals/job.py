@@ -10,7 +10,7 @@ is bounded: `RUNS_MAX` runs, `STORY_LINES_MAX` lines; an answer that is not a ve
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -126,7 +126,16 @@ def cut(text: str) -> str:
 
 def plan_digest(plan: RolloutPlan) -> bytes:
     """SHA-256 of a plan: two plans with the same one ask for exactly the same."""
-    return sha256(msgspec.json.encode(plan, order="deterministic")).digest()
+    return sha256(msgspec.json.encode(_spelled_out(plan), order="deterministic")).digest()
+
+
+def _spelled_out(value: Any) -> Any:
+    """With every field: a struct that leaves defaults out tells them from others by identity."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _spelled_out(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [_spelled_out(item) for item in value]
+    return value
 
 
 def read_job(text: bytes) -> Job:

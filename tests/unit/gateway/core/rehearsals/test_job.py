@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from devicesdk.wire.messages import UpdatePolicy
 from gateway.core.control.shape import Shape
 from gateway.core.pace import Budget, Pace, read_windows
 from gateway.core.rehearsals.job import (
@@ -59,6 +60,9 @@ def test_a_step_is_read_and_anything_else_is_refused():
 def test_any_difference_makes_another_plan():
     same = msgspec.json.decode(msgspec.json.encode(PLAN), type=RolloutPlan)
     assert plan_digest(same) == plan_digest(PLAN)
+    policy = UpdatePolicy(trial_ms=int("60000"))
+    assert policy == PLAN.policy, "said, and yet the default"
+    assert plan_digest(msgspec.structs.replace(PLAN, policy=policy)) == plan_digest(PLAN)
     others = [
         msgspec.structs.replace(PLAN, **more)
         for more in ({"id": "s"}, {"soak_ns": 1}, {"gate": GatePlan(evidence=21.0)}, {"pace": None})
