@@ -35,7 +35,7 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
-    from devicesim import compare_cli, recordings_cli, sweep_cli
+    from devicesim import compare_cli, recordings_cli, rehearse_cli, sweep_cli
     from devicesim.live.soak import cli as soak_cli
 
     app.command()(run)
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     soak_cli.register(app)
     sweep_cli.register(app)
     recordings_cli.register(app)
+    rehearse_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 

@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         experiments,
         flags,
         fleet,
+        rehearsals,
         rollouts,
         serving,
     )
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(gateway, name="gateway")
     _join(app, bundles.bundle_app, "bundle")
     app.add_typer(rollouts.rollout_app, name="rollout")
+    rehearsals.register(rollouts.rollout_app)
     app.add_typer(flags.flag_app, name="flag")
     app.add_typer(fleet.fleet_app, name="fleet")
     app.command()(flags.kill)

@@ -87,7 +87,11 @@ def _life(verb: verbs.MakeToken) -> Fields:
     return {"life": verb.lasts}
 
 
-def _planned(verb: verbs.PreviewRollout) -> Fields:
+def _rehearsed(verb: verbs.ListRehearsals) -> list[tuple[str, str]]:
+    return [("rollout", verb.rollout)] * bool(verb.rollout)
+
+
+def _planned(verb: verbs.PreviewRollout | verbs.RehearsePlan) -> Fields:
     return _fields(verb.plan, _PLAN)
 
 
@@ -140,6 +144,11 @@ ROUTES: Final[dict[type[Verb], Route]] = {
     verbs.ListApprovals: Route(_GET, "/approvals", listed="approvals", take=_request),
     verbs.Decide: Route("POST", "/approvals/{number}/{how}", ("why",), named=_how, keyed=False),
     verbs.ReadLog: Route(_GET, "/audit", listed="entries"),
+    verbs.RehearsePlan: Route("POST", "/rehearsals", ("seeds",), more=_planned, keyed=False),
+    verbs.RehearseRollout: Route("POST", "/rollouts/{rollout}/rehearse", ("seeds",), keyed=False),
+    verbs.ListRehearsals: Route(_GET, "/rehearsals", query=_rehearsed),
+    verbs.ShowRehearsal: Route(_GET, "/rehearsals/{number}"),
+    verbs.ShowShape: Route(_GET, "/rehearsals/shape"),
     verbs.ListAlarms: Route(_GET, "/alarms", listed="alarms", query=_alarms),
     verbs.ShowAlarm: Route(_GET, "/alarms/{alarm}"),
     verbs.AcknowledgeAlarm: Route("POST", "/alarms/{alarm}/acknowledge", ("why",)),

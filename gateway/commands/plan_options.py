@@ -107,3 +107,19 @@ Plugged = Annotated[
 BatteryMin = Annotated[int, typer.Option(help="Percent of charge.", rich_help_panel=_DEVICE)]
 ChipMax = Annotated[int, typer.Option(help="Degrees Celsius of its chip.", rich_help_panel=_DEVICE)]
 Trial = Annotated[str, typer.Option(help="It tries the release so long.", rich_help_panel=_DEVICE)]
+Rehearsed = Annotated[
+    bool,
+    typer.Option(
+        "--rehearsed",
+        help="Begin only when a rehearsal of exactly this has held.",
+        rich_help_panel=_GATE,
+    ),
+]
+Unrehearsed = Annotated[
+    str,
+    typer.Option(
+        metavar="WHY",
+        help="Begin though it must be rehearsed and was not; somebody else approves.",
+        rich_help_panel=_GATE,
+    ),
+]

@@ -53,6 +53,8 @@ def plan_of(
     battery_min: options.BatteryMin = 0,
     chip_max: options.ChipMax = 150,
     trial: options.Trial = "1m",
+    rehearsed: options.Rehearsed = False,
+    unrehearsed: options.Unrehearsed = "",
 ) -> CreateRollout:
     """The plan that options say.
 
@@ -76,6 +78,7 @@ def plan_of(
         "wave_timeout": wave_timeout, "expires": expires, "start_at": start_at,
         "windows": window or [], "zone": zone, "budgets": _budgets(budget), "approvals": approve_wave or [],
         "late_per_hour": late_per_hour, "late_after_gate": late_after_gate,
+        "rehearsal": "required" if rehearsed else "", "unrehearsed": unrehearsed,
     }  # fmt: skip
     return msgspec.convert(said, verbs.CreateRollout)
 

@@ -30,6 +30,7 @@ def test_every_field_of_a_plan_but_one_has_an_option():
         wave_timeout="2h", expires="3h", start_at="2026-03-01T02:00:00Z", window=["Mon-Fri 01:00-05:00"],
         zone="Europe/Berlin", budget=["site=2", "region=10%"], approve_wave=[1], late_per_hour=3,
         late_after_gate=True, plugged=True, battery_min=30, chip_max=60, trial="5s",
+        rehearsed=True, unrehearsed="tested by hand",
     )  # fmt: skip
     plain = CreateRollout(id="spring", bundle="gauge@1.1.0")
     same = [name for name in told.__struct_fields__ if getattr(told, name) == getattr(plain, name)]
