@@ -14,7 +14,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, get_origin
+from typing import Annotated, Any, Final, Literal, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -27,9 +27,14 @@ from gateway.core.collect.limits import CollectLimits
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
 from gateway.core.offload.limits import OffloadLimits
+from gateway.core.rehearsals.job import SEEDS_MAX
 from gateway.core.transfers.limits import TransferLimits
 
 PREFIX: Final = "FLEETDRILL_"
+CLIENT_VARIABLES: Final = frozenset(
+    {"FLEETDRILL_URL", "FLEETDRILL_TOKEN", "FLEETDRILL_TOKEN_FILE", "FLEETDRILL_CA"}
+)
+"""What commands read that ask a gateway (gateway/client/reach.py): nothing that one is set up by."""
 CONFIG_BYTES_MAX: Final = 1024 * 1024
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -265,6 +270,29 @@ def _ns(seconds: float) -> int:
     return round(seconds * SECOND)
 
 
+class RehearsalSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[rehearsal]``."""
+
+    gate: Literal["off", "advised", "required"] = "advised"
+    """``required``: no rollout begins unless a rehearsal of exactly its plan and bundle has held; ``advised``: the
+    console says so where none has."""
+    enabled: bool = True
+    command: tuple[str, ...] = ()
+    """What is started; empty: ``fleetdrill rehearse --stdin`` of this very installation, if it has the simulator."""
+    seeds: Annotated[int, Meta(ge=1, le=SEEDS_MAX)] = 3
+    """How many virtual fleets, each with luck of its own."""
+    devices_min: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    """Smaller fleets are rehearsed with so many devices of the same shape."""
+    devices_max: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Larger ones with so many."""
+    good_s_max: Seconds = 7 * 24 * 3600.0
+    """How long a rehearsal that held counts."""
+    wall_s_max: Seconds = 900.0
+    """How long one may take; then it is ended, without a verdict."""
+    memory_mib_max: Annotated[int, Meta(ge=64, le=1_000_000)] = 2_048
+    """What one may allocate."""
+
+
 class LogSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[log]``."""
 
@@ -282,6 +310,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpSection = HttpSection()
     security: SecuritySection = SecuritySection()
     alarms: AlarmsSection = AlarmsSection()
+    rehearsal: RehearsalSection = RehearsalSection()
     runtime: RuntimeLimits = RuntimeLimits()
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()
@@ -332,7 +361,7 @@ def load_config(text: str = "", env: Mapping[str, str] | None = None, name: str 
         _check_section(section, values, name)
         made[section] = _converted(section, values, f"[{section}] of {name or 'the file'}")
     for variable, word in sorted((env or {}).items()):
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable not in CLIENT_VARIABLES:
             section, key = _named(variable)
             before = msgspec.structs.asdict(made.get(section, _SECTIONS[section]()))
             value = word.split(",") if _is_tuple(section, key) else word

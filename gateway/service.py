@@ -10,6 +10,7 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
     gateway.sock   the operator's door
     admin.token    the first token of the HTTP API
     http.url       where the API listens
+    rehearsals/    what the newest rehearsals left: scenario, bundles, reports
     audit.heads    signed heads of the audit log, one a minute in which it grew
 
 In keys/, audit.key signs the audit log's heads, and audit-trust.json verifies them.
@@ -66,6 +67,8 @@ from gateway.adapters.keys import (
     write_new,
 )
 from gateway.adapters.metrics import MetricsServer
+from gateway.adapters.rehearsing import FOLDER as REHEARSALS_FOLDER
+from gateway.adapters.rehearsing import Bounds, Rehearsing, usual_command
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
 from gateway.adapters.uploads import Uploads
@@ -73,7 +76,7 @@ from gateway.adapters.zones import SystemZones
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
-from gateway.config import BrokerSection, Config, HttpSection
+from gateway.config import BrokerSection, Config, HttpSection, RehearsalSection
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -161,6 +164,8 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             wall_ms=clock.wall_ms,
             entropy=source,
             second=frozenset(config.security.second_person),
+            rules=config.rehearsal,
+            rehearsing=_rehearsing(config.rehearsal, state),
         )
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
         uploads = Uploads(
@@ -219,6 +224,7 @@ async def _run(
     say(logging.INFO, "ready", broker=broker, door=door.path)
     keeping = [loop.create_task(witness.run())]
     keeping += [] if lookout is None else [loop.create_task(lookout.run())]
+    rehearsing = loop.create_task(office.rehearsals.run())
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
     ends = [end, wish, *([loop.create_task(_keep_lease(runtime))] if leased else ())]
@@ -228,6 +234,8 @@ async def _run(
         if http is not None:
             await http.close()
         await door.close()
+        rehearsing.cancel()
+        await asyncio.wait((rehearsing,))
         await runtime.stop()
         for task in (*ends[1:], *keeping):
             task.cancel()
@@ -236,6 +244,13 @@ async def _run(
     for task in ends:
         if not task.cancelled():
             task.result()
+
+
+def _rehearsing(said: RehearsalSection, state: Path) -> Rehearsing:
+    """Where rollouts are rehearsed: the named command, or this installation's own simulator."""
+    bounds = Bounds(said.wall_s_max, said.memory_mib_max * 1024 * 1024)
+    command = said.command or usual_command()
+    return Rehearsing(command, state / BLOBS_FOLDER, state / REHEARSALS_FOLDER, bounds)
 
 
 async def _keep_lease(runtime: Runtime) -> None:

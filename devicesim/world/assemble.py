@@ -93,6 +93,8 @@ class Stock(msgspec.Struct, frozen=True):
     """Recordings of presence by path."""
     traces: dict[str, LinkTrace] = {}
     """Recorded links by path."""
+    plans: dict[str, hear.RolloutPlan] = {}
+    """Plans that the gateway is given in place of what the scenario spells, by the rollout's id."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -178,6 +180,7 @@ def assemble(
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
         roles=roles, policies=stock.policies, buggify=buggify, followed=factory.followed,
+        plans=stock.plans,
     )  # fmt: skip
     _register(world, bundles)
     if wakelock.wanted(world):

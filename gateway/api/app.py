@@ -36,6 +36,7 @@ from gateway.api.routes import (
     kills,
     live,
     me,
+    rehearsals,
     rollouts,
 )
 from gateway.console import mount as mount_console
@@ -48,6 +49,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     devices.router,
     blobs.router,
     bundles.router,
+    rehearsals.router,  # before rollouts: a rollout's verbs take any word
     rollouts.router,
     experiments.router,
     flags.router,

@@ -25,6 +25,7 @@ TAGS: Final = {
     "blobs": "Bytes by their SHA-256, sent in parts.",
     "bundles": "Signed models and their releases.",
     "rollouts": "Staged rollouts: waves, gates, big buttons.",
+    "rehearsals": "A rollout in the simulator, before it touches a device.",
     "experiments": "A candidate beside production.",
     "flags": "Feature flags and run-time policies, by segment.",
     "kills": "Features that are off everywhere.",

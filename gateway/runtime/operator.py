@@ -193,7 +193,7 @@ class Operator:
                 rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
                 return releases_of(bundle, rows_of)
             case PreviewRollout():
-                plan, at = _plan(verb.plan), read_instant(verb.at) or self._runtime.wall_ns()
+                plan, at = rollout_plan(verb.plan), read_instant(verb.at) or self._runtime.wall_ns()
                 return await self._runtime.read(
                     lambda core: core.preview(plan, at, verb.after, verb.limit)
                 )
@@ -278,7 +278,7 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
         case EnrollDevice():
             return hear.Enroll(verb.device, verb.labels)
         case CreateRollout():
-            return hear.CreateRollout(_plan(verb))
+            return hear.CreateRollout(rollout_plan(verb))
         case SteerRollout() | ApproveRollout() | DenyRollout():
             return _steered(verb)
         case SetFlag():
@@ -323,7 +323,8 @@ def _steered(verb: SteerRollout | ApproveRollout | DenyRollout) -> hear.AnyStimu
     return hear.DecideWave(verb.rollout, approved, verb.wave, verb.why)
 
 
-def _plan(verb: CreateRollout) -> hear.RolloutPlan:
+def rollout_plan(verb: CreateRollout) -> hear.RolloutPlan:
+    """The plan that a verb stands for; raises ValueError or `VerbError`."""
     return hear.RolloutPlan(
         id=verb.id,
         bundle=verb.bundle,

@@ -55,6 +55,11 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ShowAlarm: Permission.READ,
     verbs.AcknowledgeAlarm: Permission.ALARM,
     verbs.SilenceAlarm: Permission.ALARM,
+    verbs.RehearsePlan: Permission.ROLL_OUT,
+    verbs.RehearseRollout: Permission.ROLL_OUT,
+    verbs.ListRehearsals: Permission.READ,
+    verbs.ShowRehearsal: Permission.READ,
+    verbs.ShowShape: Permission.READ,
     verbs.MakeToken: Permission.TOKENS,
     verbs.RevokeToken: Permission.TOKENS,
     verbs.ListTokens: Permission.TOKENS,
@@ -75,6 +80,9 @@ IN_SUM: Final[frozenset[type[verbs.Verb]]] = frozenset(
         verbs.ListSegments,
         verbs.ShowSegment,
         verbs.ListKills,
+        verbs.ListRehearsals,
+        verbs.ShowRehearsal,
+        verbs.ShowShape,
     }
 )
 """Questions that tell of the fleet in sum and of no single device: a scoped token may ask them."""
@@ -141,6 +149,8 @@ def in_scope(asker: Asker, verb: verbs.Verb) -> bool:
             return covers_labels(asker, verb.labels)
         case verbs.CreateRollout() | verbs.CreateExperiment():
             return covers_labels(asker, verb.selector)
+        case verbs.RehearsePlan():
+            return covers_labels(asker, verb.plan.selector)
         case _:
             return False
 

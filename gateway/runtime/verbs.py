@@ -18,6 +18,7 @@ from devicesdk.wire.messages import UpdatePolicy
 from gateway.core import stimuli as hear
 from gateway.core.access.roles import Role
 from gateway.core.experiment_plan import Mode
+from gateway.core.rehearsals.job import SEEDS_MAX
 from gateway.core.zones import UTC
 from gateway.runtime.publishing import PublishedDelta
 
@@ -131,6 +132,10 @@ class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     """Devices that join when everybody has been offered: so many an hour; 0: at once."""
     late_after_gate: bool = False
     """Such devices wait until the last wave has passed its gate."""
+    rehearsal: Literal["", "required"] = ""
+    """``required``: it begins only when a rehearsal of exactly this plan and bundle has held."""
+    unrehearsed: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    """Why it shall begin though it must be rehearsed and was not; somebody else must approve."""
 
 
 class PreviewRollout(Verb, frozen=True, kw_only=True, tag="rollout.preview"):
@@ -379,6 +384,42 @@ class ListTokens(Verb, frozen=True, kw_only=True, tag="token.list"):
     """All tokens, ended ones too; nothing of their secrets."""
 
 
+class RehearsePlan(Verb, frozen=True, kw_only=True, tag="rehearsal.plan"):
+    """Rehearse a plan in the simulator, with the fleet's shape and the bundle's own bytes."""
+
+    plan: CreateRollout
+    seeds: Annotated[int, Meta(ge=0, le=SEEDS_MAX)] = 0
+    """How many virtual fleets; 0: as configured."""
+
+
+class RehearseRollout(Verb, frozen=True, kw_only=True, tag="rehearsal.rollout"):
+    """The same for a rollout that was created already."""
+
+    rollout: str
+    seeds: Annotated[int, Meta(ge=0, le=SEEDS_MAX)] = 0
+
+
+class ListRehearsals(Verb, frozen=True, kw_only=True, tag="rehearsal.list"):
+    """Rehearsals that are kept, the newest first."""
+
+    rollout: str = ""
+    """Only those of plans with this id; empty: all."""
+
+
+class ShowRehearsal(Verb, frozen=True, kw_only=True, tag="rehearsal.show"):
+    """One rehearsal with its verdict."""
+
+    number: int
+
+
+class ShowShape(Verb, frozen=True, kw_only=True, tag="rehearsal.shape"):
+    """The fleet as counts of devices that are alike: what a rehearsal is made of."""
+
+
+Rehearsal = RehearsePlan | RehearseRollout | ListRehearsals | ShowRehearsal | ShowShape
+"""Verbs about rehearsals."""
+
+
 class ListApprovals(Verb, frozen=True, kw_only=True, tag="approval.list"):
     """Requests that wait for a second person, and those decided lately."""
 
@@ -404,7 +445,7 @@ CoreVerb = (
     | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp | PreviewRollout | ApproveRollout | DenyRollout
     | AcknowledgeAlarm | SilenceAlarm
 )  # fmt: skip
-Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog
+Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog | Rehearsal
 """Verbs of which the core knows nothing: the office does them alone."""
 AnyVerb = CoreVerb | Clerical
 Reading = (

@@ -13,7 +13,7 @@ from tests_kit.api_stage import ApiStage
 HEX = "ab" * 32
 VALUES = {
     "device": "d-00000", "sha256": HEX, "name": "nobody", "bundle": "nothing", "id": "none", "segment": "all",
-    "flag": "x", "feature": "gauge", "number": "1", "alarm": "17",
+    "flag": "x", "feature": "gauge", "number": "1", "alarm": "17", "seed": "1",
 }  # fmt: skip
 HOW = {"steer_rollout": "pause", "steer_experiment": "stop", "decide_approval": "deny"}
 QUERIES = {"list_drift_scores": "?cohort=a&feature=b"}
@@ -34,6 +34,8 @@ BODIES = {
     "make_token": {"name": "another", "role": "viewer"},
     "decide_approval": {"why": ""},
     "preview_rollout": {"id": "r9", "bundle": "gauge@1.1.0"},
+    "rehearse_plan": {"id": "r9", "bundle": "gauge@1.1.0"},
+    "rehearse_rollout": {},
     "approve_rollout": {"why": ""},
     "deny_rollout": {"why": ""},
     "acknowledge_alarm": {"why": ""},
@@ -62,7 +64,9 @@ ELSEWHERE = {
     "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH,
     "list_audit": Permission.AUDIT, "show_audit_head": Permission.AUDIT, "list_tokens": Permission.TOKENS,
     "make_token": Permission.TOKENS, "revoke_token": Permission.TOKENS, "list_approvals": Permission.READ,
-    "decide_approval": Permission.APPROVE,
+    "decide_approval": Permission.APPROVE, "list_rehearsals": Permission.READ, "show_rehearsal": Permission.READ,
+    "show_shape": Permission.READ, "download_report": Permission.READ, "rehearse_plan": Permission.ROLL_OUT,
+    "rehearse_rollout": Permission.ROLL_OUT,
 }  # fmt: skip
 """Operations that are none, or more than one."""
 

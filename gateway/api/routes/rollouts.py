@@ -105,6 +105,14 @@ class NewRollout(Request):
     late_after_gate: bool = Field(
         default=False, description="Such devices wait until the last wave has passed its gate."
     )
+    rehearsal: Literal["", "required"] = Field(
+        default="", description="required: only when a rehearsal of exactly this has held."
+    )
+    unrehearsed: str = Field(
+        default="",
+        max_length=limits.REASON_CHARS_MAX,
+        description="Why it shall begin without the rehearsal that is required; somebody else must approve.",
+    )
 
 
 class DryRun(NewRollout):
@@ -141,7 +149,7 @@ async def list_rollouts(
 @router.post("", **shape(Said, 201, "It has begun."))
 async def create_rollout(desk: Asked, asked: NewRollout) -> Response:
     """Start a staged rollout."""
-    return mutated(await desk.do(_verb(asked, asked.model_dump())), 201)
+    return mutated(await desk.do(verb_of(asked, asked.model_dump())), 201)
 
 
 @router.post("/preview", **shape(Preview))
@@ -149,10 +157,10 @@ async def preview_rollout(desk: Asked, asked: DryRun) -> Response:
     """A dry run: which devices would come in which wave, and who is left out and why."""
     words = asked.model_dump()
     page = {name: words.pop(name) for name in ("at", "after", "limit")}
-    return desk.answer(await desk.see(verbs.PreviewRollout(plan=_verb(asked, words), **page)))
+    return desk.answer(await desk.see(verbs.PreviewRollout(plan=verb_of(asked, words), **page)))
 
 
-def _verb(asked: NewRollout, words: dict[str, Any]) -> verbs.CreateRollout:
+def verb_of(asked: NewRollout, words: dict[str, Any]) -> verbs.CreateRollout:
     """The verb that a plan stands for."""
     words = {"verb": "rollout.create", **words, "policy": asked.policy.value}
     return msgspec.convert(words, verbs.CreateRollout)

@@ -40,6 +40,7 @@ from gateway.core.control.preview import Preview, Previews
 from gateway.core.control.progress import Progress
 from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
+from gateway.core.control.shape import Shape, shape_of
 from gateway.core.control.steering import Steering
 from gateway.core.control.trust import RoleSigners, Trust
 from gateway.core.control.twins import Twin, Twins
@@ -97,6 +98,7 @@ class Control:
         self._rollouts = Rollouts(
             limits, self._twins, self._catalog, self._members, self._offers, zones or FixedZones()
         )
+        self._zones = zones or FixedZones()
         self._previews = Previews(self._twins, self._catalog, self._members, self._rollouts)
         self._steering = Steering(limits, self._members, self._rollouts)
         self._progress = Progress(limits, self._twins, self._members, self._offers)
@@ -194,6 +196,24 @@ class Control:
     def preview(self, plan: RolloutPlan, at: int, after: str, limit: int) -> Preview:
         """What a plan would do at an instant (UTC, ns). Reads everything, as creating it would."""
         return self._previews.of(plan, at, after, limit)
+
+    def shape(self, plan: RolloutPlan | None, at: int) -> Shape:
+        """The fleet as counts at an instant (UTC, ns). Reads everything."""
+        return shape_of(self._twins, self._catalog, self._zones, plan, at)
+
+    def known_devices(self) -> int:
+        """How many devices there are, enrolled or not."""
+        return len(self._twins.by_name)
+
+    @property
+    def zones(self) -> Zones:
+        """Know wall clocks."""
+        return self._zones
+
+    def find_plan(self, rollout: str) -> stimuli.RolloutPlan | None:
+        """What was asked for; None of a rollout that is not known."""
+        found = self._members.by_name.get(rollout)
+        return None if found is None else found.plan
 
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
