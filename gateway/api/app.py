@@ -22,6 +22,7 @@ from gateway.api.guard import Guard
 from gateway.api.meter import Meter
 from gateway.api.routes import (
     access,
+    archives,
     audit,
     blobs,
     bundles,
@@ -45,6 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live.router,
     devices.router,
     blobs.router,
+    archives.router,
     bundles.router,
     rollouts.router,
     experiments.router,
