@@ -12,6 +12,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
 PORT ?= 8140
+PLAY ?=
 
 .PHONY: help setup broker postgres browser node load demo serve live soak chaos test lint bench campaign scenarios blueprints clean
 
@@ -51,7 +52,7 @@ demo: setup ## rehearse a day of an outage on 2,000 devices; ends in a verdict a
 	$(BIN)/fleetdrill run scenarios/first-light.yaml
 
 serve: setup broker ## broker, gateway, console and fifty live devices to play with, on http://127.0.0.1:8140 (PORT=0: a free port)
-	$(BIN)/fleetdrill playground --port $(PORT)
+	$(BIN)/fleetdrill playground --port $(PORT) $(PLAY)
 
 live: setup broker ## six hours of the same day in six minutes, against a real broker
 	$(BIN)/fleetdrill run scenarios/first-light.yaml --set clock.mode=real --set clock.speed=60 --set scale=0.1 --until 6h
