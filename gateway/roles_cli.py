@@ -227,7 +227,7 @@ def _listed(folder: Path, bundle: Path) -> Any:
     from devicesdk.bundle.source import read_release
     from devicesdk.bundle.trust import ROLE_TARGETS
     from gateway.adapters.keys import read_signer
-    from gateway.cli import reader
+    from gateway.commands.sealing import reader
 
     built = build_bundle(*read_release(reader(bundle)))
     digest, blobs = built.sealed(read_signer(folder, ROLE_TARGETS))

@@ -1,7 +1,7 @@
 """Commands that keep what a gateway knows: `gateway backup`, `gateway restore`, `gateway scrub`.
 
 Decides options, progress and what people are told. Leaves out the work (gateway/adapters/backup.py, restore.py).
-Exit codes as in gateway/cli.py; a backup or a scrub that found damaged blobs ends with 1.
+Exit codes as in asking.py; a backup or a scrub that found damaged blobs ends with 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli import EXIT_DONE, EXIT_REFUSED, STATE, AsJson, State, _guarded
+from gateway.client.reach import STATE
+from gateway.commands.asking import EXIT_DONE, EXIT_REFUSED, AsJson, State, guarded
 
 if TYPE_CHECKING:
     from gateway.adapters.archive import Manifest, Progress
@@ -51,9 +52,7 @@ def backup(
 ) -> None:
     """Back up a gateway, while it runs or not."""
     raise typer.Exit(
-        _guarded(
-            lambda: _backup(to, state, config, with_keys=with_keys, link=link, as_json=as_json)
-        )
+        guarded(lambda: _backup(to, state, config, with_keys=with_keys, link=link, as_json=as_json))
     )
 
 
@@ -73,7 +72,7 @@ def restore(
 ) -> None:
     """Make a state folder out of a backup, in the database that the configuration names."""
     raise typer.Exit(
-        _guarded(
+        guarded(
             lambda: _restore(
                 source, state, config, kill or [], keep_tokens=keep_tokens, as_json=as_json
             )
@@ -83,7 +82,7 @@ def restore(
 
 def scrub(*, state: State = STATE, as_json: AsJson = False) -> None:
     """Hash every blob, and name those that are damaged."""
-    raise typer.Exit(_guarded(lambda: _scrub(state, as_json=as_json)))
+    raise typer.Exit(guarded(lambda: _scrub(state, as_json=as_json)))
 
 
 def _backup(

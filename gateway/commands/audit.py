@@ -1,28 +1,32 @@
 """Commands ``fleetdrill audit ...``: read the audit log, find out whether it is what it was, keep its head.
 
 Decides options, words and exit codes: 0 a sound log, 1 something was found. Leaves out what is right and wrong
-(gateway/core/audit). The log is read from the database itself, of a gateway that runs or not, so nothing that
-the gateway says has to be believed; whoever runs this must be able to read the state folder.
+(gateway/core/audit). In a state folder the log is read from the database itself, of a gateway that runs or not, so nothing
+that the gateway says has to be believed; from elsewhere it is asked for, and verified with keys and heads that were kept
+there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.cli import EXIT_DONE, EXIT_REFUSED, STATE, AsJson, State, _guarded
+from gateway.client.reach import STATE
+from gateway.commands.asking import EXIT_DONE, EXIT_REFUSED, Ask, asks
+from gateway.commands.words import clean, instant
 
 if TYPE_CHECKING:
     from gateway.adapters.audit_reader import AuditReader
+    from gateway.client.log import RemoteLog
     from gateway.core.audit.chain import Finding, Head
     from gateway.core.audit.rows import AuditRow
 
 SHOWN_MAX: Final = 50
+KEYS_FOLDER: Final = "keys"
 audit_app = typer.Typer(
     no_args_is_help=True, help="Who asked for what, and whether the log of it is what it was."
 )
@@ -35,15 +39,15 @@ Trust = Annotated[
 
 
 @audit_app.command("show")
+@asks
 def show(
+    ask: Ask,
     *,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
     actor: Annotated[str, typer.Option(help="Only what this one asked for.")] = "",
     verb: Annotated[str, typer.Option(help="Only this verb, such as rollout.create.")] = "",
     subject: Annotated[str, typer.Option(help="Only what concerns this one.")] = "",
-    state: State = STATE,
     database: Database = "",
-    as_json: AsJson = False,
 ) -> None:
     """Show entries, the oldest first."""
 
@@ -51,80 +55,76 @@ def show(
         asked = ((actor, row.actor), (verb, row.verb), (subject, row.subject))
         return all(not word or word == found for word, found in asked)
 
-    def work() -> int:
-        from collections import deque
-
-        from gateway.core.audit.stored import read_entries
-
-        with _reader(state, database) as reader:
-            newest = deque(filter(wanted, read_entries(reader.entries(), [])), maxlen=limit)
-        for row in newest:
-            typer.echo(json.dumps(_view(row)) if as_json else _line(row))
-        return EXIT_DONE
-
-    raise typer.Exit(_guarded(work))
+    for row in _newest(ask, database, limit, wanted):
+        typer.echo(json.dumps(_view(row)) if ask.as_json else _line(row))
 
 
 @audit_app.command("verify")
+@asks
 def verify(
+    ask: Ask,
     *,
     witness: Annotated[
         list[Path] | None,
         typer.Option(help="File of heads that were kept elsewhere; repeatable."),
     ] = None,
     trust: Trust = None,
-    state: State = STATE,
     database: Database = "",
-    as_json: AsJson = False,
-) -> None:
+) -> int:
     """Find out whether entries were edited, cut, moved, added or rolled back."""
-
-    def work() -> int:
-        found, count, last, witnesses = _judged(state, database, trust, witness or [])
-        if as_json:
-            typer.echo(json.dumps({
-                "sound": not found, "entries": count, "last": last, "witnesses": witnesses,
-                "findings": [{"kind": f.kind, "entry": f.number, "story": f.story} for f in found],
-            }))  # fmt: skip
-        else:
-            typer.echo(_story(found, count, last, witnesses))
-        return EXIT_REFUSED if found else EXIT_DONE
-
-    raise typer.Exit(_guarded(work))
+    found, count, last, witnesses = _judged(ask, database, trust, witness or [])
+    if ask.as_json:
+        typer.echo(json.dumps({
+            "sound": not found, "entries": count, "last": last, "witnesses": witnesses,
+            "findings": [{"kind": f.kind, "entry": f.number, "story": f.story} for f in found],
+        }))  # fmt: skip
+    else:
+        typer.echo(_story(found, count, last, witnesses))
+    return EXIT_REFUSED if found else EXIT_DONE
 
 
 @audit_app.command("witness")
-def witness_command(*, trust: Trust = None, state: State = STATE, database: Database = "") -> None:
+@asks
+def witness_command(ask: Ask, *, trust: Trust = None, database: Database = "") -> None:
     """Print the newest signed head, a line to keep where nobody who can write the database can."""
+    from gateway.core.audit.chain import read_head
+    from gateway.core.audit.kept import line_of
+    from gateway.core.audit.stored import read_head_row
 
-    def work() -> int:
-        from gateway.core.audit.chain import read_head
-        from gateway.core.audit.kept import line_of
-        from gateway.core.audit.stored import read_head_row
+    with _reader(ask, database) as reader:
+        row = read_head_row(reader.head, [])
+    if row is None:
+        raise ValueError("expected a log with entries, found none: there is nothing to keep yet")
+    head = read_head(row.envelope, _verifier(ask, trust))
+    typer.echo(line_of(head, row.envelope), nl=False)
 
-        with _reader(state, database) as reader:
-            row = read_head_row(reader.head, [])
-        if row is None:
-            raise ValueError(
-                "expected a log with entries, found none: there is nothing to keep yet"
-            )
-        head = read_head(row.envelope, _verifier(state, trust))
-        typer.echo(line_of(head, row.envelope), nl=False)
-        return EXIT_DONE
 
-    raise typer.Exit(_guarded(work))
+def _newest(
+    ask: Ask, database: str, limit: int, wanted: Callable[[AuditRow], bool]
+) -> list[AuditRow]:
+    """The newest entries that are wanted, the oldest first."""
+    from collections import deque
+    from itertools import islice
+
+    from gateway.adapters.audit_reader import AuditReader
+    from gateway.core.audit.stored import read_entries
+
+    with _reader(ask, database) as reader:
+        if not isinstance(reader, AuditReader):
+            return list(islice(filter(wanted, reader.newest()), limit))[::-1]
+        return list(deque(filter(wanted, read_entries(reader.entries(), [])), maxlen=limit))
 
 
 def _judged(
-    state: Path, database: str, trust: Path | None, files: list[Path]
+    ask: Ask, database: str, trust: Path | None, files: list[Path]
 ) -> tuple[list[Finding], int, int, int]:
     """What is wrong, how many entries there are, the last one's instant (UTC, ms), and how many heads were kept."""
     from gateway.core.audit.chain import verify as judge
     from gateway.core.audit.stored import read_entries, read_head_row
 
-    verifier = _verifier(state, trust)
+    verifier = _verifier(ask, trust)
     # Heads first: one that is kept meanwhile would be news to an older snapshot of the log.
-    witnesses, found = _witnesses(state, files, verifier)
+    witnesses, found = _witnesses(ask, files, verifier)
     tally = [0, 0]
 
     def counted(rows: Iterator[AuditRow]) -> Iterator[AuditRow]:
@@ -132,20 +132,23 @@ def _judged(
             tally[:] = tally[0] + 1, row.at_ms
             yield row
 
-    with _reader(state, database) as reader:
+    with _reader(ask, database) as reader:
         head = read_head_row(reader.head, found)
         entries = counted(read_entries(reader.entries(), found))
         found += judge(entries, head, verifier, witnesses)
     return found, tally[0], tally[1], len(witnesses)
 
 
-def _witnesses(state: Path, files: list[Path], verifier: Any) -> tuple[list[Head], list[Finding]]:
-    """Heads of the given files, and of those that the gateway itself keeps."""
+def _witnesses(ask: Ask, files: list[Path], verifier: Any) -> tuple[list[Head], list[Finding]]:
+    """Heads of the given files, and of those that the gateway itself keeps where this is its machine."""
     from gateway.adapters.heads import HeadFile
     from gateway.core.audit.kept import read_lines
 
-    own = HeadFile(state)
-    heads, found = read_lines(own.read(), verifier, str(own.path))
+    heads: list[Head] = []
+    found: list[Finding] = []
+    if ask.by_door:
+        own = HeadFile(_folder(ask))
+        heads, found = read_lines(own.read(), verifier, str(own.path))
     for file in files:
         more, wrong = read_lines(file.read_text(), verifier, str(file))
         if not more and not wrong:
@@ -161,7 +164,7 @@ def _story(found: list[Finding], count: int, last: int, witnesses: int) -> str:
         agree = f"{witnesses} kept head{'' if witnesses == 1 else 's'} agree" + "s" * (
             witnesses == 1
         )
-        newest = f", the last of {_instant(last)}" if count else ""
+        newest = f", the last of {instant(last)}" if count else ""
         return f"sound: {count} entries{newest}; {agree if witnesses else 'no head was kept'}"
     lines = [f"{f.kind:10} entry {f.number}: {f.story}" for f in found[:SHOWN_MAX]]
     if len(found) > SHOWN_MAX:
@@ -173,19 +176,34 @@ def _story(found: list[Finding], count: int, last: int, witnesses: int) -> str:
     return "\n".join(lines)
 
 
-def _reader(state: Path, database: str) -> AuditReader:
+def _reader(ask: Ask, database: str) -> AuditReader | RemoteLog:
+    """The log: of a database that is named or lies in the state folder, or as the gateway tells it."""
     from gateway.adapters.audit_reader import AuditReader
     from gateway.adapters.storage import sqlite_url
 
-    return AuditReader(database or sqlite_url(state / "gateway.db"))
+    if not (ask.by_door or database):
+        from gateway.client.http import HttpWay
+        from gateway.client.log import RemoteLog
+
+        assert isinstance(ask.way, HttpWay)
+        return RemoteLog(ask.way)
+    return AuditReader(database or sqlite_url(_folder(ask) / "gateway.db"))
 
 
-def _verifier(state: Path, trust: Path | None) -> Any:
+def _verifier(ask: Ask, trust: Path | None) -> Any:
     from devicesdk.bundle.trust import Ed25519Verifier
     from gateway.adapters.keys import AUDIT_TRUST_FILE, read_trust
-    from gateway.service import KEYS_FOLDER
 
-    return Ed25519Verifier(read_trust(trust or state / KEYS_FOLDER / AUDIT_TRUST_FILE))
+    if trust is None and not ask.by_door:
+        raise ValueError(
+            f"expected --trust {AUDIT_TRUST_FILE} with --url, found none: a copy of the gateway's, kept here, "
+            "because the gateway is what is verified"
+        )
+    return Ed25519Verifier(read_trust(trust or _folder(ask) / KEYS_FOLDER / AUDIT_TRUST_FILE))
+
+
+def _folder(ask: Ask) -> Path:
+    return ask.where.state or STATE
 
 
 def _view(row: AuditRow) -> dict[str, Any]:
@@ -195,10 +213,6 @@ def _view(row: AuditRow) -> dict[str, Any]:
 
 
 def _line(row: AuditRow) -> str:
-    head = f"{row.number:6}  {_instant(row.at_ms)}  {row.actor} ({row.role})"
+    head = f"{row.number:6}  {instant(row.at_ms)}  {row.actor} ({row.role})"
     what = " ".join(word for word in (row.verb, row.subject, row.outcome) if word)
-    return "\n".join([f"{head}  {what}", *(f"        {said}" for said in row.said)])
-
-
-def _instant(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    return clean(f"{head}  {what}") + "".join(f"\n        {clean(said)}" for said in row.said)
