@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests_kit.playground_stage import PATIENCE_S, PlaygroundStage
+from tests_kit.playground_stage import PATIENCE_S, ROOT, PlaygroundStage
 
 pytestmark = pytest.mark.mosquitto
 expect.set_options(timeout=PATIENCE_S * 1000)
 PICTURES = os.environ.get("TUTORIAL_PICTURES")
 SIZE = {"width": 1360, "height": 860}
+PAGE = (ROOT / "docs" / "tutorials" / "serve-a-fleet.md").read_text()
+WALK = " ".join(PAGE.partition("## In the browser\n")[2].partition("\n## ")[0].split())
 
 
 @pytest.fixture
@@ -44,14 +46,27 @@ def picture(page, name):
         page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
+def told(name):
+    """The name of something on the page, if the tutorial names it."""
+    assert f"*{name}*" in WALK, f"expected the tutorial to speak of *{name}*, found no word of it"
+    return name
+
+
+def typed(text):
+    """What is typed, if the tutorial says so."""
+    assert f"`{text}`" in WALK, f"expected the tutorial to say `{text}`, found no word of it"
+    return text
+
+
 def goes_to(page, title):
-    page.get_by_role("link", name=title, exact=True).first.click()
+    page.get_by_role("link", name=told(title), exact=True).first.click()
     expect(page.get_by_role("heading", name=title, level=1, exact=True)).to_be_visible()
 
 
 def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     # Look
     page.goto(stage.url)
+    assert "50 devices online" in WALK
     page.get_by_label("Token").fill(stage.token)
     page.get_by_role("button", name="Sign in").click()
     online = page.locator(".figure", has_text="Online").locator(".number")
@@ -60,42 +75,42 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
 
     # Publish
     goes_to(page, "Bundles")
-    page.get_by_role("button", name="Publish a bundle").click()
+    page.get_by_role("button", name=told("Publish a bundle")).click()
     picture(page, "2-publish")
-    archive = stage.folder / "bundles" / "gauge-1.1.0.zip"
+    archive = stage.folder.parent / typed("playground/bundles/gauge-1.1.0.zip")
     page.get_by_label("Bundle archive").set_input_files(archive)
     picture(page, "3-seen")
-    page.get_by_role("button", name="Publish gauge@1.1.0").click()
+    page.get_by_role("button", name=told("Publish gauge@1.1.0")).click()
     expect(page.locator("tbody")).to_contain_text("gauge@1.1.0")
 
     # Roll out
-    page.get_by_role("link", name="Roll out gauge@1.1.0").click()
-    page.locator("[name=id]").fill("better")
-    page.get_by_label("Up to this share, %").fill("10, 50, 100")
-    page.get_by_label("Soak after each wave").fill("3s")
-    page.get_by_label("Spread of the beginning").fill("5s")
+    page.get_by_role("link", name=f"{told('Roll out')} gauge@1.1.0").click()
+    page.locator("[name=id]").fill(typed("better"))
+    page.get_by_label(told("Up to this share")).fill(typed("10, 50, 100"))
+    page.get_by_label(told("Soak after each wave")).fill(typed("5s"))
+    page.get_by_label(told("Spread of the beginning")).fill(typed("5s"))
     picture(page, "4-plan")
-    page.get_by_role("button", name="Start the rollout").click()
+    page.get_by_role("button", name=told("Start the rollout")).click()
     expect(page.get_by_role("heading", name="better", level=1)).to_be_visible()
     expect(page.locator(".wave").nth(1)).to_be_visible()
     picture(page, "5-waves")
-    expect(page.locator(".heading .pill")).to_have_text("completed")
+    expect(page.locator(".heading .pill")).to_have_text(told("completed"))
     picture(page, "6-completed")
     new = next(b["digest"] for b in stage.ask("/v1/bundles")["bundles"] if b["version"] == "1.1.0")
     assert {device["running"] for device in stage.devices()} == {new}
 
     # Flip a flag
     goes_to(page, "Flags and kill")
-    page.get_by_role("button", name="New flag").click()
+    page.get_by_role("button", name=told("New flag")).click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Segment").fill("press")
-    dialog.get_by_label("Flag", exact=True).fill("gauge")
-    dialog.get_by_label("By default").select_option("off")
+    dialog.get_by_label(told("Segment")).fill(typed("press"))
+    dialog.get_by_label(told("Flag"), exact=True).fill(typed("gauge"))
+    dialog.get_by_label(told("By default")).select_option(typed("off"))
     picture(page, "7-flag")
-    dialog.get_by_role("button", name="Set it").click()
+    dialog.get_by_role("button", name=told("Set it")).click()
     expect(page.locator(".segment")).to_contain_text("press")
     page.goto(f"{stage.url}/console/#/devices/press-0003")
-    expect(says(page, "flags revision")).to_have_text("1")
+    expect(says(page, told("flags revision"))).to_have_text("1")
     picture(page, "8-flag-heard")
     stage.until(
         lambda: {one["flags_rev"] for one in stage.devices("group:press")} == {1}, "the presses"
@@ -105,17 +120,17 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     # Kill
     goes_to(page, "Flags and kill")
     page.get_by_label("Feature to kill").fill("gauge")
-    page.get_by_role("button", name="Kill it everywhere").click()
+    page.get_by_role("button", name=told("Kill it everywhere")).click()
     page.get_by_role("dialog").get_by_role("textbox").fill("gauge")
-    page.get_by_role("button", name="Kill it", exact=True).click()
+    page.get_by_role("button", name=told("Kill it"), exact=True).click()
     expect(page.locator(".plainlist")).to_contain_text("gauge")
     picture(page, "9-killed")
     page.goto(f"{stage.url}/console/#/devices/boiler-0007")
-    expect(says(page, "kill list")).to_have_text("1")
+    expect(says(page, told("kill list"))).to_have_text("1")
     picture(page, "10-kill-heard")
     stage.until(lambda: {one["kill_version"] for one in stage.devices()} == {1}, "all devices")
     goes_to(page, "Flags and kill")
-    page.get_by_role("button", name="Revive gauge").click()
+    page.get_by_role("button", name=f"{told('Revive')} gauge").click()
     page.get_by_role("dialog").get_by_role("textbox").fill("gauge")
     page.get_by_role("button", name="Revive it").click()
     expect(page.locator(".kill")).to_contain_text("Nothing is killed")
