@@ -22,7 +22,6 @@ from gateway.api.guard import Guard
 from gateway.api.meter import Meter
 from gateway.api.routes import (
     access,
-    archives,
     audit,
     blobs,
     bundles,
@@ -36,6 +35,7 @@ from gateway.api.routes import (
     live,
     me,
     rollouts,
+    unpack,
 )
 from gateway.console import mount as mount_console
 
@@ -46,7 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live.router,
     devices.router,
     blobs.router,
-    archives.router,
+    unpack.router,
     bundles.router,
     rollouts.router,
     experiments.router,
