@@ -2,7 +2,8 @@
 
 Decides the order: folder, gateway and broker, the fleet; and the other way round at the end. Leaves out each of them.
 
-Rules: devices boot when the gateway knows them; whatever ends by itself ends all of it, with what it said last.
+Rules: devices boot when the gateway knows them; a machine that is late, or slept, holds their time up and is not caught up
+with; whatever ends by itself ends all of it, with what it said last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from devicesdk.bundle.trust import (
@@ -24,12 +26,13 @@ from devicesim.playground import begin
 from devicesim.playground.arrivals import Arrivals
 from devicesim.playground.flashes import Flashes
 from devicesim.playground.folder import FLEET, Folder
-from devicesim.playground.process import GatewayProcess, PlaygroundError
+from devicesim.playground.process import GatewayProcess
 from devicesim.playground.stage import JoiningStage, join
 from devicesim.rehearse import open_scenario
 from devicesim.scenario.schema import Scenario
 from devicesim.stock import stock_for
 from devicesim.world.assemble import Keys, assemble
+from devicesim.world.device_host import DeviceHost
 from devicesim.world.timeline import Timeline
 from devicesim.world.watch import Watcher
 from devicesim.world.world import World, one_core
@@ -37,8 +40,8 @@ from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.keys import read_signer
 from gateway.service import BLOBS_FOLDER
 
-LOOK_S: Final = 0.25
-SAVE_LOOKS: Final = 4
+LOOK_S: Final = 0.05
+SAVE_LOOKS: Final = 20
 EXIT_AT_ONCE: Final = 130
 
 
@@ -63,7 +66,7 @@ class Teller(Protocol):
 
 
 async def play(
-    path: Any,
+    path: Path,
     teller: Teller,
     *,
     port: int,
@@ -124,10 +127,8 @@ async def _live(
 ) -> None:
     """The fleet's life."""
     blobs, flashes = FileBlobs(folder.gateway / BLOBS_FOLDER), Flashes(folder.devices)
-    failed: list[BaseException] = []
-    asyncio.get_running_loop().set_exception_handler(
-        lambda _, context: failed.append(_error_of(context))
-    )
+    failed: list[Exception] = []
+    asyncio.get_running_loop().set_exception_handler(_keeper(failed))
     async with join(gateway.broker_url, blobs, scenario.clock.speed) as stage:
         world = _world(folder, scenario, stage)
         Arrivals(world.hosts[0].shop.models, world.pool, blobs)
@@ -140,11 +141,11 @@ async def _live(
         await asyncio.to_thread(begin.register, folder.gateway, world)
         world.open(None, None)
         stage.pacer.pulse = world.breathe
-        with one_core():
+        with one_core(), stage.clock.held(world.kernel):
             stage.pacer.start()
             teller.began(gateway, len(world.hosts), kept)
             try:
-                await _watch(world, gateway, flashes, stop, failed)
+                await _watch(stage, gateway, flashes, stop, failed)
             finally:
                 stage.pacer.stop()
                 for host in world.hosts:
@@ -155,23 +156,29 @@ async def _live(
 
 
 async def _watch(
-    world: World,
+    stage: JoiningStage,
     gateway: GatewayProcess,
     flashes: Flashes,
     stop: asyncio.Event,
-    failed: list[BaseException],
+    failed: list[Exception],
 ) -> None:
+    """Look on until somebody wants it to end.
+
+    Raises:
+        Exception: what went wrong in a device's life.
+        PlaygroundError: the gateway has ended by itself.
+    """
     looks = 0
     while not stop.is_set():
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_S)
+        stage.pacer.catch_up()
         if failed:
             raise failed[0]
-        gateway.check()
         looks += 1
         if looks % SAVE_LOOKS == 0:
+            gateway.check()
             flashes.save()
-    del world
 
 
 def _world(folder: Folder, scenario: Scenario, stage: JoiningStage) -> World:
@@ -179,9 +186,17 @@ def _world(folder: Folder, scenario: Scenario, stage: JoiningStage) -> World:
     return assemble(scenario, stock_for(scenario, FLEET), stage=stage, keys=Keys(*signers))
 
 
-def _error_of(context: dict[str, Any]) -> BaseException:
-    error: BaseException | None = context.get("exception")
-    return error if error is not None else PlaygroundError(str(context.get("message")))
+def _keeper(failed: list[Exception]) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Keeps what nobody caught, for whoever looks on; of sockets that break there are others who know."""
+
+    def keep(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, OSError):
+            failed.append(error)
+        else:
+            loop.default_exception_handler(context)
+
+    return keep
 
 
 class _Tale(Watcher):
@@ -190,7 +205,7 @@ class _Tale(Watcher):
     def __init__(self, world: World, teller: Teller) -> None:
         self._world, self._teller = world, teller
 
-    def connected(self, host: Any, now: int) -> None:
+    def connected(self, host: DeviceHost, now: int) -> None:
         """A device is there."""
         del host, now
         self._teller.online(sum(one.online for one in self._world.hosts))

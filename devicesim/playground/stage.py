@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from devicesdk.aio.clock import RealClock
 from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Endpoint
 from devicesim.live.broker import LiveBroker
+from devicesim.live.clock import HeldClock
 from devicesim.live.pacer import Pacer
 from devicesim.live.path import LivePath
 from devicesim.live.wire import Proxy
@@ -58,6 +58,7 @@ class JoiningStage:
         self._loop = asyncio.get_running_loop()
         self._outside = OutsideGateway(blobs)
         self._pacer: Pacer | None = None
+        self._clock: HeldClock | None = None
         self.tolerance_ns = 0
         self.paths: list[LivePath] = []
 
@@ -66,6 +67,12 @@ class JoiningStage:
         """Real time; there once a world was assembled."""
         assert self._pacer is not None
         return self._pacer
+
+    @property
+    def clock(self) -> HeldClock:
+        """The devices' time; there once a world was assembled."""
+        assert self._clock is not None
+        return self._clock
 
     def broker(self, kernel: Kernel, ledger: Ledger, scenario: Scenario) -> LiveBroker:
         """The broker that runs already."""
@@ -85,7 +92,8 @@ class JoiningStage:
     ) -> OutsideGateway:
         """Whoever is there; time begins."""
         del trace, ledger, watch, topics, make
-        self._pacer = Pacer(kernel, RealClock(self._speed, clock_start_ms), self._loop)
+        self._clock = HeldClock(self._speed, clock_start_ms)
+        self._pacer = Pacer(kernel, self._clock, self._loop)
         return self._outside
 
     def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> Path:

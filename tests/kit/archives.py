@@ -14,10 +14,13 @@ STRANGER = Ed25519Signer(ROLE_TARGETS, bytes([99]) * 32)
 
 
 def archive(
-    version: str = "1.0.0", *, signer: Ed25519Signer | None = SIGNERS[ROLE_TARGETS]
+    version: str = "1.0.0",
+    *,
+    family: str = "gauge",
+    signer: Ed25519Signer | None = SIGNERS[ROLE_TARGETS],
 ) -> bytes:
     """The archive of a release; without a signer it is not signed."""
-    members = members_of(MODELS / "gauge" / version)
+    members = members_of(MODELS / family / version)
     release, images = read_release(file_reader(members))
     manifest = encode_manifest(build_bundle(release, images).manifest)
     members[MANIFEST_FILE] = manifest
