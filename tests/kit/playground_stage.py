@@ -27,10 +27,11 @@ class PlaygroundStage:
     Args:
         folder: of the playground.
         home: where what it prints is kept.
+        name: of the file there.
     """
 
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self._said = folder, home / "said"
+    def __init__(self, folder: Path, home: Path, name: str = "said") -> None:
+        self.folder, self._said = folder, home / name
         env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETDRILL_")}
         self.process = subprocess.Popen(
             ["make", "--no-print-directory", "-o", "setup", "-o", "broker", "serve",
@@ -77,6 +78,19 @@ class PlaygroundStage:
             assert self.process.poll() is None, f"it ended before {what}:\n{self.said()}"
             pause.wait(LOOK_S)
         raise AssertionError(f"waited {PATIENCE_S} s in vain for {what}:\n{self.said()}")
+
+    def players(self) -> dict[str, int]:
+        """Process ids of the command itself and of all that work for it in this folder, by their command lines."""
+        mark = str(self.folder).encode()
+        found = {}
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = file.read_bytes()
+            except OSError:
+                continue
+            if mark in words and b"\0-o\0" not in words:
+                found[words.replace(b"\0", b" ").decode()] = int(file.parent.name)
+        return found
 
     def close(self) -> None:
         """Press Ctrl-C, as a terminal does: everybody in the foreground hears it."""
