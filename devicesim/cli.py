@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
     from devicesim import compare_cli, recordings_cli, rehearse_cli, sweep_cli
     from devicesim.live.soak import cli as soak_cli
+    from devicesim.playground import cli as playground_cli
 
     app.command()(run)
     app.command()(story)
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     sweep_cli.register(app)
     recordings_cli.register(app)
     rehearse_cli.register(app)
+    playground_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 

@@ -150,6 +150,9 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """Uploads at once. Full: 503."""
     upload_parts_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Blobs of which a part is here. Full: the part that was written to longest ago goes."""
+    archive_bytes_max: Annotated[int, Meta(ge=1024, le=512 * 1024 * 1024)] = 64 * 1024 * 1024
+    """Of a bundle's archive that is opened here, in memory, `uploads_max` at a time. A larger one: 413, and the command
+    line opens it where it is."""
     events_clients_max: Annotated[int, Meta(ge=1, le=10_000)] = 32
     """Listeners to events. Full: 503."""
     events_look_s: Seconds = 1.0

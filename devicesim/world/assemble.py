@@ -137,6 +137,7 @@ def assemble(
     make_gateway: MakeGateway | None = None,
     stage: Stage | None = None,
     kernel: Kernel | None = None,
+    keys: Keys | None = None,
 ) -> World:
     """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
 
@@ -148,9 +149,10 @@ def assemble(
         make_gateway: builds the core from the director's, the flags' and the roles' signers.
         stage: makes broker, gateway and paths; virtual ones by default.
         kernel: another one that has not begun, such as one that remembers causes.
+        keys: who signs; derived from the seed by default.
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
-    keys = make_keys(entropy.seed)
+    keys = keys or make_keys(entropy.seed)
     kernel, trace, ledger, watch = kernel or Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
     buggify = buggify_of(scenario, entropy)

@@ -38,6 +38,7 @@ from gateway.api.routes import (
     me,
     rehearsals,
     rollouts,
+    unpack,
 )
 from gateway.console import mount as mount_console
 
@@ -48,6 +49,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     live.router,
     devices.router,
     blobs.router,
+    unpack.router,
     bundles.router,
     rehearsals.router,  # before rollouts: a rollout's verbs take any word
     rollouts.router,

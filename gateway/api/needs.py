@@ -30,6 +30,7 @@ OPERATIONS: Final[dict[str, Permission]] = {
     "upload_blob": _P.PUBLISH,
     "download_blob": _P.PUBLISH,
     "forget_upload": _P.PUBLISH,
+    "open_archive": _P.PUBLISH,
     "list_bundles": _P.READ,
     "show_bundle": _P.READ,
     "publish_bundle": _P.PUBLISH,

@@ -61,7 +61,7 @@ VERBS = {
 ELSEWHERE = {
     "metrics": Permission.READ, "events": Permission.READ, "show_labels": Permission.READ,
     "show_flag": Permission.READ, "show_experiment": Permission.READ, "probe_blob": Permission.PUBLISH,
-    "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH,
+    "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH, "open_archive": Permission.PUBLISH,
     "list_audit": Permission.AUDIT, "show_audit_head": Permission.AUDIT, "list_tokens": Permission.TOKENS,
     "make_token": Permission.TOKENS, "revoke_token": Permission.TOKENS, "list_approvals": Permission.READ,
     "decide_approval": Permission.APPROVE, "list_rehearsals": Permission.READ, "show_rehearsal": Permission.READ,
