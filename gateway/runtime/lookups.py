@@ -24,9 +24,9 @@ from gateway.core.control.views import Overview, twin_view
 from gateway.core.gateway import Gateway
 from gateway.core.rows import DesiredRow, DeviceRow, PresenceRow, ReportedRow
 from gateway.ports import Counters as RuntimeCounters
+from gateway.runtime.askable import Askable
 from gateway.runtime.drift_views import drift_page, scores_of
 from gateway.runtime.rollout_views import rollout_shown, rollouts_page
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
     ListBundles,
     ListDevices,
@@ -154,7 +154,7 @@ class Lookups:
         runtime: what is asked.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Askable) -> None:
         self._runtime = runtime
         self._written: OrderedDict[str, _Written] = OrderedDict()
         self._fleet: tuple[int, float, Overview] | None = None
@@ -308,7 +308,7 @@ def kills_of(core: Gateway) -> KillsView:
     return KillsView(core.control.kills.version, core.control.kills.features)
 
 
-def _transfers(core: Gateway, runtime: Runtime) -> TransfersView:
+def _transfers(core: Gateway, runtime: Askable) -> TransfersView:
     counters = runtime.counters
     return TransfersView(
         devices=core.transfers.active,

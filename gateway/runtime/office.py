@@ -30,13 +30,13 @@ from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime import verbs
+from gateway.runtime.askable import Askable
 from gateway.runtime.clerk import Clerk
 from gateway.runtime.ledger import Ledger, entry_of, plain_entry
 from gateway.runtime.life import Guard, GuardError, Notes, Record
 from gateway.runtime.once import KEY_CHARS_MAX, Keys, Once
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, second_person, tag_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.scopes import guard_within, look_within
 from gateway.runtime.verbs import PAGE_ENTRIES_MAX, AnyVerb, Clerical, Mutation, Reading, VerbError
 
@@ -61,7 +61,7 @@ class Office:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Askable,
         operator: Operator,
         journal: Journal,
         *,
