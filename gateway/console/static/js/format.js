@@ -1,4 +1,5 @@
 // Numbers, bytes and instants as people read them.
+import { extras } from "./extras.js";
 
 export const count = (value) => Number(value ?? 0).toLocaleString("en-US");
 export const ratio = (part, whole) => {
@@ -37,7 +38,7 @@ export function lasting(ms) {
   return `${Math.floor(s / 86400)} days`;
 }
 
-export const ago = (ms, now = Date.now()) => (ms ? (ms > now ? `in ${lasting(ms - now)}` : `${lasting(now - ms)} ago`) : "–");
+export const ago = (ms, now = extras.now()) => (ms ? (ms > now ? `in ${lasting(ms - now)}` : `${lasting(now - ms)} ago`) : "–");
 export const short = (digest) => (digest ? digest.slice(0, 12) : "");
 export const evidence = (value) => (value >= 1000 ? value.toExponential(1) : Number(value).toFixed(value < 10 ? 2 : 1).replace(/\.0+$/, ""));
 

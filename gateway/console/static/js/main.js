@@ -2,6 +2,7 @@
 import { html, render, useEffect, useLayoutEffect, useState } from "./html.js";
 import { ask } from "./api.js";
 import * as live from "./live.js";
+import { extras } from "./extras.js";
 import { listenToKeys } from "./keys.js";
 import { begin as beginHistory } from "./history.js";
 import { onSession, session } from "./session.js";
@@ -57,6 +58,7 @@ function Frame() {
     <div class="frame">
       <${Navigation} current=${screen.under ?? screen.path} />
       <div class="stage">
+        ${extras.top && html`<${extras.top} />`}
         <header class="top"><${Account} /></header>
         <main id="main" tabindex="-1">${allowed
           ? html`<${screen.show} key=${place.parts.join("/")} words=${words} place=${place} />`

@@ -2,6 +2,7 @@
 import { html, useState } from "../html.js";
 import { segment } from "../api.js";
 import { useBundles } from "../bundles.js";
+import { extras } from "../extras.js";
 import { bytes, instant } from "../format.js";
 import { session } from "../session.js";
 import { Asking, Dialog, Field, Labels, Loading, Pill, Problem, notify } from "../ui.js";
@@ -29,7 +30,8 @@ export function Device({ words: [id] }) {
           <p class="muted small">It never runs these again, whoever asks.</p>` : html`<p class="muted">Nothing.</p>`}</section>
       <${Debug} device=${device.id} />
     </div>
-    <${Story} device=${device} />`;
+    <${Story} device=${device} />
+    ${extras.device && html`<${extras.device} key=${device.id} device=${device.id} />`}`;
 }
 
 function Twin({ device, name }) {

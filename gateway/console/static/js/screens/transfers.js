@@ -1,6 +1,7 @@
 // Chunks on their way to devices.
 import { html, useEffect, useState } from "../html.js";
 import { Curve } from "../charts.js";
+import { extras } from "../extras.js";
 import { bytes, count } from "../format.js";
 import { Figure, Loading, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
@@ -12,7 +13,7 @@ export function Transfers() {
   const { data, problem, reload } = useResource("/v1/transfers", ["fleet", "transfers"], 2000);
   const [points, set] = useState([]);
   useEffect(() => {
-    if (data) set((before) => [...before.slice(-POINTS_MAX), { at: Date.now(), bytes: data.published_bytes, devices: data.devices }]);
+    if (data) set((before) => [...before.slice(-POINTS_MAX), { at: extras.now(), bytes: data.published_bytes, devices: data.devices }]);
   }, [data]);
   const rate = points.slice(1).map((one, at) => [one.at, Math.max(0, (1000 * (one.bytes - points[at].bytes)) / Math.max(1, one.at - points[at].at))]);
   if (!data) return html`<h1>Transfers</h1>${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : html`<${Loading} of="transfers" />`}`;
