@@ -240,9 +240,11 @@ class Player:
     def _turn(self) -> None:
         self._growth.look()
         self._advance()
-        take, goal = self._take, self._wanted()
-        if take is None or HERE < goal < take.now:
-            take = self._begin()
+        goal = self._wanted()
+        if self._take is None or HERE < goal < self._take.now:
+            self._begin()
+        take = self._take
+        assert take is not None
         if goal == HERE:
             goal = self._stay(take.now)
         if take.now < goal:
@@ -255,23 +257,24 @@ class Player:
     def _advance(self) -> None:
         """Move the goal of a run that is played."""
         now = self._clock.now()
-        passed, self._last = min(now - self._last, int(STEP_S_MAX * SECOND)), now
-        if self._playing and self._goal != HERE:
+        with self._changed:
+            passed, self._last = min(now - self._last, int(STEP_S_MAX * SECOND)), now
+            if not self._playing or self._goal == HERE:
+                return
             self._goal = min(self._now + int(passed * self._speed), self._growth.reach_ns)
             if self._growth.kept is not None and self._goal == self.run.end_ns:
                 self._playing = False
 
-    def _begin(self) -> Take:
+    def _begin(self) -> None:
         """Make a new take; the one before goes first, so that there is never more than one."""
         self._preparing, self._take, self._now = True, None, 0
         gc.unfreeze()
         if self._takes:
             gc.collect()
-        take = self._take = Take(self.run, self.tape, self._past)
+        self._take = Take(self.run, self.tape, self._past)
         gc.freeze()  # nobody walks a whole fleet that is alive anyway
         self._takes += 1
         self._preparing = False
-        return take
 
     def _breathe(self, now: int) -> None:
         """Between two batches of events."""
