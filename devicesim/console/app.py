@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,7 +27,6 @@ from devicesim.console.runtime import REFUSAL, RehearsedRuntime
 from gateway.adapters.blobs import FileBlobs
 from gateway.api.app import VERSION, make_app
 from gateway.api.desk import Service
-from gateway.api.guard import HEADERS
 from gateway.api.problems import problem
 from gateway.config import HttpSection
 from gateway.console import ADDRESS as CONSOLE
@@ -40,9 +40,9 @@ QUESTIONS: Final = ("/v1/rollouts/preview",)
 """Asked by POST, and change nothing."""
 _BEFORE: Final = '<script type="module" src="js/main.js">'
 _MORE: Final = (
-    '<link rel="stylesheet" href="/rehearsal/rehearsal.css">\n'
-    '  <script src="/rehearsal/token.js"></script>\n'
-    '  <script type="module" src="/rehearsal/rehearsal.js"></script>\n  '
+    '<link rel="stylesheet" href="/player/player.css">\n'
+    '  <script src="/player/token.js"></script>\n'
+    '  <script type="module" src="/player/player.js"></script>\n  '
 )
 HTTP: Final = HttpSection(requests_per_s_max=1_000.0, requests_burst_max=2_000)
 
@@ -66,10 +66,10 @@ class Closed:
         if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
             told = problem(
                 403, f"expected to be asked as 127.0.0.1 or localhost, found {host[:100]!r}",
-                "forbidden", headers=HEADERS,
+                "forbidden",
             )  # fmt: skip
         elif scope["method"] not in LOOKING and not _harmless(scope["path"]):
-            told = problem(409, REFUSAL, "rehearsal", headers=HEADERS)
+            told = problem(409, REFUSAL, "rehearsal")
         else:
             await self._app(scope, receive, send)
             return
@@ -91,7 +91,9 @@ def make_rehearsal(
         runtime: the same, and knows the page's token.
         blobs: none are in it.
     """
-    app = make_app(Service(office, runtime, blobs, runtime.wall_ms, None, HTTP))
+    app = make_app(
+        Service(office=office, runtime=runtime, blobs=blobs, wall_ms=runtime.wall_ms, http=HTTP)
+    )
     app.state.player = player
     app.include_router(routes.router, prefix=f"/{VERSION}")
     index = (PAGE / "index.html").read_text()
@@ -109,9 +111,9 @@ def make_rehearsal(
     first = [
         Route(f"{CONSOLE}/", show),
         Route(f"{CONSOLE}/index.html", show),
-        Route("/rehearsal/token.js", token),
+        Route("/player/token.js", token),
     ]
     app.router.routes[:0] = first
-    app.mount("/rehearsal", StaticFiles(directory=STATIC), name="rehearsal")
-    app.add_middleware(Closed)
+    app.mount("/player", StaticFiles(directory=STATIC), name="player")
+    app.user_middleware.append(Middleware(Closed))  # inside of what is around every request
     return app

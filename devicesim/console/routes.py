@@ -21,7 +21,7 @@ from gateway.api.answers import plain
 from gateway.api.desk import Looked
 from gateway.runtime.verbs import VerbError
 
-ADDRESS: Final = "/rehearsal"
+ADDRESS: Final = "/run"
 BANDS_MAX: Final = 100
 router = APIRouter(prefix=ADDRESS, include_in_schema=False)
 
@@ -85,7 +85,7 @@ Played = Annotated[Player, Depends(_player)]
 
 
 @router.get("")
-async def show_rehearsal(desk: Looked, player: Played) -> Response:
+async def show_run(desk: Looked, player: Played) -> Response:
     """The run, and where its player is."""
     del desk
     return plain(_told(player))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests_kit.rehearsals import PATIENCE_S, ROOT, ConsoleOnRun, small_run
+from tests_kit.console_on_run import PATIENCE_S, ROOT, ConsoleOnRun, small_run
 
 PAGE = (ROOT / "docs" / "how-to" / "look-at-a-rehearsal-in-the-console.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -37,11 +37,11 @@ def test_the_first_command_opens_a_finished_run(opened, tmp_path):
     assert len(reading) == 3
     for path in reading:
         console.get(path.replace("{device}", "kiosk-0001"))
-    playing = [word.strip("/") for word in re.findall(r"`POST /v1/rehearsal/(\w+)`|`(/\w+)`", PAGE) for word in word if word]  # fmt: skip
+    playing = [word.strip("/") for word in re.findall(r"`POST /v1/run/(\w+)`|`(/\w+)`", PAGE) for word in word if word]  # fmt: skip
     told = [name for name in playing if name in BODIES]
     assert sorted(told) == sorted(BODIES)
     for name in told:
-        assert console.api.post(f"/v1/rehearsal/{name}", json=BODIES[name]).status_code == 200
+        assert console.api.post(f"/v1/run/{name}", json=BODIES[name]).status_code == 200
     assert console.api.put("/v1/kills/gauge").json()["type"] in PAGE
 
 

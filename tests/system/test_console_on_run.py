@@ -12,7 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 from devicesdk.wire.timebase import SECOND
 from devicesim.rehearse import Rehearsal, open_scenario
 from gateway.runtime.rollout_views import rollouts_of
-from tests_kit.rehearsals import PATIENCE_S, ROOT, ConsoleOnRun
+from tests_kit.console_on_run import PATIENCE_S, ROOT, ConsoleOnRun
 
 FILE = ROOT / "scenarios" / "first-light.yaml"
 OVERRIDES = ("scale=0.02",)
@@ -65,7 +65,7 @@ def visit(browser, console):
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if "Content Security" in said.text else None)  # fmt: skip
         page.goto(f"{console.url}/")
-        expect(page.locator(".rehearsal")).to_be_visible()
+        expect(page.locator(".run-player")).to_be_visible()
         page.goto(f"{console.url}/console/#/{place}")
         return page
 
@@ -109,12 +109,12 @@ def test_what_it_answers_at_an_instant_is_what_the_same_world_knows_then(console
 def test_a_page_opens_without_a_question_and_says_what_it_is(made, console, visit):
     _, record = made
     page = visit()
-    banner = page.locator(".rehearsal")
+    banner = page.locator(".run-player")
     expect(banner).to_contain_text("Rehearsal")
     expect(banner).to_contain_text(record.title)
     expect(banner).to_contain_text(f"seed {record.seed}, {record.devices} devices")
     expect(banner.locator(".pill")).to_have_text(record.verdict)
-    console.api.post("/v1/rehearsal/follow", json={})
+    console.api.post("/v1/run/follow", json={})
     expect(figure(page, "Devices")).to_have_text("40")
     expect(figure(page, "Kill list")).to_have_text("1")
     expect(page.locator(".curve path").first).to_be_visible()
@@ -150,7 +150,7 @@ def test_the_slider_goes_back_to_when_fewer_had_the_update(console, visit):
     versions = console.get("/v1/fleet")["fleet"]["versions"]
     assert 0 < versions["gauge@1.1.0"] < 40, f"expected some to be updated, found {versions}"
     expect(bar).to_contain_text(str(versions["gauge@1.1.0"]))
-    expect(page.locator(".rehearsal .when")).to_contain_text("2 h 20 min of 24 h")
+    expect(page.locator(".run-player .when")).to_contain_text("2 h 20 min of 24 h")
 
 
 def test_the_keyboard_plays_pauses_and_steps(console, visit):
@@ -195,11 +195,11 @@ def test_a_dry_run_is_a_question_and_is_answered(console):
 
 def test_strangers_are_not_let_in(console):
     assert console.stranger.get("/v1/fleet").status_code == 401
-    assert console.stranger.get("/v1/rehearsal").status_code == 401
-    assert console.stranger.post("/v1/rehearsal/pause").status_code == 401
+    assert console.stranger.get("/v1/run").status_code == 401
+    assert console.stranger.post("/v1/run/pause").status_code == 401
     rebound = console.api.get("/v1/fleet", headers={"Host": "evil.example"})
-    assert rebound.status_code == 403, "a name of somebody else's that leads here is refused"
-    script = console.stranger.get("/rehearsal/token.js")
+    assert rebound.status_code in (403, 421), "a name of somebody else's that leads here is refused"
+    script = console.stranger.get("/player/token.js")
     assert script.headers["cross-origin-resource-policy"] == "same-origin", "no other page loads it"
     assert console.api.get("/v1/audit").status_code == 403, "the page has the role viewer"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests_kit.rehearsals import small_run
+from tests_kit.console_on_run import small_run
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from devicesdk.wire.timebase import HOUR
 from devicesim.console.runs import Growth, open_run
 from devicesim.rundir import RUNNING_FILE, announce
-from tests_kit.rehearsals import small_run
+from tests_kit.console_on_run import small_run
 
 
 @pytest.fixture

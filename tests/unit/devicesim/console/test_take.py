@@ -7,7 +7,7 @@ from devicesim.console.past import Past
 from devicesim.console.runs import open_run
 from devicesim.console.take import Take
 from devicesim.console.tape import Tape
-from tests_kit.rehearsals import small_run
+from tests_kit.console_on_run import small_run
 from tests_kit.worlds import ROLLOUT
 
 HARD = ROLLOUT + "buggify: {fire: 30%, activate: 100%}\n"

@@ -28,7 +28,7 @@ function now() {
 
 async function again() {
   try {
-    const { data } = await ask("/v1/rehearsal/past");
+    const { data } = await ask("/v1/run/past");
     seed(data.points.filter((point) => point.at_ms <= now())
       .map((point) => ({ at: point.at_ms, online: point.online, updating: point.updating, inSync: point.in_sync })));
   } catch { /* told by the next look */ }
@@ -47,7 +47,7 @@ function keep(told) {
 async function look() {
   clearTimeout(timer);
   try {
-    keep((await ask("/v1/rehearsal")).data);
+    keep((await ask("/v1/run")).data);
   } catch (problem) {
     state.problem = problem;
     for (const listener of listeners) listener();
@@ -59,7 +59,7 @@ async function look() {
 
 async function tell(how, body = {}) {
   try {
-    keep((await ask(`/v1/rehearsal/${how}`, { method: "POST", body })).data);
+    keep((await ask(`/v1/run/${how}`, { method: "POST", body })).data);
   } catch (problem) {
     state.problem = problem;
     for (const listener of listeners) listener();
@@ -167,12 +167,12 @@ function Player() {
     }, 250);
     return () => clearInterval(beat);
   }, []);
-  if (!told) return problem ? html`<div class="rehearsal"><${Problem} problem=${problem} /></div>` : null;
+  if (!told) return problem ? html`<div class="run-player"><${Problem} problem=${problem} /></div>` : null;
   const { player } = told;
   const playing = player.state === "playing";
   const atEnd = player.finished && player.now_ms === player.end_ms;
   const passed = now() - player.start_ms;
-  return html`<section class="rehearsal" aria-label="Rehearsal" ref=${box}>
+  return html`<section class="run-player" aria-label="Rehearsal" ref=${box}>
     <p class="about"><b class="word">Rehearsal</b><span class="name">${told.title || told.scenario}</span>
       <span class="small">${told.scenario}, seed ${told.seed}${told.devices ? `, ${count(told.devices)} devices` : ""}</span>
       ${told.overrides.length > 0 && html`<code class="small">${told.overrides.join(" ")}</code>`}<${Verdict} told=${told} />
@@ -193,7 +193,7 @@ function Player() {
 
 function Story({ device }) {
   const { told } = useTold();
-  const { data, problem, reload } = useResource(`/v1/rehearsal/devices/${encodeURIComponent(device)}/story`, [], 4000);
+  const { data, problem, reload } = useResource(`/v1/run/devices/${encodeURIComponent(device)}/story`, [], 4000);
   const player = told?.player;
   const still = player && player.state === "paused" ? player.now_ms : 0;
   useEffect(() => { if (still) reload(); }, [still]);

@@ -50,7 +50,7 @@ class ConsoleOnRun:
         self.url = self.process.stdout.readline().strip().rstrip("/")
         assert self.url.startswith("http://127.0.0.1:"), f"expected an address, found {self.url!r}"
         self.stranger = httpx.Client(base_url=self.url, timeout=PATIENCE_S, trust_env=False)
-        script = self.stranger.get("/rehearsal/token.js").text
+        script = self.stranger.get("/player/token.js").text
         found = re.search(r'"(fd_[^"]+)"', script)
         assert found is not None, f"expected the page's token, found {script}"
         self.token = found[1]
@@ -67,11 +67,11 @@ class ConsoleOnRun:
 
     def player(self) -> Any:
         """What the player does."""
-        return self.get("/v1/rehearsal")["player"]
+        return self.get("/v1/run")["player"]
 
     def go(self, at_s: float) -> None:
         """Go to an instant, and wait until it is there."""
-        told = self.api.post("/v1/rehearsal/go", json={"at_s": at_s})
+        told = self.api.post("/v1/run/go", json={"at_s": at_s})
         assert told.is_success, told.text
         self.until(lambda: self._there(at_s), f"{at_s} s")
 
