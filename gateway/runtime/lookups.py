@@ -24,7 +24,7 @@ from gateway.core.control.views import Overview, twin_view
 from gateway.core.gateway import Gateway
 from gateway.core.rows import DesiredRow, DeviceRow, PresenceRow, ReportedRow
 from gateway.ports import Counters as RuntimeCounters
-from gateway.runtime.drift_views import drift_page, scores_of
+from gateway.runtime.drift_views import drift_page, histogram_of, scores_of
 from gateway.runtime.rollout_views import rollout_shown, rollouts_page
 from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
@@ -37,6 +37,7 @@ from gateway.runtime.verbs import (
     PageRollouts,
     ShowBundle,
     ShowDrift,
+    ShowHistogram,
     ShowRollout,
     ShowSegment,
     ShowTransfers,
@@ -332,4 +333,5 @@ _ANSWERS: Final[dict[type[Verb], Callable[[Gateway, Any], Any]]] = {
     ShowRollout: lambda core, verb: rollout_shown(core, verb.rollout),
     ShowDrift: drift_page,
     ListScores: lambda core, verb: scores_of(core, verb.cohort, verb.feature),
+    ShowHistogram: lambda core, verb: histogram_of(core, verb.cohort, verb.feature),
 }

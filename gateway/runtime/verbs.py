@@ -310,13 +310,20 @@ class ListScores(Verb, frozen=True, kw_only=True, tag="drift.scores"):
     feature: str
 
 
+class ShowHistogram(Verb, frozen=True, kw_only=True, tag="drift.histogram"):
+    """What one feature of one cohort looked like when it last spoke, beside its baseline."""
+
+    cohort: str
+    feature: str
+
+
 class ShowTransfers(Verb, frozen=True, kw_only=True, tag="transfer.show"):
     """Who is served, and how much was."""
 
 
 LookUp = (
     ListBundles | ShowBundle | ListSegments | ShowSegment | ListKills | ShowDrift | ListScores | ShowTransfers
-    | PageRollouts | ShowRollout
+    | PageRollouts | ShowRollout | ShowHistogram
 )  # fmt: skip
 """Questions that lookups.py answers."""
 
