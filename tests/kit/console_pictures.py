@@ -156,8 +156,8 @@ def _open(page: Page, url: str, screen: str) -> None:
         page.keyboard.press("?")
     elif screen == "search":
         page.keyboard.press("Control+k")
-        page.keyboard.type("winter")
-        expect(page.locator("dialog [data-row]").first).to_be_visible()
+        page.get_by_role("combobox").fill("winter")
+        expect(page.get_by_role("option", name="winter-canary")).to_be_visible()
     elif screen == "dialog":
         page.get_by_role("button", name="Abort and revert").click()
     elif screen == "drift-cell":

@@ -51,8 +51,8 @@ class PictureStage(ConsoleStage):
         storage = SqlStorage(sqlite_url(self.state / "gateway.db"))
         for row in _experiments(storage):
             storage.put(experiments.EXPERIMENT, row.plan.id, row)
-        for row in _requests(now_ms):
-            storage.put(approvals.APPROVAL, f"{row.number:012d}", row)
+        for asked in _requests(now_ms):
+            storage.put(approvals.APPROVAL, f"{asked.number:012d}", asked)
         storage.commit()
         storage.close()
 

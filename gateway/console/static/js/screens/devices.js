@@ -147,11 +147,11 @@ function Listing({ devices, total, more, busy, ended }) {
 
 function Row({ device, name, at }) {
   const wanted = device.wanted && device.wanted !== device.running ? name(device.wanted) : "";
-  return html`<tr aria-rowindex=${at}><td><a data-row href=${`#/devices/${encodeURIComponent(device.id)}`}>${device.id}</a></td>
+  return html`<tr aria-rowindex=${at}><td><a data-row class="cut" title=${device.id} href=${`#/devices/${encodeURIComponent(device.id)}`}>${device.id}</a></td>
     <td><span class=${`dot ${device.online ? "good" : "open"}`}></span>${device.online ? "online" : "offline"}</td>
     <td class="mono">${device.running ? name(device.running) : html`<span class="muted">–</span>`}${device.trial && html` <${Pill} tone="blue">trial</${Pill}>`}</td>
     <td class="mono">${wanted || html`<span class="muted">${device.wanted ? "the same" : "–"}</span>`}</td>
     <td>${QUIET.includes(device.state) ? html`<span class="muted">${device.state}</span>` : html`<${Pill} of=${device.state} tone=${BAD.includes(device.state) ? "bad" : "blue"} />`}</td>
     <td class="roomy">${device.rollout && html`<a href=${`#/rollouts/${encodeURIComponent(device.rollout)}`}>${device.rollout}</a> <span class="muted">${device.outcome}</span>`}</td>
-    <td class="roomy"><${Labels} of=${device.labels} /></td></tr>`;
+    <td class="roomy" title=${Object.entries(device.labels).map(([key, value]) => `${key} ${value}`).join(", ")}><${Labels} of=${device.labels} /></td></tr>`;
 }
