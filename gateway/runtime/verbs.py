@@ -56,6 +56,8 @@ class ListDevices(Verb, frozen=True, kw_only=True, tag="device.list"):
     labels: dict[str, str] = {}
     """Only devices that carry all of these."""
     online: bool | None = None
+    prefix: Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)] = ""
+    """Only devices whose ids begin so."""
     state: str = ""
     """Only devices that say so, such as ``downloading``."""
     version: str = ""

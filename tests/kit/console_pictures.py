@@ -1,7 +1,7 @@
 """Pictures of every screen of the console, and what is wrong with them.
 
-``python -m tests.kit.console_pictures OUT`` drives a headless Chromium over every screen, with 10 and with 10,000
-devices, light and dark, on three sizes of window, writes one PNG each into OUT, and prints what it found: a page that
+``python -m tests.kit.console_pictures OUT`` drives a headless Chromium over every screen, with none, with 10 and with
+10,000 devices, light and dark, on three sizes of window, writes one PNG each into OUT, and prints what it found: a page that
 is wider than its window, a button that is cut off, an error of the page itself, a serious fault of accessibility.
 Exit code 1 where there is any. ``--devices 10 --themes dark --screens fleet,audit`` looks at some of it.
 """
@@ -26,11 +26,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "tests"))
     import conftest  # noqa: F401 - makes tests_kit importable
 
-from tests_kit.picture_stage import LONG, PictureStage  # noqa: E402 - as a program it makes tests_kit first
+from tests_kit.console_stage import ConsoleStage  # noqa: E402
+from tests_kit.picture_stage import LONG, EmptyStage, PictureStage  # noqa: E402 - as a program it makes tests_kit first
 
 CHROMIUM: Final = "/usr/bin/chromium"
 PATIENCE_MS: Final = 60_000
-DEVICES: Final = (10, 10_000)
+DEVICES: Final = (0, 10, 10_000)
 THEMES: Final = ("light", "dark")
 WINDOWS: Final = {"wide": (1440, 900), "middle": (1024, 768), "narrow": (390, 844)}
 SERIOUS: Final = ("serious", "critical")
@@ -65,6 +66,18 @@ SCREENS: Final[dict[str, str]] = {
     "login": "",
 }
 """Name of a picture, and where in the console it is taken."""
+BARE: Final = (
+    "fleet",
+    "devices",
+    "rollouts",
+    "experiments",
+    "flags",
+    "drift",
+    "bundles",
+    "transfers",
+    "approvals",
+)
+"""What is looked at where nothing is there."""
 _CUT = """() => [...document.querySelectorAll('button, .button')].filter((one) => {
   const box = one.getBoundingClientRect();
   if (!box.width || one.closest('.scrolls, .listing, nav, dialog:not([open])') || one.className === 'skip') return false;
@@ -97,7 +110,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def take(
-    stage: PictureStage, browser: Browser, theme: str, devices: int, out: Path, screens: list[str], windows: list[str]
+    stage: ConsoleStage, browser: Browser, theme: str, devices: int, out: Path, screens: list[str], windows: list[str]
 ) -> list[str]:  # fmt: skip
     """Take pictures of screens; returns what is wrong, one sentence each.
 
@@ -192,11 +205,19 @@ def main(words: list[str]) -> int:
     with chromium() as browser:
         for devices in map(int, asked.devices.split(",")):
             with tempfile.TemporaryDirectory() as name:
-                stage = PictureStage(Path(name), devices)
+                stage = PictureStage(Path(name), devices) if devices else EmptyStage(Path(name))
                 try:
+                    screens = [s for s in asked.screens.split(",") if devices or s in BARE]
                     for theme in asked.themes.split(","):
-                        found += take(stage, browser, theme, devices, asked.out,
-                                      asked.screens.split(","), asked.windows.split(","))  # fmt: skip
+                        found += take(
+                            stage,
+                            browser,
+                            theme,
+                            devices,
+                            asked.out,
+                            screens,
+                            asked.windows.split(","),
+                        )
                 finally:
                     stage.close()
     print(*found, sep="\n")

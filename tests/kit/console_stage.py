@@ -62,19 +62,23 @@ class ConsoleStage:
             timeout=PATIENCE_S,
             trust_env=False,
         )
-        self.old, self.new = (Bundle(number, size) for number, size in self.BUNDLES)
-        for bundle in (self.old, self.new):
-            self._publish(bundle)
-        for name in devices:
-            self.ask("PUT", f"/v1/devices/{name}/labels", {"labels": self.LABELS})
-        factory = {"id": "factory", "bundle": self.old.manifest.name, "selector": self.SELECTOR}
-        self.ask("POST", "/v1/rollouts", {**factory, "initial": True})
+        self.furnish()
         self._over = threading.Event()
         self._life = threading.Thread(target=lambda: asyncio.run(self._live()))
         self._life.start()
 
     def prepare(self) -> None:
         """What is in the state folder before the gateway starts: nothing but keys."""
+
+    def furnish(self) -> None:
+        """Two bundles, the devices' labels, and what they run from the factory."""
+        self.old, self.new = (Bundle(number, size) for number, size in self.BUNDLES)
+        for bundle in (self.old, self.new):
+            self._publish(bundle)
+        for name in self.devices:
+            self.ask("PUT", f"/v1/devices/{name}/labels", {"labels": self.LABELS})
+        factory = {"id": "factory", "bundle": self.old.manifest.name, "selector": self.SELECTOR}
+        self.ask("POST", "/v1/rollouts", {**factory, "initial": True})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the API as the first admin."""

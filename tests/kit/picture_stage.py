@@ -77,6 +77,16 @@ class PictureStage(ConsoleStage):
         return bool(self.ask("GET", "/v1/rollouts/lab-canary")["waves"][0]["committed"])
 
 
+class EmptyStage(ConsoleStage):
+    """A gateway that has just been made."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state, ())
+
+    def furnish(self) -> None:
+        """Nothing."""
+
+
 def _experiments(storage: SqlStorage) -> list[experiments.ExperimentRow]:
     from gateway.core import rows
 

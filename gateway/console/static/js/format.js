@@ -4,6 +4,7 @@ export const count = (value) => Number(value ?? 0).toLocaleString("en-US");
 export const ratio = (part, whole) => {
   if (!whole) return "–";
   const share = (100 * part) / whole;
+  if (share > 0 && share < 0.05) return "< 0.1\u00a0%";
   const exact = share < 10 || share > 99 ? share.toFixed(1) : share.toFixed(0);
   return `${exact.replace(/\.0$/, "")}\u00a0%`;
 };

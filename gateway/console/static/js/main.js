@@ -62,7 +62,7 @@ function Frame() {
       <div class="stage">
         <header class="top"><button class="find" onClick=${() => search(true)}>Search <kbd>Ctrl K</kbd></button><${Account} /></header>
         <main id="main" tabindex="-1">${allowed
-          ? html`<${screen.show} key=${place.parts.join("/")} words=${words} place=${place} />`
+          ? html`<${screen.show} key=${`${place.parts.join("/")}?${place.words}`} words=${words} place=${place} />`
           : html`<h1>${screen.title}</h1><p class="muted">Expected somebody who may ${screen.needs}, found the role ${session.who.role}.</p>`}</main>
       </div>
     </div>

@@ -1,14 +1,15 @@
 // To anything by its name: screens, rollouts, experiments, bundles, flags, and devices by id or label.
-// Rules: what is bounded is asked for once, when this opens; of devices only one is asked for by its id, all others are
+// Rules: what is bounded is asked for once, when this opens; of devices the first few whose ids begin so; all others are
 // left to the devices' own list.
 import { html, useEffect, useMemo, useRef, useState } from "./html.js";
-import { ask, segment } from "./api.js";
+import { ask, query, segment } from "./api.js";
 import { SCREENS } from "./screens.js";
 import { session } from "./session.js";
 import { Dialog } from "./ui.js";
 import { go } from "./use.js";
 
 const SHOWN_MAX = 12;
+const DEVICES_MAX = 5;
 const PAUSE_MS = 150;
 
 async function named() {
@@ -24,13 +25,13 @@ async function named() {
   ];
 }
 
-/** Whether the letters of a word stand in a name, all together first. */
+/** Whether a word stands in a name. */
 const fits = (name, word) => name.toLowerCase().includes(word);
 
 export function Search({ close }) {
   const [text, set] = useState("");
   const [known, learn] = useState([]);
-  const [device, find] = useState(null);
+  const [devices, find] = useState([]);
   const [at, move] = useState(0);
   const list = useRef();
   const word = text.trim().toLowerCase();
@@ -40,26 +41,22 @@ export function Search({ close }) {
     return () => { here = false; };
   }, []);
   useEffect(() => {
-    find(null);
+    find([]);
     const id = text.trim();
     if (!id || id.includes(":")) return undefined;
     const mine = new AbortController();
     const timer = setTimeout(() => {
-      ask(`/v1/devices?limit=1000`, { signal: mine.signal }).then(({ data }) => {
-        const near = data.devices.find((one) => one.id === id) ?? data.devices.find((one) => fits(one.id, id.toLowerCase()));
-        if (near || !data.next) return near ?? null;
-        return ask(`/v1/devices/${segment(id)}`, { signal: mine.signal }).then(({ data: one }) => one);
-      }).then((one) => one && find(one)).catch(() => {});
+      ask(`/v1/devices${query({ prefix: id, limit: DEVICES_MAX })}`, { signal: mine.signal }).then(({ data }) => find(data.devices)).catch(() => {});
     }, PAUSE_MS);
     return () => { clearTimeout(timer); mine.abort(); };
   }, [text]);
   const shown = useMemo(() => {
     const screens = SCREENS.filter((screen) => !screen.needs || session.may(screen.needs)).map((screen) => ({ name: screen.title, kind: "screen", to: `#/${screen.path}` }));
     if (!word) return screens;
-    const devices = device ? [{ name: device.id, kind: device.online ? "device, online" : "device, offline", to: `#/devices/${segment(device.id)}` }] : [];
-    const all = [...devices, ...known.filter((one) => fits(one.name, word)), ...screens.filter((one) => fits(one.name, word))];
+    const begun = devices.map((one) => ({ name: one.id, kind: one.online ? "device, online" : "device, offline", to: `#/devices/${segment(one.id)}` }));
+    const all = [...begun, ...known.filter((one) => fits(one.name, word)), ...screens.filter((one) => fits(one.name, word))];
     return [...all.slice(0, SHOWN_MAX), { name: text.trim(), kind: word.includes(":") ? "devices with this label" : "devices whose id has this", to: `#/devices?label=${segment(text.trim())}` }];
-  }, [word, known, device]);
+  }, [word, known, devices]);
   const chosen = Math.min(at, shown.length - 1);
   const pressed = (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
