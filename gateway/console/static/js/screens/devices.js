@@ -8,7 +8,9 @@ import { count } from "../format.js";
 import { past } from "../history.js";
 import { on } from "../live.js";
 import { Empty, Labels, Pill, Problem } from "../ui.js";
+import { session } from "../session.js";
 import { go, useTitle } from "../use.js";
+import { Enroll } from "./enroll.js";
 
 const PAGE = 500;
 const DEVICES_MAX = 50000;
@@ -98,7 +100,7 @@ export function Devices({ place }) {
     if (shown.length) go(`#/devices/${encodeURIComponent(shown[0].id)}`);
     else if (id) go(`#/devices/${encodeURIComponent(text.trim())}`);
   };
-  return html`<div class="heading"><h1>Devices</h1><span class="muted" role="status">${plain && whole ? `${count(whole)} in all` : `${count(shown.length)}${ended ? "" : "+"} found`}</span></div>
+  return html`<div class="heading"><h1>Devices</h1><span class="muted" role="status">${plain && whole ? `${count(whole)} in all` : `${count(shown.length)}${ended ? "" : "+"} found`}</span>${session.may("enroll") && html`<${Enroll} />`}</div>
     <form class="filters" role="search" onSubmit=${open}>
       <input data-filter type="search" aria-label="Filter: a part of an id, or labels such as region:eu" placeholder="id, or label such as region:eu"
         value=${text} onInput=${(e) => setText(e.target.value)} autocomplete="off" spellcheck=${false} />
