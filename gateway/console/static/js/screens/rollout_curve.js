@@ -35,7 +35,8 @@ export function Progress({ rollout }) {
   const remembered = [...before, ...data.points];
   const last = sum(waves);
   const ended = OVER.includes(rollout.state);
-  const end = ended ? Math.max(...waves.map((wave) => wave.closed_ms || 0), remembered.at(-1)?.at_ms ?? 0) : now;
+  const over = Math.max(...waves.map((wave) => wave.closed_ms || 0), remembered.at(-1)?.at_ms ?? 0);
+  const end = ended ? over + Math.max(1000, 0.03 * (over - waves[0].opened_ms)) : now;  // a little more, so that the last step is seen
   const points = [...remembered, { at_ms: end, exposed: last.exposed, offered: last.offered, committed: last.committed, bad: waves.reduce((all, wave) => all + badOf(wave), 0), e_value: waves.at(-1).e_value }];
   const line = (name, tone, value, dashed) => ({ name, tone, dashed, points: points.map((one) => [one.at_ms, value(one)]) });
   const moments = waves.map((wave, at) => ({ ms: wave.opened_ms, name: `wave ${at}` }));
@@ -46,7 +47,7 @@ export function Progress({ rollout }) {
     <div class="trio"><div><h3>Devices</h3><${Plot} step whole lines=${[line("offered", "grey", (one) => one.offered, true), line("updated", "good", (one) => one.committed), line("failed", "bad", (one) => one.bad)]}
       moments=${moments} height=${300} top=${Math.max(1, last.size)} label="Devices by time" format=${(v) => count(Math.round(v))} /></div>
       <div><h3>Failures, % of those that ran it</h3><${Plot} step lines=${[line("failed", "bad", (one) => share(one.bad, one.exposed))]} moments=${moments.map((one) => ({ ...one, name: "" }))} height=${130}
-        limits=${[{ value: failures, name: `tolerated ${failures.toFixed(failures < 10 ? 1 : 0)} %` }]} top=${Math.max(1.6 * failures, 1.15 * most)} label="Failures" format=${(v) => v.toFixed(1)} /></div>
+        limits=${[{ value: failures, name: `tolerated ${failures.toFixed(failures < 10 ? 1 : 0)} %` }]} top=${Math.min(100, Math.max(1.6 * failures, 1.15 * most))} label="Failures" format=${(v) => v.toFixed(1)} /></div>
       <div><h3>Evidence against it</h3><${Plot} step log lines=${[line("evidence", "amber", (one) => Math.max(1, one.e_value))]} moments=${moments.map((one) => ({ ...one, name: "" }))} height=${130} bottom=${1}
         limits=${[{ value: limit, name: `the gate halts at ${evidence(limit)}` }]} top=${Math.max(2 * limit, ...points.map((one) => one.e_value))} label="Evidence" format=${(v) => evidence(v)} /></div></div></section>`;
 }
