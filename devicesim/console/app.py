@@ -92,7 +92,14 @@ def make_rehearsal(
         blobs: none are in it.
     """
     app = make_app(
-        Service(office=office, runtime=runtime, blobs=blobs, wall_ms=runtime.wall_ms, http=HTTP)
+        Service(
+            office=office,
+            runtime=runtime,
+            blobs=blobs,
+            wall_ms=runtime.wall_ms,
+            http=HTTP,
+            chronicle=player.memory,
+        )
     )
     app.state.player = player
     app.include_router(routes.router, prefix=f"/{VERSION}")

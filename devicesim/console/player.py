@@ -26,6 +26,7 @@ import msgspec
 
 from devicesdk.aio.clock import Clock
 from devicesdk.wire.timebase import MS, SECOND
+from devicesim.console.memory import Memory
 from devicesim.console.past import Past, Point
 from devicesim.console.runs import Growth, Kept, Run
 from devicesim.console.take import Take
@@ -88,7 +89,7 @@ class Player:
 
     def __init__(self, run: Run, clock: Clock, at_ns: int | None = None) -> None:
         self.run, self._clock, self._growth = run, clock, Growth(run)
-        self._past, self.tape = Past(run.end_ns), Tape()
+        self._past, self.tape, self.memory = Past(run.end_ns), Tape(), Memory(run.start_ms)
         self._looks: deque[tuple[Callable[[Take], Any], asyncio.Future[Any]]] = deque()
         self._changed = threading.Condition()
         self._over = self._playing = False
@@ -271,7 +272,7 @@ class Player:
         gc.unfreeze()
         if self._takes:
             gc.collect()
-        self._take = Take(self.run, self.tape, self._past)
+        self._take = Take(self.run, self.tape, self._past, self.memory)
         gc.freeze()  # nobody walks a whole fleet that is alive anyway
         self._takes += 1
         self._preparing = False

@@ -10,16 +10,20 @@ counted here changes nothing in it. It only goes forwards: whoever wants an earl
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
+from devicesdk.wire.errors import BadTopic
 from devicesdk.wire.timebase import MS
-from devicesdk.wire.topics import UPLINK_KINDS, Topics
+from devicesdk.wire.topics import TEL, UPLINK_KINDS, Topics
+from devicesim.console.memory import Eyes, Memory
 from devicesim.console.past import Past
 from devicesim.console.runs import Run
 from devicesim.console.tape import Tape
 from devicesim.entropy import Entropy
 from devicesim.scenario.schema import Scenario
 from devicesim.world.assemble import assemble
+from devicesim.world.broker.packets import Message
 from devicesim.world.buggify import buggify_of
 from devicesim.world.drill import Drill
 from devicesim.world.gateway_host import GatewayHost
@@ -55,11 +59,28 @@ class CountedBlobs(BlobStore):
 
 
 class _SeenGateway(GatewayHost):
-    __slots__ = ()
+    __slots__ = ("memory",)
+    memory: Memory
+
+    def _hear_message(self, message: Message, now: int) -> None:
+        super()._hear_message(message, now)
+        _remember(self.memory, message, now, self.topics)
 
 
 class _SeenHardGateway(HardGateway):
-    __slots__ = ()
+    __slots__ = ("memory",)
+    memory: Memory
+
+    def _hear_message(self, message: Message, now: int) -> None:
+        super()._hear_message(message, now)
+        _remember(self.memory, message, now, self.topics)
+
+
+def _remember(memory: Memory, message: Message, now: int, topics: Topics) -> None:
+    if message.kind != TEL:
+        return
+    with suppress(BadTopic):
+        memory.told(topics.parse(message.topic)[1], message.payload, now)
 
 
 def _counted(kind: type[GatewayHost]) -> dict[type[Any], Callable[[Any, Any, int], None]]:
@@ -78,9 +99,10 @@ _SeenHardGateway.table = _counted(HardGateway)
 
 
 class SeenStage(VirtualStage):
-    """The virtual stage, with a gateway whose chunks are counted."""
+    """The virtual stage, with a gateway whose chunks are counted and whose telemetry is remembered."""
 
-    def __init__(self, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scenario: Scenario, seed: int, memory: Memory) -> None:
+        self._memory = memory
         self._hardship = buggify_of(scenario, Entropy(seed))
         super().__init__(self._hardship)
 
@@ -91,12 +113,12 @@ class SeenStage(VirtualStage):
         """Make the virtual gateway host."""
         assert self._broker is not None
         parts = (kernel, trace, ledger, self._broker, watch, topics, make, clock_start_ms)
-        made: GatewayHost
+        made: _SeenGateway | _SeenHardGateway
         if self._hardship is None:
             made = _SeenGateway(*parts)
         else:
             made = _SeenHardGateway(self._hardship.hand("gateway"), *parts)
-        made.blobs = CountedBlobs()
+        made.blobs, made.memory = CountedBlobs(), self._memory
         return made
 
 
@@ -107,13 +129,16 @@ class Take:
         run: which.
         tape: takes its trace, from the beginning.
         past: told of the fleet now and then.
+        memory: told of devices and rollouts.
     """
 
-    def __init__(self, run: Run, tape: Tape, past: Past) -> None:
+    def __init__(self, run: Run, tape: Tape, past: Past, memory: Memory) -> None:
         tape.clear()
-        stage = SeenStage(run.scenario, run.seed)
+        memory.begin()
+        stage = SeenStage(run.scenario, run.seed, memory)
         self.world = assemble(run.scenario, run.stock, seed=run.seed, sink=tape, stage=stage)
         self.drill = Drill(self.world)
+        self.world.watch.add(Eyes(memory))
         self.end_ns = self.world.open(run.end_ns, None)
         self.start_ms = run.start_ms
         self.digest = ""

@@ -126,6 +126,9 @@ def test_every_screen_tells_of_the_run(console, visit):
     expect(page.locator(".heading .pill")).to_have_text("completed")
     expect(page.locator(".wave")).to_have_count(4)
     expect(page.locator(".wave").first).to_contain_text("evidence against it")
+    history = console.get("/v1/rollouts/r1/history")
+    assert history["points"][-1]["committed"] == 40, "the chronicle was told of the run"
+    assert history["since_ms"] == console.player()["start_ms"]
     expect(page.get_by_role("button", name=re.compile("Pause|Abort|Revert"))).to_have_count(0)
     page.goto(f"{console.url}/console/#/devices/kiosk-0003")
     expect(page.locator(".twin")).to_contain_text("gauge@1.1.0")
@@ -150,7 +153,7 @@ def test_the_slider_goes_back_to_when_fewer_had_the_update(console, visit):
     versions = console.get("/v1/fleet")["fleet"]["versions"]
     assert 0 < versions["gauge@1.1.0"] < 40, f"expected some to be updated, found {versions}"
     expect(bar).to_contain_text(str(versions["gauge@1.1.0"]))
-    expect(page.locator(".run-player .when")).to_contain_text("2 h 20 min of 24 h")
+    expect(page.locator(".run-player .instant")).to_contain_text("2 h 20 min of 24 h")
 
 
 def test_the_keyboard_plays_pauses_and_steps(console, visit):

@@ -184,7 +184,7 @@ function Player() {
       <select aria-label="Speed" value=${speed} onChange=${(event) => { speed = Number(event.target.value); set(speed); if (playing) tell("play", { speed }); }}>
         ${SPEEDS.map((one) => html`<option value=${one}>×${count(one)}</option>`)}</select>
       <${Track} told=${told} />
-      <span class="when"><b>${instant(player.start_ms + passed)}</b><span class="small">${lasting(passed)} of ${lasting(player.end_ms - player.start_ms)}</span></span>
+      <span class="instant"><b>${instant(player.start_ms + passed)}</b><span class="small">${lasting(passed)} of ${lasting(player.end_ms - player.start_ms)}</span></span>
       ${player.finished ? html`<button class="quiet" disabled=${atEnd} onClick=${() => tell("follow")}>To the end</button>`
         : html`<button class="quiet" aria-pressed=${player.following ? "true" : "false"} onClick=${() => tell("follow")}>Follow</button>`}
     </div>
@@ -198,7 +198,7 @@ function Story({ device }) {
   const still = player && player.state === "paused" ? player.now_ms : 0;
   useEffect(() => { if (still) reload(); }, [still]);
   const lines = data?.lines ?? [];
-  return html`<section><h2>What happened to it <small>in the run, up to now; the newest first</small></h2><${Problem} problem=${problem} />
+  return html`<section><h2>Its trace <small>every row of the run up to now, the newest first</small></h2><${Problem} problem=${problem} />
     ${data && !lines.length && html`<p class="muted">Nothing yet.</p>`}
     <ol class="story happened">${lines.map((line) => html`<li key=${`${line.at_ms} ${line.what}`}><time>${instant(line.at_ms)}</time><span><b>${line.what}</b> ${line.said}
       ${line.count > 1 && html`<span class="muted"> ${count(line.count)} times until ${instant(line.until_ms).slice(11)}</span>`}</span></li>`)}</ol></section>`;

@@ -1,6 +1,7 @@
 """The fleet by time: looked at once for each instant, however often the run is taken."""
 
 from devicesdk.wire.timebase import HOUR, MINUTE
+from devicesim.console.memory import Memory
 from devicesim.console.past import POINTS, Past
 from devicesim.console.runs import open_run
 from devicesim.console.take import Take
@@ -16,11 +17,11 @@ def test_a_day_has_a_point_every_ten_minutes_and_an_hour_one_a_minute():
 def test_two_takes_have_one_past(finished):
     run = open_run(finished)
     past, tape = Past(run.end_ns), Tape()
-    Take(run, tape, past).run(HOUR, lambda _: None)
+    Take(run, tape, past, Memory(run.start_ms)).run(HOUR, lambda _: None)
     first = list(past.points)
     assert [point.at_ms - run.start_ms for point in first] == [n * 60_000 for n in range(1, 61)]
     assert first[-1].online == 5
-    Take(run, tape, past).run(HOUR + 10 * MINUTE, lambda _: None)
+    Take(run, tape, past, Memory(run.start_ms)).run(HOUR + 10 * MINUTE, lambda _: None)
     tape.close()
     assert past.points[:60] == first
     assert len(past.points) == 70

@@ -3,6 +3,7 @@
 import pytest
 
 from devicesdk.wire.timebase import MINUTE, SECOND
+from devicesim.console.memory import Memory
 from devicesim.console.past import Past
 from devicesim.console.runs import open_run
 from devicesim.console.take import Take
@@ -16,7 +17,7 @@ HARD = ROLLOUT + "buggify: {fire: 30%, activate: 100%}\n"
 @pytest.mark.parametrize("rest", [ROLLOUT, HARD], ids=["plain", "hard"])
 def test_stopping_here_and_there_leaves_it_the_same_run(tmp_path, rest):
     run = open_run(small_run(tmp_path, rest))
-    take = Take(run, tape := Tape(), Past(run.end_ns))
+    take = Take(run, tape := Tape(), Past(run.end_ns), Memory(run.start_ms))
     for at in (0, 17, 3 * SECOND, 40 * MINUTE, 40 * MINUTE + 1, run.end_ns):
         take.run(at, lambda _: None)
         assert take.now == at
@@ -26,7 +27,7 @@ def test_stopping_here_and_there_leaves_it_the_same_run(tmp_path, rest):
 
 def test_it_counts_what_the_gateway_sent(finished):
     run = open_run(finished)
-    take = Take(run, tape := Tape(), Past(run.end_ns))
+    take = Take(run, tape := Tape(), Past(run.end_ns), Memory(run.start_ms))
     take.run(29 * MINUTE, lambda _: None)
     take.count()
     assert (take.counters.rounds, take.counters.bytes_out) == (0, 0), "no rollout yet"

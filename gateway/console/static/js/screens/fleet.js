@@ -58,7 +58,8 @@ function Going({ rollouts }) {
     ${rollouts.data && !found.length && html`<p class="muted">None. <a href="#/rollouts">All rollouts</a></p>`}
     <ul class="going">${found.slice(0, 6).map((one) => html`<li key=${one.id}>
       <p class="line"><a href=${`#/rollouts/${encodeURIComponent(one.id)}`}>${one.id}</a> <span class="muted">${one.bundle}</span> <${Pill} of=${one.state} /></p>
-      <${Waves} waves=${one.waves} small /><p class="muted small">${one.why}</p></li>`)}</ul></section>`;
+      <${Waves} waves=${one.waves} small /><p class="muted small">${one.why}</p></li>`)}</ul>
+    ${found.length > 6 && html`<p><a href="#/rollouts">${found.length - 6} more</a></p>`}</section>`;
 }
 
 function Killed({ kills }) {
