@@ -35,13 +35,14 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
-    from devicesim import compare_cli, recordings_cli, rehearse_cli, sweep_cli
+    from devicesim import compare_cli, console_cli, recordings_cli, rehearse_cli, sweep_cli
     from devicesim.live.soak import cli as soak_cli
     from devicesim.playground import cli as playground_cli
 
     app.command()(run)
     app.command()(story)
     compare_cli.register(app)
+    console_cli.register(app)
     soak_cli.register(app)
     sweep_cli.register(app)
     recordings_cli.register(app)

@@ -85,6 +85,7 @@ from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE
 from gateway.ports import AlarmTally, StorageError
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
@@ -142,6 +143,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
         zones = SystemZones()
+        chronicle = Chronicle(clock.wall_ms)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage,
@@ -149,8 +151,10 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             clock,
             _ports(config, broker),
             Topics(config.gateway.root),
+            observer=chronicle,
             limits=config.runtime,
             seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
+            heard=chronicle.heard,
         )
         stack.callback(runtime.close)
         tally = AlarmTally()
@@ -171,7 +175,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, tally)
+        service = Service(
+            office, runtime, blobs, clock.wall_ms, uploads, config.http, tally, chronicle
+        )
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         lookout = make_lookout(

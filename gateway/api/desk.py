@@ -28,9 +28,10 @@ from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
 from gateway.ports import AlarmTally, Blobs
+from gateway.runtime.askable import Askable
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import AnyVerb, Reading
 
 _BEARER = HTTPBearer(
@@ -42,7 +43,7 @@ class Service(msgspec.Struct, frozen=True):
     """What the API stands on."""
 
     office: Office
-    runtime: Runtime
+    runtime: Askable
     blobs: Blobs
     wall_ms: Callable[[], int]
     uploads: Uploads | None = None
@@ -51,6 +52,8 @@ class Service(msgspec.Struct, frozen=True):
     """Bounds."""
     alarms: AlarmTally = msgspec.field(default_factory=AlarmTally)
     """Counts of alarms, for Prometheus."""
+    chronicle: Chronicle | None = None
+    """What happened lately; None: nobody remembers."""
 
 
 class Entrance:

@@ -26,10 +26,10 @@ from gateway.core.control.views import Overview
 from gateway.core.experiments.experiments import ExperimentView
 from gateway.core.gateway import Gateway
 from gateway.runtime.alarm_views import counts_of
+from gateway.runtime.askable import Askable
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.lookups import KillsView, kills_of
 from gateway.runtime.rollout_views import RolloutTold, rollouts_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import VerbError
 
 SEND_S_MAX: Final = 30.0
@@ -123,7 +123,7 @@ class Beacon:
         look_s: between two looks.
     """
 
-    def __init__(self, runtime: Runtime, clients_max: int, look_s: float) -> None:
+    def __init__(self, runtime: Askable, clients_max: int, look_s: float) -> None:
         self._runtime, self._clients_max, self._look_s = runtime, clients_max, look_s
         self._listeners: dict[Listener, None] = {}
         self._task: asyncio.Task[None] | None = None

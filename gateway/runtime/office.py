@@ -32,6 +32,7 @@ from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime import verbs
+from gateway.runtime.askable import Askable
 from gateway.runtime.clerk import Clerk
 from gateway.runtime.ledger import Ledger, entry_of, plain_entry
 from gateway.runtime.life import Guard, GuardError, Notes, Record
@@ -46,7 +47,6 @@ from gateway.runtime.permissions import (
     tag_of,
 )
 from gateway.runtime.rehearsals import Rehearsals
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.scopes import guard_within, look_within
 from gateway.runtime.verbs import (
     PAGE_ENTRIES_MAX,
@@ -83,7 +83,7 @@ class Office:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Askable,
         operator: Operator,
         journal: Journal,
         *,

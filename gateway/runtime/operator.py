@@ -33,6 +33,7 @@ from gateway.core.experiments import notes as experiment_notes
 from gateway.core.gateway import Gateway
 from gateway.core.pace import Pace, pace_of, read_budgets, read_instant, read_windows
 from gateway.ports import BlobError, Blobs
+from gateway.runtime.askable import Askable
 from gateway.runtime.life import (
     BusyError,
     Guard,
@@ -43,7 +44,6 @@ from gateway.runtime.life import (
 )
 from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
     AcknowledgeAlarm,
     ApproveRollout,
@@ -120,7 +120,7 @@ class Operator:
         verifier: knows the targets keys.
     """
 
-    def __init__(self, runtime: Runtime, blobs: Blobs, verifier: Verifier) -> None:
+    def __init__(self, runtime: Askable, blobs: Blobs, verifier: Verifier) -> None:
         self._runtime, self._blobs, self._verifier = runtime, blobs, verifier
         self._lookups = Lookups(runtime)
 

@@ -48,6 +48,7 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ListKills: Permission.READ,
     verbs.ShowDrift: Permission.READ,
     verbs.ListScores: Permission.READ,
+    verbs.ShowHistogram: Permission.READ,
     verbs.ShowTransfers: Permission.READ,
     verbs.PageRollouts: Permission.READ,
     verbs.ShowRollout: Permission.READ,

@@ -57,6 +57,8 @@ class ListDevices(Verb, frozen=True, kw_only=True, tag="device.list"):
     labels: dict[str, str] = {}
     """Only devices that carry all of these."""
     online: bool | None = None
+    prefix: Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)] = ""
+    """Only devices whose ids begin so."""
     state: str = ""
     """Only devices that say so, such as ``downloading``."""
     version: str = ""
@@ -315,6 +317,13 @@ class ListScores(Verb, frozen=True, kw_only=True, tag="drift.scores"):
     feature: str
 
 
+class ShowHistogram(Verb, frozen=True, kw_only=True, tag="drift.histogram"):
+    """What one feature of one cohort looked like when it last spoke, beside its baseline."""
+
+    cohort: str
+    feature: str
+
+
 class ShowTransfers(Verb, frozen=True, kw_only=True, tag="transfer.show"):
     """Who is served, and how much was."""
 
@@ -359,7 +368,7 @@ class SilenceAlarm(Verb, frozen=True, kw_only=True, tag="alarm.silence"):
 
 LookUp = (
     ListBundles | ShowBundle | ListSegments | ShowSegment | ListKills | ShowDrift | ListScores | ShowTransfers
-    | PageRollouts | ShowRollout | ListAlarms | ShowAlarm
+    | PageRollouts | ShowRollout | ShowHistogram | ListAlarms | ShowAlarm
 )  # fmt: skip
 """Questions that lookups.py answers."""
 

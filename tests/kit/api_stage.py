@@ -24,6 +24,7 @@ from gateway.core.access.tokens import Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
 from gateway.core.gateway import Gateway
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.office import Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
@@ -56,9 +57,11 @@ class ApiStage:
         self.storage = SqlStorage(sqlite_url(folder / "gateway.db"))
         self.blobs = FileBlobs(folder / "blobs")
         self.uploads = Uploads(self.blobs, folder / "blobs" / "uploads", http.upload_parts_max)
+        self.chronicle = Chronicle(self.clock.wall_ms)
         self.runtime = Runtime(
-            make, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1
-        )
+            make, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1,
+            observer=self.chronicle, heard=self.chronicle.heard,
+        )  # fmt: skip
         operator = Operator(self.runtime, self.blobs, Ed25519Verifier(KEYS))
         self.office = Office(
             self.runtime,
@@ -70,7 +73,15 @@ class ApiStage:
         )
         self._made = 0
         self.app = make_app(
-            Service(self.office, self.runtime, self.blobs, self.clock.wall_ms, self.uploads, http)
+            Service(
+                self.office,
+                self.runtime,
+                self.blobs,
+                self.clock.wall_ms,
+                self.uploads,
+                http,
+                chronicle=self.chronicle,
+            )
         )
         self.server = HttpServer(
             self.app,

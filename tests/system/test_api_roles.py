@@ -16,7 +16,7 @@ VALUES = {
     "flag": "x", "feature": "gauge", "number": "1", "alarm": "17", "seed": "1",
 }  # fmt: skip
 HOW = {"steer_rollout": "pause", "steer_experiment": "stop", "decide_approval": "deny"}
-QUERIES = {"list_drift_scores": "?cohort=a&feature=b"}
+QUERIES = dict.fromkeys(("list_drift_scores", "show_histogram"), "?cohort=a&feature=b")
 BODIES = {
     "enroll_device": {"labels": {}},
     "publish_bundle": {"digest": HEX},
@@ -52,6 +52,7 @@ VERBS = {
     "list_debug_grants": verbs.ListDebug, "show_debug_told": verbs.ShowDebug, "list_bundles": verbs.ListBundles,
     "show_bundle": verbs.ShowBundle, "list_segments": verbs.ListSegments, "show_segment": verbs.ShowSegment,
     "list_kills": verbs.ListKills, "show_drift": verbs.ShowDrift, "list_drift_scores": verbs.ListScores,
+    "show_histogram": verbs.ShowHistogram,
     "show_transfers": verbs.ShowTransfers, "list_rollouts": verbs.PageRollouts, "show_rollout": verbs.ShowRollout,
     "list_alarms": verbs.ListAlarms, "show_alarm": verbs.ShowAlarm, "silence_alarm": verbs.SilenceAlarm,
     "acknowledge_alarm": verbs.AcknowledgeAlarm,
@@ -60,6 +61,7 @@ VERBS = {
 """Operations that are one verb."""
 ELSEWHERE = {
     "metrics": Permission.READ, "events": Permission.READ, "show_labels": Permission.READ,
+    "show_device_history": Permission.READ, "show_rollout_history": Permission.READ,
     "show_flag": Permission.READ, "show_experiment": Permission.READ, "probe_blob": Permission.PUBLISH,
     "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH, "open_archive": Permission.PUBLISH,
     "list_audit": Permission.AUDIT, "show_audit_head": Permission.AUDIT, "list_tokens": Permission.TOKENS,

@@ -10,6 +10,7 @@ import { Drift } from "./screens/drift.js";
 import { Experiments } from "./screens/experiments.js";
 import { Flags } from "./screens/flags.js";
 import { Fleet } from "./screens/fleet.js";
+import { NewExperiment } from "./screens/new_experiment.js";
 import { NewRollout } from "./screens/new_rollout.js";
 import { Rollout } from "./screens/rollout.js";
 import { Rollouts } from "./screens/rollouts.js";
@@ -34,10 +35,13 @@ const DEVICE = { path: "device", under: "devices", title: "Device", show: Device
 const ROLLOUT = { path: "rollout", under: "rollouts", title: "Rollout", show: Rollout, hidden: true };
 const NEW = { path: "new-rollout", under: "rollouts", title: "New rollout", show: NewRollout, needs: "roll-out", hidden: true };
 
+const TRY = { path: "new-experiment", under: "experiments", title: "New experiment", show: NewExperiment, needs: "roll-out", hidden: true };
+
 /** The screen of a place, and the words after its name. */
 export function screenOf([name = "", ...words]) {
   if (name === "devices" && words.length) return [DEVICE, ...words];
   if (name === "rollouts" && words.length) return [ROLLOUT, ...words];
   if (name === "new-rollout") return [NEW, ...words];
+  if (name === "new-experiment") return [TRY, ...words];
   return [SCREENS.find((screen) => screen.path === name) ?? SCREENS[0], ...words];
 }

@@ -10,7 +10,8 @@ const BEGIN = {
   failures: "2", evidence: "20", quorum: "90", latency: "", drift: false,
 };
 
-function labelsOf(text) {
+/** Labels of words such as region:eu. */
+export function labelsOf(text) {
   return Object.fromEntries(text.split(/[\s,]+/).filter(Boolean).map((word) => {
     const at = word.search(/[:=]/);
     return at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at + 1)];

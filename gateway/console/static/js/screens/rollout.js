@@ -6,6 +6,7 @@ import { RolloutRehearsal } from "../rehearsal.js";
 import { session } from "../session.js";
 import { Asking, Labels, Loading, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
+import { Progress } from "./rollout_curve.js";
 import { Legend, Wave, Waves, sum } from "./waves.js";
 
 const SENTENCES = {
@@ -42,6 +43,7 @@ export function Rollout({ words: [id] }) {
     ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
     <section><h2>Devices <small>${rollout.waves.length ? `${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far` : "nobody was offered it yet"}</small></h2>
       <${Waves} waves=${rollout.waves} /><${Legend} /></section>
+    <${Progress} rollout=${rollout} />
     ${plan && html`<${Plan} plan=${plan} />`}
     <${RolloutRehearsal} key=${rollout.id} rollout=${rollout} />
     <section><h2>Waves</h2>${rollout.waves.length ? html`
