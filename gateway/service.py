@@ -167,7 +167,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, chronicle)
+        service = Service(
+            office, runtime, blobs, clock.wall_ms, uploads, config.http, chronicle=chronicle
+        )
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         await _run(

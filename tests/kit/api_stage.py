@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
+import msgspec
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
@@ -67,15 +68,7 @@ class ApiStage:
         )
         self._made = 0
         self.app = make_app(
-            Service(
-                self.office,
-                self.runtime,
-                self.blobs,
-                self.clock.wall_ms,
-                self.uploads,
-                http,
-                self.chronicle,
-            )
+            Service(self.office, self.runtime, self.blobs, self.clock.wall_ms, self.uploads, http)
         )
         self.server = HttpServer(
             self.app,
@@ -84,6 +77,8 @@ class ApiStage:
             head_s_max=http.head_s_max,
             connections_max=http.connections_max,
         )
+        state = self.app.state
+        state.service = msgspec.structs.replace(state.service, chronicle=self.chronicle)
         self.tokens: dict[Role, str] = {}
 
     def _entropy(self, count: int) -> bytes:

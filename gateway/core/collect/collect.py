@@ -359,6 +359,10 @@ class Collect:
 
     # -- for people and for checks -------------------------------------------------------------
 
+    def references(self, bundle: bytes, hardware: str) -> tuple[Reference, ...]:
+        """Baselines of a cohort's bundle on its hardware; none when the bundle pins nothing or is not known."""
+        return self._baselines.of(bundle, hardware)
+
     def overview(self) -> Overview:
         """What is known now; folds what waits, changes nothing else."""
         self._window.fold()
@@ -378,10 +382,6 @@ class Collect:
         )
         cohorts = tuple(cohort_view(cohort, sums) for cohort in self._cohorts.all())
         return Overview(counters, cohorts, tuple(self._closed))
-
-    def references(self, bundle: bytes, hardware: str) -> tuple[Reference, ...]:
-        """Baselines of a cohort's bundle on its hardware; none when the bundle pins nothing or is not known."""
-        return self._baselines.of(bundle, hardware)
 
     def validate(self) -> None:
         """Check what must always hold; for tests and for the world's checks.
