@@ -138,7 +138,6 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
         zones = SystemZones()
-        chronicle = Chronicle(clock.wall_ms)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage,
@@ -146,10 +145,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             clock,
             _ports(config, broker),
             Topics(config.gateway.root),
-            observer=chronicle,
             limits=config.runtime,
             seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
-            heard=chronicle.heard,
+            chronicle=Chronicle(clock.wall_ms),
         )
         stack.callback(runtime.close)
         if config.metrics.port:
@@ -167,9 +165,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
-        service = Service(
-            office, runtime, blobs, clock.wall_ms, uploads, config.http, chronicle=chronicle
-        )
+        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         await _run(
