@@ -138,6 +138,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
         zones = SystemZones()
+        chronicle = Chronicle(clock.wall_ms)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage,
@@ -145,9 +146,10 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             clock,
             _ports(config, broker),
             Topics(config.gateway.root),
+            observer=chronicle,
             limits=config.runtime,
             seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
-            chronicle=Chronicle(clock.wall_ms),
+            heard=chronicle.heard,
         )
         stack.callback(runtime.close)
         if config.metrics.port:
@@ -165,7 +167,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http)
+        service = Service(
+            office, runtime, blobs, clock.wall_ms, uploads, config.http, chronicle=chronicle
+        )
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         await _run(

@@ -28,6 +28,7 @@ from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
 from gateway.ports import Blobs
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
 from gateway.runtime.runtime import Runtime
@@ -49,6 +50,8 @@ class Service(msgspec.Struct, frozen=True):
     """Where blobs arrive; None: they come by another way."""
     http: HttpSection = HttpSection()
     """Bounds."""
+    chronicle: Chronicle | None = None
+    """What happened lately; None: nobody remembers."""
 
 
 class Entrance:

@@ -20,6 +20,7 @@ import msgspec
 
 from gateway.core import effects as ask
 from gateway.core import rows
+from gateway.ports import Unobserved
 
 EVENTS_MAX: Final = 64
 WINDOWS_MAX: Final = 96
@@ -100,8 +101,8 @@ class _Past:
         self.quarantine: tuple[bytes, ...] | None = None
 
 
-class Chronicle:
-    """Remembers what the runtime shows it.
+class Chronicle(Unobserved):
+    """Remembers; an observer of the runtime.
 
     Args:
         wall_ms: UTC now.
@@ -146,8 +147,9 @@ class Chronicle:
             Window(self._wall_ms(), said.chip_c, said.battery_percent, said.frames, said.throttled)
         )
 
-    def persisted(self, effect: ask.Persist) -> None:
+    def persisted(self, effect: ask.Persist, now: int) -> None:
         """A row is about to become durable; whoever asks, asks after that."""
+        del now
         row = effect.row
         if type(row) is rows.PresenceRow:
             self._presence(effect.key, row)

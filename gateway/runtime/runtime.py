@@ -38,7 +38,6 @@ from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
 from gateway.ports import Blobs, Counters, Observer, Storage, Unobserved
 from gateway.runtime.backoff import Backoff
-from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.hearing import Hearing
 from gateway.runtime.inference import Inference
 from gateway.runtime.life import (
@@ -77,7 +76,7 @@ class Runtime:
         observer: sees what is performed.
         limits: bounds.
         seed: entropy for the jitter of reconnects.
-        chronicle: remembers rows and telemetry, for people; None: nobody does.
+        heard: is told of each telemetry message, device and payload, before the core judges it.
     """
 
     def __init__(
@@ -92,14 +91,13 @@ class Runtime:
         observer: Observer | None = None,
         limits: RuntimeLimits | None = None,
         seed: int = 0,
-        chronicle: Chronicle | None = None,
+        heard: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self._make, self._storage, self._blobs, self._clock = make, storage, blobs, clock
         self._ports, self.topics = ports, topics
         self._observer: Observer = Unobserved() if observer is None else observer
         self._limits = RuntimeLimits() if limits is None else limits
-        self._seed = seed
-        self.chronicle = chronicle
+        self._seed, self._heard = seed, heard
         self.counters = Counters()
         self.core: Gateway = make()
         self._outbox: set[str] = set()
@@ -360,8 +358,8 @@ class Runtime:
             effects += self._handled(stimulus, now)
             if type(stimulus) is hear.Arrived and stimulus.kind == TEL:
                 group.append(packet_id)
-                if self.chronicle is not None:
-                    self.chronicle.heard(stimulus.device, stimulus.payload)
+                if self._heard is not None:
+                    self._heard(stimulus.device, stimulus.payload)
             elif packet_id:
                 acks.append(packet_id)
         counters.inbox_now = len(inbox)
@@ -411,8 +409,6 @@ class Runtime:
             persisted(effect, now)
             if life.over:
                 return False
-            if self.chronicle is not None:
-                self.chronicle.persisted(effect)
             put(effect.table, effect.key, effect.row)
             count += 1
             if effect.table == rows.OUTBOX:

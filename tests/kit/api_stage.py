@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
+import msgspec
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
@@ -54,7 +55,7 @@ class ApiStage:
         self.chronicle = Chronicle(self.clock.wall_ms)
         self.runtime = Runtime(
             core, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1,
-            chronicle=self.chronicle,
+            observer=self.chronicle, heard=self.chronicle.heard,
         )  # fmt: skip
         operator = Operator(self.runtime, self.blobs, Ed25519Verifier(KEYS))
         self.office = Office(
@@ -76,6 +77,8 @@ class ApiStage:
             head_s_max=http.head_s_max,
             connections_max=http.connections_max,
         )
+        state = self.app.state
+        state.service = msgspec.structs.replace(state.service, chronicle=self.chronicle)
         self.tokens: dict[Role, str] = {}
 
     def _entropy(self, count: int) -> bytes:

@@ -13,7 +13,7 @@ from gateway.api.desk import Desk, Looked
 from gateway.api.routes.devices import Device
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
-from gateway.runtime.chronicle import Chronicle, Happened, Point, Window
+from gateway.runtime.chronicle import Happened, Point, Window
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.verbs import VerbError
 
@@ -43,7 +43,7 @@ class RolloutHistory(msgspec.Struct, frozen=True):
 async def show_device_history(desk: Looked, device: Device) -> Response:
     """Connections, updates, heat and charge of a device since this gateway started, the newest of them."""
     await desk.see(verbs.ShowDevice(device=device))  # who may not see it is told so here
-    chronicle = _chronicle(desk)
+    chronicle = desk.service.chronicle
     if chronicle is None:
         return desk.answer(DeviceHistory(device, 0, [], []))
     events, windows = await _read(
@@ -59,17 +59,11 @@ async def show_rollout_history(
 ) -> Response:
     """A rollout's counts by time since this gateway started."""
     await desk.see(verbs.ShowRollout(rollout=id))
-    chronicle = _chronicle(desk)
+    chronicle = desk.service.chronicle
     if chronicle is None:
         return desk.answer(RolloutHistory(id, 0, []))
     points = await _read(desk, lambda _: chronicle.points(id))
     return desk.answer(RolloutHistory(id, chronicle.since_ms, points))
-
-
-def _chronicle(desk: Desk) -> Chronicle | None:
-    """What remembers; a core that came from elsewhere has nobody who does."""
-    found: Chronicle | None = getattr(desk.service.runtime, "chronicle", None)
-    return found
 
 
 async def _read(desk: Desk, look: Callable[[Gateway], T]) -> T:

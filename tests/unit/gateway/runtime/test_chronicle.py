@@ -31,7 +31,7 @@ def chronicle():
 
 
 def persist(made, table, key, row):
-    made.persisted(Persist(table, key, row))
+    made.persisted(Persist(table, key, row), 0)
 
 
 def told(made, device="kiosk-1"):
