@@ -176,7 +176,14 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
         service = Service(
-            office, runtime, blobs, clock.wall_ms, uploads, config.http, tally, chronicle
+            office,
+            runtime,
+            blobs,
+            clock.wall_ms,
+            uploads,
+            config.http,
+            tally,
+            chronicle,
         )
         http = _http(config.http, service)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))

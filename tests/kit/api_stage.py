@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
+import msgspec
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
@@ -90,6 +91,8 @@ class ApiStage:
             head_s_max=http.head_s_max,
             connections_max=http.connections_max,
         )
+        state = self.app.state
+        state.service = msgspec.structs.replace(state.service, chronicle=self.chronicle)
         self.tokens: dict[Role, str] = {}
 
     def _entropy(self, count: int) -> bytes:

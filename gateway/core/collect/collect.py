@@ -359,6 +359,10 @@ class Collect:
 
     # -- for people and for checks -------------------------------------------------------------
 
+    def references(self, bundle: bytes, hardware: str) -> tuple[Reference, ...]:
+        """Baselines of a cohort's bundle on its hardware; none when the bundle pins nothing or is not known."""
+        return self._baselines.of(bundle, hardware)
+
     def overview(self) -> Overview:
         """What is known now; folds what waits, changes nothing else."""
         self._window.fold()
@@ -382,10 +386,6 @@ class Collect:
     def verdicts(self) -> list[tuple[str, str]]:
         """Name and verdict of each cohort that drifts, by name."""
         return sorted((one.name, one.drift) for one in self._cohorts.all() if one.drift != "none")
-
-    def references(self, bundle: bytes, hardware: str) -> tuple[Reference, ...]:
-        """Baselines of a cohort's bundle on its hardware; none when the bundle pins nothing or is not known."""
-        return self._baselines.of(bundle, hardware)
 
     def validate(self) -> None:
         """Check what must always hold; for tests and for the world's checks.

@@ -11,9 +11,8 @@ const KEYS = [
 
 const row = ([keys, words]) => html`<div><dt>${keys.split(/\s+/).map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${words}</dd></div>`;
 
-export function Help({ close }) {
+export function Help() {
   const screens = SCREENS.filter((screen) => screen.key && (!screen.needs || session.may(screen.needs)));
   return html`<div class="keys"><dl>${[...KEYS, ...extras.keys].map(row)}</dl>
-    <dl>${screens.map((screen) => row([`g ${screen.key}`, screen.title]))}</dl></div>
-    <div class="actions"><button class="quiet" onClick=${close}>Close</button></div>`;
+    <dl>${screens.map((screen) => row([`g ${screen.key}`, screen.title]))}</dl></div>`;
 }

@@ -10,6 +10,7 @@ import { Login } from "./screens/login.js";
 import { Help } from "./help.js";
 import { Search } from "./search.js";
 import { SCREENS, screenOf } from "./screens.js";
+import { Tools } from "./tools.js";
 import { nextTheme, themeNow } from "./theme.js";
 import { Dialog, Notices } from "./ui.js";
 import { usePlace } from "./use.js";
@@ -28,19 +29,18 @@ function Theme() {
     aria-label=${`Colours: ${theme}`} onClick=${() => set(nextTheme())}><span class="moon" aria-hidden="true"></span>${theme}</button>`;
 }
 
-function Navigation({ current, help }) {
+function Navigation({ current }) {
   const shown = SCREENS.filter((screen) => !screen.hidden && (!screen.needs || session.may(screen.needs)));
   useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [current]);
   return html`<nav aria-label="Screens"><a class="brand" href="#/"><img src="icon.svg" alt="" width="22" height="22" />fleetdrill</a>
     <ul>${shown.map((screen) => html`<li><a href=${`#/${screen.path}`}
       aria-current=${screen.path === current ? "page" : undefined} title=${`g ${screen.key}`}>${screen.title}${screen.badge && html`<${screen.badge} />`}</a></li>`)}</ul>
-    <p class="navfoot"><button class="quiet" onClick=${help}>Keys <kbd>?</kbd></button></p>
   </nav>`;
 }
 
 function Account() {
   const { name, role } = session.who;
-  return html`<div class="account"><${Live} /><span class="who"><b>${name}</b> <span class="muted">${role}</span></span>
+  return html`<div class="account"><${Tools} /><${Live} /><span class="who"><b>${name}</b> <span class="muted">${role}</span></span>
     <${Theme} /><button class="quiet" onClick=${() => session.end()}>Sign out</button></div>`;
 }
 
@@ -59,16 +59,16 @@ function Frame() {
   const allowed = !screen.needs || session.may(screen.needs);
   return html`<a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.getElementById("main").focus(); }}>Skip to the content</a>
     <div class="frame">
-      <${Navigation} current=${screen.under ?? screen.path} help=${() => setHelp(true)} />
+      <${Navigation} current=${screen.under ?? screen.path} />
       <div class="stage">
         ${extras.top && html`<${extras.top} />`}
-        <header class="top"><button class="find" onClick=${() => search(true)}>Search <kbd>Ctrl K</kbd></button><${Account} /></header>
+        <header class="top"><${Account} /></header>
         <main id="main" tabindex="-1">${allowed
           ? html`<${screen.show} key=${`${place.parts.join("/")}?${place.words}`} words=${words} place=${place} />`
           : html`<h1>${screen.title}</h1><p class="muted">Expected somebody who may ${screen.needs}, found the role ${session.who.role}.</p>`}</main>
       </div>
     </div>
-    ${help && html`<${Dialog} title="Keys" close=${() => setHelp(false)} wide><${Help} close=${() => setHelp(false)} /></${Dialog}>`}
+    ${help && html`<${Dialog} title="Keys" close=${() => setHelp(false)} wide><${Help} /></${Dialog}>`}
     ${searching && html`<${Search} close=${() => search(false)} />`}
     <${Notices} />`;
 }
