@@ -12,6 +12,7 @@ from devicesdk.aio.clock import RealClock
 from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
 from devicesdk.wire.topics import Topics
 from gateway.adapters.blobs import FileBlobs
+from gateway.adapters.http_tls import HttpTls
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import Uploads
 from gateway.api.app import make_app
@@ -43,7 +44,11 @@ class ApiStage:
     """Storage, blobs, runtime, office and HTTP in a folder."""
 
     def __init__(
-        self, folder: Path, http: HttpSection = FREE, second: frozenset[str] = frozenset()
+        self,
+        folder: Path,
+        http: HttpSection = FREE,
+        second: frozenset[str] = frozenset(),
+        tls: HttpTls | None = None,
     ) -> None:
         self.wires = Wires()
         self.clock = RealClock(1.0, WALL_START_MS)
@@ -64,15 +69,17 @@ class ApiStage:
         )
         self._made = 0
         self.app = make_app(
-            Service(self.office, self.runtime, self.blobs, self.clock.wall_ms, self.uploads, http)
+            Service(
+                self.office,
+                self.runtime,
+                self.blobs,
+                self.clock.wall_ms,
+                self.uploads,
+                http,
+                () if tls is None else tls.names,
+            )
         )
-        self.server = HttpServer(
-            self.app,
-            "127.0.0.1",
-            0,
-            head_s_max=http.head_s_max,
-            connections_max=http.connections_max,
-        )
+        self.server = HttpServer(self.app, "127.0.0.1", 0, tls=tls, said=http)
         self.tokens: dict[Role, str] = {}
 
     def _entropy(self, count: int) -> bytes:
