@@ -266,8 +266,9 @@ def _may_write(user, topic):
 def test_the_monitor_reads_the_brokers_counters_and_a_device_does_not(plant):
     monitor = plant.guest("gateway-monitor").joined()
     device = plant.guest("dev-1").joined()
-    heard = {guest.user: _heard(guest, "$SYS/broker/version") for guest in (monitor, device)}
-    assert heard == {"gateway-monitor": ["$SYS/broker/version"], "dev-1": []}
+    counter = "$SYS/broker/publish/messages/dropped"
+    heard = {guest.user: _heard(guest, counter) for guest in (monitor, device)}
+    assert heard == {"gateway-monitor": [counter], "dev-1": []}
     monitor.leave()
     device.leave()
 
