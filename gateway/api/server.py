@@ -169,9 +169,8 @@ class _Doorman(asyncio.Protocol):
         self._shaking: asyncio.Task[None] | None = None
         self._lost = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let somebody in, or not."""
-        assert isinstance(transport, asyncio.Transport)
         name = transport.get_extra_info("peername")
         peer = peer_of(name[0] if name else "")
         if not self._crowd.enter(peer):
