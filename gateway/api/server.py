@@ -1,20 +1,17 @@
 """Listens for HTTP in the gateway's own loop, with TLS where there is a certificate.
 
-Decides who is let in at the socket, the handshake, and the server's bounds. Leaves out the app, and what a
-certificate must be (gateway/adapters/http_tls.py). Signals stay with the gateway: it ends the server, not the other
+Decides the server's bounds. Leaves out the app, the way from a socket to HTTP (listening.py), and what a certificate
+must be (gateway/adapters/http_tls.py). Signals stay with the gateway: it ends the server, not the other
 way round.
 
-Rules: every connection is counted from its first packet on, so that whoever never finishes a handshake or a head is
-bounded like anybody else; connections use the certificate of the instant in which they began; more than the bounds
-of crowd.py are told to come later.
+Rules: more connections than the bounds of crowd.py are told to come later; a new certificate is taken while we run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import uvicorn
@@ -22,22 +19,17 @@ from fastapi import FastAPI
 
 from gateway.adapters.http_tls import HttpTls
 from gateway.api.app import close_streams
-from gateway.api.crowd import Crowd, peer_of
+from gateway.api.crowd import Crowd
+from gateway.api.listening import Listening, bound
 from gateway.api.slow import HastyProtocol
 from gateway.config import HttpSection
 
 IDLE_S_MAX: Final = 15
 DRAIN_S_MAX: Final = 5
-GOODBYE_S_MAX: Final = 2.0
-"""For the other side's part of TLS's end."""
 HEADER_BYTES_MAX: Final = 16 * 1024
-BACKLOG: Final = 256
 LOOK_S: Final = 0.01
 RENEW_S: Final = 5.0
 """How often the certificate's files are looked at."""
-
-Make = Callable[[Callable[[], None]], HastyProtocol]
-"""A protocol that tells when its connection is over."""
 
 
 class HttpServer:
@@ -77,7 +69,7 @@ class HttpServer:
             lifespan="off",
         )
         self.crowd = Crowd(said.connections_max, said.connections_peer_max, said.proxies)
-        self._server = _Server(config, self._doorman)
+        self._server = _Server(config, self._listening)
         self._tasks: list[asyncio.Task[None]] = []
         self.url = ""
 
@@ -114,9 +106,16 @@ class HttpServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _doorman(self) -> asyncio.Protocol:
-        context = None if self._tls is None else self._tls.context
-        return _Doorman(self.crowd, self._made, context, self._said.head_s_max)
+    async def _listening(self) -> Listening:
+        host, port = self._server.config.host, self._server.config.port
+        tls, patience_s = self._tls, self._said.head_s_max
+        return Listening(
+            await bound(host, port),
+            self.crowd,
+            self._made,
+            lambda: None if tls is None else tls.context,
+            patience_s,
+        )
 
     def _made(self, on_lost: Callable[[], None]) -> HastyProtocol:
         server = self._server
@@ -133,93 +132,17 @@ class HttpServer:
 class _Server(uvicorn.Server):
     """uvicorn's server, behind a door of ours."""
 
-    def __init__(self, config: uvicorn.Config, doorman: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listening: Callable[[], Awaitable[Listening]]
+    ) -> None:
         super().__init__(config)
-        self._doorman = doorman
+        self._listening = listening
 
     async def startup(self, sockets: object = None) -> None:
         """Listen; raises `OSError`."""
         del sockets
-        host, port = self.config.host, self.config.port
-        loop = asyncio.get_running_loop()
-        try:
-            server = await loop.create_server(self._doorman, host, port, backlog=BACKLOG)
-        except OSError as error:
-            raise OSError(f"expected to listen on {host}:{port}, found: {error}") from error
-        self.servers = [server]
+        self.servers = [await self._listening()]  # type: ignore[list-item]
         self.started = True
-
-
-class _Doorman(asyncio.Protocol):
-    """The first that a connection meets: counts it, shakes hands, and hands it over.
-
-    Args:
-        crowd: who is here.
-        make: the protocol that takes over.
-        context: TLS; None: none.
-        shake_s_max: how long a handshake may take.
-    """
-
-    def __init__(
-        self, crowd: Crowd, make: Make, context: ssl.SSLContext | None, shake_s_max: float
-    ) -> None:
-        self._crowd, self._make, self._context = crowd, make, context
-        self._shake_s_max = shake_s_max
-        self._early = bytearray()
-        self._shaking: asyncio.Task[None] | None = None
-        self._lost = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let somebody in, or not."""
-        name = transport.get_extra_info("peername")
-        peer = peer_of(name[0] if name else "")
-        if not self._crowd.enter(peer):
-            transport.abort()
-            return
-        if self._context is None:
-            self._hand_over(transport, peer)
-            return
-        transport.pause_reading()
-        self._shaking = asyncio.get_running_loop().create_task(
-            self._shake(transport, peer, self._context)
-        )
-
-    def data_received(self, data: bytes) -> None:
-        """What came in the same breath as the end of the handshake."""
-        self._early += data
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Lost between the handshake and whoever takes over, or never let in."""
-        del exc
-        self._lost = True
-
-    async def _shake(
-        self, transport: asyncio.Transport, peer: str, context: ssl.SSLContext
-    ) -> None:
-        try:
-            secure = await asyncio.get_running_loop().start_tls(
-                transport,
-                self,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self._shake_s_max,
-                ssl_shutdown_timeout=GOODBYE_S_MAX,
-            )
-        except (OSError, asyncio.CancelledError):  # ssl.SSLError is one; so is a time-out's end
-            secure = None
-        if secure is None or self._lost:
-            transport.abort()
-            self._crowd.leave(peer)
-            return
-        self._hand_over(secure, peer)
-
-    def _hand_over(self, transport: asyncio.Transport, peer: str) -> None:
-        protocol = self._make(lambda: self._crowd.leave(peer))
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        if self._early:
-            protocol.data_received(bytes(self._early))
-            self._early.clear()
 
 
 async def _renew(tls: HttpTls) -> None:

@@ -5,8 +5,6 @@ import socket
 from contextlib import AsyncExitStack
 
 import msgspec
-import pytest
-import uvloop
 
 from gateway.core.access.roles import Role
 from tests_kit.api_raw import asked, first_of, spoken
@@ -16,14 +14,6 @@ from tests_kit.plant import until
 HURRIED = msgspec.structs.replace(
     FREE, head_s_max=0.3, body_s_max=0.3, upload_idle_s_max=0.3, send_s_max=0.3
 )
-
-
-@pytest.fixture(
-    params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"]
-)
-def event_loop_policy(request):
-    """A gateway runs on uvloop, whose transports are of another kind."""
-    return request.param()
 
 
 def place_of(stage):

@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-import uvloop
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -28,16 +27,7 @@ from tests_kit.api_raw import asked, first_of, spoken
 from tests_kit.api_stage import FREE, PATIENCE_S, ApiStage
 from tests_kit.plant import until
 
-
-@pytest.fixture(
-    params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"]
-)
-def event_loop_policy(request):
-    """A gateway runs on uvloop, whose transports are of another kind."""
-    return request.param()
-
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates live by the calendar
 NOW_MS = int(NOW.timestamp() * 1000)
 NAMES = ("localhost", "127.0.0.1", "fleet.example", "*.plants.example")
