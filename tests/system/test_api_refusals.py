@@ -295,3 +295,18 @@ async def test_every_answer_carries_the_headers_that_browsers_heed(ask):
         assert headers["cache-control"] == ("no-cache" if "console" in line else "no-store"), line
         assert "strict-transport-security" not in headers, "said over plain HTTP it means nothing"
         assert "server" not in headers
+
+
+async def test_text_that_reads_otherwise_than_it_is_is_refused(ask):
+    for sign in ("\u202a", "\u202e", "\u2066", "\u2069"):
+        body = json.dumps({"labels": {"site": f"safe{sign}gnp.exe"}}, ensure_ascii=False).encode()
+        told = await ask(
+            "PUT /v1/devices/d-1/labels", JSON, f"Content-Length: {len(body)}", body=body
+        )
+        assert told.status == 422
+        assert "direction" in told.problem()["detail"]
+        quoted = "".join(f"%{one:02x}" for one in f"a{sign}b".encode())
+        assert (await ask(f"PUT /v1/kills/{quoted}")).status == 422
+    body = json.dumps({"labels": {"site": "\u05d0\u05ea\u05e8 \u200f1"}}).encode()
+    told = await ask("PUT /v1/devices/d-1/labels", JSON, f"Content-Length: {len(body)}", body=body)
+    assert told.status == 200, "letters that are written from the right are text"
