@@ -14,7 +14,7 @@ export OPENBLAS_NUM_THREADS = 1
 PORT ?= 8140
 PLAY ?=
 
-.PHONY: help setup broker postgres browser node load demo serve live soak chaos test lint bench campaign scenarios blueprints clean
+.PHONY: help setup broker postgres browser node load demo serve live soak chaos test lint audit bench campaign scenarios blueprints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -76,6 +76,12 @@ test: setup broker postgres browser node lint ## everything that CI runs
 blueprints: setup # models that contain other people's weights, composed from the installed wheels
 	@PYTHONPATH=. $(BIN)/python models/complete.py > /dev/null || echo "those scenarios will be skipped"
 
+audit: setup ## pins, licences, a bill of materials, and known vulnerabilities if their database answers
+	@[ -x $(VENV)-audit/bin/pip-audit ] || { $(PYTHON) -m venv $(VENV)-audit && \
+		$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } || \
+		echo "expected to install pip-audit, could not: vulnerabilities stay unknown"
+	$(BIN)/python .ci/audit.py --sbom build/sbom.json --with $(VENV)-audit/bin/pip-audit
+
 campaign: setup broker postgres blueprints ## slow tests, a line each, then every scenario at full size (tens of minutes)
 	failed=0; $(BIN)/pytest -m slow -v -rs || failed=1; \
 	$(BIN)/python -m bench.scenarios || failed=1; exit $$failed
@@ -87,4 +93,4 @@ scenarios: setup blueprints ## run every shipped scenario at full size and compa
 	$(BIN)/python -m bench.scenarios
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-audit runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

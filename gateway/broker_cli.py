@@ -20,7 +20,7 @@ import typer
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.wire.errors import BadTopic
-from gateway import roles_cli
+from gateway import http_keys_cli, roles_cli
 
 if TYPE_CHECKING:
     from gateway.adapters.brokers.running import RunningBroker
@@ -69,6 +69,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(broker)
     roles_cli.register(keys_app)
+    http_keys_cli.register(keys_app)
     app.add_typer(keys_app, name="keys")
 
 

@@ -131,6 +131,11 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """PEM file; empty: plain HTTP."""
     key: str = ""
     """Its private key, PEM."""
+    hosts: tuple[str, ...] = ()
+    """Names by which this gateway is asked, beside loopback's, its addresses, and its certificate's. Others are
+    refused (421): a browser may be told by a stranger's DNS that we are them."""
+    proxies: tuple[str, ...] = ()
+    """Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     requests_per_s_max: Annotated[float, Meta(gt=0, le=100_000)] = 200.0
     """Of one token, in the long run. Past it: 429."""
     requests_burst_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
@@ -139,9 +144,13 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """Requests of one address without a good token, in the long run. Past it 401 becomes 429."""
     failures_burst_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 30
     connections_max: Annotated[int, Meta(ge=1, le=65_535)] = 256
-    """Past it a request is told to come later (503)."""
+    """Past it a request is told to come later (503); past a quarter more, connections are closed at once."""
+    connections_peer_max: Annotated[int, Meta(ge=1, le=65_535)] = 128
+    """Of one address, likewise."""
     head_s_max: Seconds = 10.0
-    """How long a request's head may take to come; then its connection is closed."""
+    """How long a TLS handshake, and a request's head, may take; then the connection is closed."""
+    send_s_max: Seconds = 30.0
+    """How long an answer may wait for its reader; then the connection is closed."""
     body_s_max: Seconds = 20.0
     """How long a JSON body may take to come: 408."""
     upload_idle_s_max: Seconds = 30.0

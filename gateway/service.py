@@ -55,6 +55,7 @@ from gateway.adapters.brokers.find import open_broker
 from gateway.adapters.brokers.running import RunningBroker
 from gateway.adapters.ceremony import online_roles
 from gateway.adapters.heads import HeadFile
+from gateway.adapters.http_tls import HttpTls
 from gateway.adapters.keys import (
     AUDIT_TRUST_FILE,
     EVERYBODY_READS,
@@ -76,7 +77,7 @@ from gateway.adapters.zones import SystemZones
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
-from gateway.config import BrokerSection, Config, HttpSection, RehearsalSection
+from gateway.config import BrokerSection, Config, ConfigError, HttpSection, RehearsalSection
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -175,6 +176,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
+        tls = _tls(config.http, clock)
         service = Service(
             office,
             runtime,
@@ -182,10 +184,11 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             clock.wall_ms,
             uploads,
             config.http,
-            tally,
-            chronicle,
+            alarms=tally,
+            chronicle=chronicle,
+            names=() if tls is None else tls.names,
         )
-        http = _http(config.http, service)
+        http = _http(config.http, service, tls)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         lookout = make_lookout(
             config, state, runtime, tally, office, witness, certificates, clock, source
@@ -278,18 +281,28 @@ async def _keep_lease(runtime: Runtime) -> None:
             raise
 
 
-def _http(said: HttpSection, service: Service) -> HttpServer | None:
+def _tls(said: HttpSection, clock: Clock) -> HttpTls | None:
+    """The certificate of the API, if it has one.
+
+    Raises:
+        ConfigError: of certificate and key only one is said.
+        KeyFileError: they cannot be used.
+    """
+    if bool(said.certificate) != bool(said.key):
+        there, missing = ("certificate", "key") if said.certificate else ("key", "certificate")
+        raise ConfigError(f"expected `{missing}` beside `{there}` in [http], found {there} alone")
+    if not (said.enabled and said.certificate):
+        return None
+    return HttpTls(Path(said.certificate), Path(said.key), clock.wall_ms)
+
+
+def _http(said: HttpSection, service: Service, tls: HttpTls | None) -> HttpServer | None:
     if not said.enabled:
         return None
-    certificate = Path(said.certificate) if said.certificate else None
-    key = Path(said.key) if said.key else None
-    if certificate is None and said.host not in LOOPBACK:
+    if tls is None and said.host not in LOOPBACK:
         say(logging.WARNING, "tokens can be read on the way", host=said.host, hint="set certificate "
             "and key in [http], or listen on 127.0.0.1 behind a proxy that speaks TLS")  # fmt: skip
-    return HttpServer(
-        make_app(service), said.host, said.port, certificate=certificate, key=key,
-        head_s_max=said.head_s_max, connections_max=said.connections_max,
-    )  # fmt: skip
+    return HttpServer(make_app(service), said.host, said.port, tls=tls, said=said)
 
 
 async def _first_token(office: Office, file: Path) -> None:

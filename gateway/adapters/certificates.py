@@ -3,14 +3,15 @@
 Decides fields, lifetimes and the files below ``tls/``:
 
     ca.crt, ca.key          the authority. Its key must stay offline: it can name anybody
+    http.crt, http.key      the HTTP API's, where it has one
     server.crt, server.key  the broker's, for the host names and addresses it is reached by
     clients/NAME.crt, .key  one for each user: common name = the user's name = the device's id
 
 Leaves out revocation: a broker takes a list (``crlfile``), short lifetimes do the rest.
 
 Rules: ECDSA on P-256, which every TLS stack and most secure elements can do; a client certificate is
-for clients alone and a server's for servers alone (RFC 5280, 4.2.1.12); nothing is overwritten; the
-instant comes in as a value.
+for clients alone and a server's for servers alone (RFC 5280, 4.2.1.12); nothing is overwritten but
+what is renewed; the instant comes in as a value.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ from gateway.adapters.keys import (
 
 TLS_FOLDER: Final = "tls"
 CLIENTS_FOLDER: Final = "clients"
+SERVER: Final = "server"
+HTTP: Final = "http"
+"""Stems of servers: the broker, and the gateway's HTTP API."""
 AUTHORITY_DAYS: Final = 3650
 CLOCK_SLACK: Final = timedelta(hours=1)
 """Certificates begin this much earlier, for devices whose clocks are behind."""
@@ -117,23 +121,50 @@ class Authority:
             raise KeyFileError(f"expected an elliptic-curve key in {own.key}, found another kind")
         return cls(folder, certificate, key)
 
-    def issue_server(self, names: tuple[str, ...], now: datetime, days: int) -> Issued:
-        """A certificate for the broker.
+    def issue_server(
+        self, names: tuple[str, ...], now: datetime, days: int, stem: str = SERVER
+    ) -> Issued:
+        """A certificate for a server.
 
         Args:
             names: host names and IP addresses by which clients reach it; at least one.
             now: the present instant, with its time zone.
             days: lifetime.
+            stem: of its files; the broker's, if nothing is said.
 
         Raises:
             KeyFileError: there is one already.
             ValueError: no name.
         """
         if not names:
-            raise ValueError("expected a host name or address for the broker, found none")
+            raise ValueError("expected a host name or address for the server, found none")
         alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
         purpose = ExtendedKeyUsageOID.SERVER_AUTH
-        return self._issue(self.folder / "server", names[0], purpose, now, days, alternatives)
+        return self._issue(self.folder / stem, names[0], purpose, now, days, alternatives)
+
+    def renew_server(
+        self, names: tuple[str, ...], now: datetime, days: int, stem: str = SERVER
+    ) -> Issued:
+        """A certificate and a new key in the place of those that are there.
+
+        Args:
+            names: as for `issue_server`.
+            now: the present instant, with its time zone.
+            days: lifetime.
+            stem: of its files.
+
+        Raises:
+            KeyFileError: there is none yet.
+        """
+        pair, new = Issued.at(self.folder / stem), Issued.at(self.folder / f"{stem}-new")
+        if not (pair.certificate.exists() and pair.key.exists()):
+            raise KeyFileError(f"expected {pair.certificate} and its key to be renewed, found none")
+        new.certificate.unlink(missing_ok=True)  # of somebody who was interrupted
+        new.key.unlink(missing_ok=True)
+        self.issue_server(names, now, days, f"{stem}-new")
+        new.key.replace(pair.key)
+        new.certificate.replace(pair.certificate)
+        return pair
 
     def issue_client(self, user: str, now: datetime, days: int) -> Issued:
         """A certificate with which a client is `user`.

@@ -19,6 +19,7 @@ from gateway.api import problems
 from gateway.api.desk import Entrance, Service
 from gateway.api.document import document
 from gateway.api.events import Beacon
+from gateway.api.gate import Gate
 from gateway.api.guard import Guard
 from gateway.api.meter import Meter
 from gateway.api.routes import (
@@ -84,10 +85,12 @@ def make_app(service: Service) -> FastAPI:
     registry.register(CountersCollector(service.runtime.counters))
     registry.register(meter)
     registry.register(AlarmsCollector(service.alarms))
-    app.state.service, app.state.entrance = service, Entrance(service)
+    entrance = Entrance(service)
+    app.state.service, app.state.entrance = service, entrance
     app.state.beacon, app.state.registry = beacon, registry
     problems.install(app)
-    app.add_middleware(Guard, said=said, count=meter.count)
+    gate = Gate((*said.hosts, said.host, *service.names))
+    app.add_middleware(Guard, said=said, gate=gate, strangers=entrance.failures, count=meter.count)
     app.include_router(health.router)
     app.include_router(live.metrics_router)
     for router in ROUTERS:

@@ -22,7 +22,8 @@ from fastapi.security.http import HTTPAuthorizationCredentials
 from devicesdk.wire.timebase import SECOND
 from gateway.adapters.uploads import Uploads
 from gateway.api.answers import answered, etag
-from gateway.api.limiter import Limiter, TooOftenError
+from gateway.api.crowd import peer_of
+from gateway.api.limiter import ASKER, Limiter, TooOftenError
 from gateway.config import HttpSection
 from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
@@ -54,6 +55,8 @@ class Service(msgspec.Struct, frozen=True):
     """Counts of alarms, for Prometheus."""
     chronicle: Chronicle | None = None
     """What happened lately; None: nobody remembers."""
+    names: tuple[str, ...] = ()
+    """Host names of the certificate."""
 
 
 class Entrance:
@@ -66,7 +69,8 @@ class Entrance:
     def __init__(self, service: Service) -> None:
         self._office, said = service.office, service.http
         self._asks = Limiter(said.requests_per_s_max, said.requests_burst_max)
-        self._failures = Limiter(said.failures_per_s_max, said.failures_burst_max)
+        self.failures = Limiter(said.failures_per_s_max, said.failures_burst_max)
+        """Of addresses: refused before they were known."""
 
     def enter(self, token: str | None, address: str, now_ns: int) -> Asker:
         """Who asks.
@@ -76,12 +80,16 @@ class Entrance:
             TooOftenError: not now.
         """
         try:
-            asker = self._who(token)
+            return self._who(token)
         except AccessError:
-            _slow(self._failures, address, now_ns)
+            # A good token is let in past it: a secret of 256 bits is not guessed, and whoever shares an address with
+            # an attacker must not be locked out by them.
+            _slow(self.failures, peer_of(address), now_ns)
             raise
+
+    def pace(self, asker: Asker, now_ns: int) -> None:
+        """Slow somebody down who is known; raises `TooOftenError`."""
         _slow(self._asks, asker.name, now_ns)
-        return asker
 
     def _who(self, token: str | None) -> Asker:
         if token is None:
@@ -189,7 +197,10 @@ async def asker(
     entrance: Entrance = request.app.state.entrance
     address = request.client.host if request.client is not None else "?"
     now_ns = int(asyncio.get_running_loop().time() * SECOND)
-    return entrance.enter(None if said is None else said.credentials, address, now_ns)
+    found = entrance.enter(None if said is None else said.credentials, address, now_ns)
+    request.scope["state"][ASKER] = found.name
+    entrance.pace(found, now_ns)
+    return found
 
 
 async def _looking(request: Request, asker: Annotated[Asker, Depends(asker)]) -> Desk:

@@ -44,12 +44,12 @@ _NAMES: Final = {
     "gateway.core.collect.overview.Counters": "TelemetryCounters",
 }
 """Of types that have the same name as another."""
-_ALWAYS: Final = (400, 401, 422, 429, 500, 503)
+_ALWAYS: Final = (400, 401, 421, 422, 429, 431, 500, 503)
 _LOOKING: Final = (403,)
 _NAMED: Final = (404,)
 BY_QUERY: Final = frozenset({"show_histogram"})
 """Operations that name in their query what may not be there."""
-_CHANGING: Final = (403, 408, 409, 412, 413)
+_CHANGING: Final = (403, 408, 409, 412, 413, 415)
 _WAITING: Final = (429, 503)
 _RETRY_AFTER: Final = {
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 1}}

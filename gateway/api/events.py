@@ -7,7 +7,7 @@ was committed since; what differs from the last look is put down for each listen
 Events are states, never changes: whoever missed one has lost nothing, a new listener gets every state, and
 ``Last-Event-ID`` needs no memory.
 
-Rules: a listener holds one event of each kind; full (it did not read the one before), the newer state replaces the
+Rules: nothing is told to a token that has ended, and its stream ends within `STILL_S`; a listener holds one event of each kind; full (it did not read the one before), the newer state replaces the
 older; one that does not read for `SEND_S_MAX` is left; at most `clients_max` listeners.
 """
 
@@ -37,6 +37,8 @@ RETRY_MS: Final = 2_000
 """After which a browser comes back."""
 ROLLOUTS_TOLD_MAX: Final = 32
 """The newest; more are asked for by their own route."""
+STILL_S: Final = 1.0
+"""How long a token that has ended may go on listening."""
 MEDIA: Final = "text/event-stream"
 _ENCODE: Final = msgspec.json.Encoder().encode
 
@@ -211,7 +213,7 @@ class EventStream(Response):
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._beacon, self._beat_s, self._still = beacon, beat_s, still
-        self._listener = beacon.join()
+        self._listener, self._silent_s = beacon.join(), 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell events until the listener leaves, may not stay, or does not read."""
@@ -232,14 +234,22 @@ class EventStream(Response):
             self._beacon.leave(listener)
 
     async def _tell(self, send: Send, listener: Listener) -> None:
+        """Wait for news, or for the next look at the token: it is looked at before anything is told."""
+        look_s = min(self._beat_s, STILL_S)
         try:
-            async with asyncio.timeout(self._beat_s):
+            async with asyncio.timeout(look_s):
                 await listener.wake.wait()
         except TimeoutError:
-            if not self._still():
-                listener.end()
-            await self._send(send, b": still here\n\n")
+            self._silent_s += look_s
+        if not self._still():
+            listener.end()
             return
+        if not listener.wake.is_set():
+            if self._silent_s >= self._beat_s:
+                self._silent_s = 0.0
+                await self._send(send, b": still here\n\n")
+            return
+        self._silent_s = 0.0
         listener.wake.clear()
         pending, listener.pending = listener.pending, {}
         if pending and not listener.over:

@@ -1,11 +1,13 @@
-"""Around every request: bounds of its body, headers of its answer, and counts.
+"""Around every request: who is turned away at once, bounds of its body, headers of its answer, and counts.
 
-Decides how long and how large a body may be and which headers every answer carries. Leaves out who asks and what.
+Decides the order of refusals, how long and how large a body may be and which headers every answer carries. Leaves
+out who asks and what, and which heads are refused (gate.py).
 
 Rules: an answer says what may be done with it (no sniffing, no framing, no caching of what needs a token); a body
 larger than `BODY_BYTES_MAX` is refused before it is read, also where nobody said how long it is, except where a
 route streams it; a body that does not come in time is refused, too. An error that nobody foresaw is told as a
-problem and nothing more.
+problem and nothing more. Whatever is refused before somebody is known counts against their address, and
+the log tells the first, the 10th, the 100th ... of each address in a minute.
 """
 
 from __future__ import annotations
@@ -16,25 +18,27 @@ from collections.abc import Callable
 from typing import Final
 
 from fastapi import HTTPException
+from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.problems import problem
+from devicesdk.aio.log_brake import LogBrake
+from devicesdk.wire.timebase import SECOND
+from gateway.api.crowd import Crowd, peer_of
+from gateway.api.gate import STREAMED, Gate
+from gateway.api.limiter import ASKER, Limiter
+from gateway.api.problems import HEADERS, problem
 from gateway.config import HttpSection
 from gateway.runtime.logs import say
 
 BODY_BYTES_MAX: Final = 256 * 1024
 """Of a JSON body, bytes."""
-STREAMED: Final = "/v1/blobs/"
-HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-}
 _RAW: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
+CONSOLE: Final = "/console/"
+REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431})
+"""Statuses that somebody who is not known has earned."""
 
 
 class Guard:
@@ -43,11 +47,21 @@ class Guard:
     Args:
         app: what answers.
         said: bounds.
+        gate: looks at heads.
+        strangers: slows down whoever is refused before they are known.
         count: told the method and the status of each answer.
     """
 
-    def __init__(self, app: ASGIApp, said: HttpSection, count: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        said: HttpSection,
+        gate: Gate,
+        strangers: Limiter,
+        count: Callable[[str, int], None],
+    ) -> None:
         self._app, self._said, self._count = app, said, count
+        self._gate, self._strangers, self._brake = gate, strangers, LogBrake()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -55,9 +69,14 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        out = _Out(send, private=b"authorization" in headers)
+        out = _Out(send, private=_private(scope, headers), secure=scope["scheme"] == "https")
+        peer = peer_of(scope["client"][0] if scope.get("client") else "")
         try:
-            await self._bounded(scope, headers, receive, out.send)
+            told = self._turned_away(scope, headers, peer)
+            if told is not None:
+                await told(scope, receive, out.send)
+            else:
+                await self._bounded(scope, headers, receive, out.send)
         except ClientDisconnect:
             pass  # nobody is there to be told
         except Exception as error:  # noqa: BLE001 - the last one who can tell
@@ -69,6 +88,34 @@ class Guard:
                 await told(scope, receive, out.send)
         finally:
             self._count(scope["method"], out.status)
+            if out.status in REFUSALS and ASKER not in scope["state"]:
+                self._refused(peer, out.status)
+
+    def _turned_away(
+        self, scope: Scope, headers: dict[bytes, bytes], peer: str
+    ) -> JSONResponse | None:
+        """What is answered at once; None: nothing is wrong with it so far."""
+        crowd: Crowd | None = scope.setdefault("state", {}).get("crowd")
+        why = "" if crowd is None else crowd.over(peer)
+        if why:
+            return problem(503, why, "busy", headers={"Retry-After": "1", "Connection": "close"})
+        told = self._gate.refusal(scope, headers)
+        if told is None and (b"authorization" in headers or not scope["path"].startswith("/v1/")):
+            return None
+        wait_ns = self._strangers.wait_ns(peer, _now_ns())
+        if not wait_ns:
+            return told
+        seconds = -(-wait_ns // SECOND)
+        detail = f"expected {peer} to ask less often without a token: wait {seconds} s"
+        return problem(429, detail, "too-often", headers={"Retry-After": str(seconds)})
+
+    def _refused(self, peer: str, status: int) -> None:
+        now_ns = _now_ns()
+        if status not in (401, 429):  # 401: the desk took it
+            self._strangers.take(peer, now_ns)
+        count = self._brake.tells("refused", peer, now_ns)
+        if count:
+            say(logging.WARNING, "a stranger was refused", peer=peer, status=status, count=count)
 
     async def _bounded(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send
@@ -91,13 +138,22 @@ class Guard:
         await self._app(scope, body.receive, send)
 
 
+def _private(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether an answer is for nobody else: all but the console's files."""
+    return b"authorization" in headers or not scope["path"].startswith(CONSOLE)
+
+
+def _now_ns() -> int:
+    return int(asyncio.get_running_loop().time() * SECOND)
+
+
 class _Out:
     """The sending side of one request: puts the headers on."""
 
-    __slots__ = ("_private", "_send", "status")
+    __slots__ = ("_private", "_secure", "_send", "status")
 
-    def __init__(self, send: Send, *, private: bool) -> None:
-        self._send, self._private = send, private
+    def __init__(self, send: Send, *, private: bool, secure: bool) -> None:
+        self._send, self._private, self._secure = send, private, secure
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -108,6 +164,8 @@ class _Out:
             headers += [pair for pair in _RAW if pair[0] not in present]
             if self._private and b"cache-control" not in present:
                 headers.append(_NO_STORE)
+            if self._secure:
+                headers.append(_HSTS)
             message["headers"] = headers
         await self._send(message)
 

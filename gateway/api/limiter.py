@@ -17,6 +17,8 @@ from typing import Final
 from devicesdk.wire.timebase import SECOND
 
 NAMES_MAX: Final = 2_048
+ASKER: Final = "asker"
+"""In ``scope["state"]`` from when somebody is known; their own bucket counts from there on."""
 
 
 class TooOftenError(RuntimeError):
@@ -44,6 +46,11 @@ class Limiter:
 
     def __len__(self) -> int:
         return len(self._full_ns)
+
+    def wait_ns(self, name: str, now_ns: int) -> int:
+        """How long until a request is let in, nanoseconds; takes none."""
+        full = max(self._full_ns.get(name, now_ns), now_ns)
+        return max(0, full + self._interval_ns - self._room_ns - now_ns)
 
     def take(self, name: str, now_ns: int) -> int:
         """Let one request in: 0; or how long until one is let in, nanoseconds."""

@@ -48,14 +48,31 @@ TITLES: Final[dict[int, str]] = {
     409: "Not as things stand",
     412: "Changed since you looked",
     413: "Too much",
-    416: "Not that part",
     415: "Not a kind that is understood",
+    416: "Not that part",
+    421: "Not this gateway",
     422: "Not valid",
     428: "Say what you looked at",
     429: "Too often",
+    431: "Too long a head",
     500: "The gateway failed at this",
+    501: "Not known here",
     503: "Not now",
+    505: "Not this HTTP",
 }
+
+
+HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'self'",
+}
+"""Of every answer, an error's too: what a browser may do with it."""
 
 
 class Problem(BaseModel):
@@ -80,15 +97,18 @@ def problem(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """A response that tells a problem."""
+    return JSONResponse(body_of(status, detail, code, errors), status, headers, media_type=MEDIA)
+
+
+def body_of(
+    status: int, detail: str, code: str = "", errors: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """What such a response holds."""
     kind = f"/problems/{code}" if code else "about:blank"
-    body = Problem(
-        type=kind,
-        title=TITLES.get(status, "Error"),
-        status=status,
-        detail=detail,
-        errors=errors or [],
-    )
-    return JSONResponse(body.model_dump(), status, headers, media_type=MEDIA)
+    title = TITLES.get(status, "Error")
+    return Problem(
+        type=kind, title=title, status=status, detail=detail, errors=errors or []
+    ).model_dump()
 
 
 def install(app: FastAPI) -> None:

@@ -29,7 +29,7 @@ class KeyValueFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows with its line ends escaped."""
-        said = record.getMessage().replace("\n", "\\n")  # other libraries say more than an event
+        said = _one_line(record.getMessage())  # other libraries say more than an event
         words = [_instant(record), record.levelname, said]
         words += [f"{key}={_quoted(value)}" for key, value in _fields(self, record).items()]
         return " ".join(words)
@@ -71,7 +71,7 @@ def whole_process(handler: logging.Handler, level: str = "INFO") -> None:
 def _fields(formatter: logging.Formatter, record: logging.LogRecord) -> dict[str, Any]:
     fields: dict[str, Any] = dict(getattr(record, "fields", {}))
     if record.exc_info:
-        fields["traceback"] = formatter.formatException(record.exc_info)
+        fields["traceback"] = _Whole(formatter.formatException(record.exc_info))
     return fields
 
 
@@ -80,13 +80,28 @@ def _instant(record: logging.LogRecord) -> str:
     return text.removesuffix("+00:00") + "Z"
 
 
+class _Whole(str):
+    """Text of ours that is not cut."""
+
+    __slots__ = ()
+
+
 def _cut(value: Any) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
+    if isinstance(value, _Whole):
+        return value
     text = str(value)
-    if len(text) > FIELD_CHARS_MAX and "Traceback" not in text:
-        return text[:FIELD_CHARS_MAX] + ".."
-    return text
+    return text[:FIELD_CHARS_MAX] + ".." if len(text) > FIELD_CHARS_MAX else text
+
+
+def _one_line(text: str) -> str:
+    """Text whose line ends, terminal commands and other invisible signs are spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _quoted(value: Any) -> str:

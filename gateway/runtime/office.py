@@ -11,6 +11,7 @@ an approval and what is done by it; who is not allowed to change something is wr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
@@ -61,6 +62,8 @@ from gateway.runtime.verbs import (
 )
 
 __all__ = ["KEY_CHARS_MAX", "Local", "Office", "Once"]
+_TURNS: Final = re.compile(rb"\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+"""U+202A to U+202E and U+2066 to U+2069 in UTF-8 (Unicode, UAX #9): letters of any script need none of them."""
 _VERBS: Final = msgspec.json.Decoder(AnyVerb)
 
 
@@ -418,11 +421,17 @@ def entry_view(row: AuditRow) -> dict[str, Any]:
 
 
 def _refuse_unwritable(verb: AnyVerb) -> None:
-    """What cannot be written down cannot be done."""
+    """What cannot be written down, or reads otherwise than it is, cannot be done."""
     try:
-        arguments_of(verb)
+        told = arguments_of(verb)
     except ValueError as error:
         raise VerbError("invalid", f"expected text that can be written, found: {error}") from None
+    if _TURNS.search(told):
+        raise VerbError(
+            "invalid",
+            "expected text that reads as it is, found a sign that turns the direction of writing: an approver "
+            "would see something else than is done",
+        )
 
 
 def _life_ms(lasts: str) -> int:

@@ -29,12 +29,12 @@ from gateway.core.gateway import Gateway
 from gateway.core.rehearsals.book import REHEARSAL, Book, BookFullError, RehearsalRow
 from gateway.core.rehearsals.job import Job, Named, Step, Verdict, cut, plan_digest
 from gateway.core.stimuli import RolloutPlan
+from gateway.runtime.askable import Askable
 from gateway.runtime.ledger import Ledger, entry_of
 from gateway.runtime.life import Guard, GuardError
 from gateway.runtime.logs import say
 from gateway.runtime.operator import rollout_plan
 from gateway.runtime.rehearsal_views import RehearsalsTold, head_of, told_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
     CreateRollout,
     ListRehearsals,
@@ -67,7 +67,7 @@ class Rehearsals:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Askable,
         ledger: Ledger,
         rules: RehearsalSection,
         rehearsing: Rehearsing | None,

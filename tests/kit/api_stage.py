@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import httpx
-import msgspec
 
 from devicesdk.aio.clock import RealClock
 from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
 from devicesdk.wire.topics import Topics
 from gateway.adapters.blobs import FileBlobs
+from gateway.adapters.http_tls import HttpTls
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import Uploads
 from gateway.api.app import make_app
@@ -51,6 +51,7 @@ class ApiStage:
         folder: Path,
         http: HttpSection = FREE,
         second: frozenset[str] = frozenset(),
+        tls: HttpTls | None = None,
         make: Callable[[], Gateway] = core,
     ) -> None:
         self.wires = Wires()
@@ -82,17 +83,10 @@ class ApiStage:
                 self.uploads,
                 http,
                 chronicle=self.chronicle,
+                names=() if tls is None else tls.names,
             )
         )
-        self.server = HttpServer(
-            self.app,
-            "127.0.0.1",
-            0,
-            head_s_max=http.head_s_max,
-            connections_max=http.connections_max,
-        )
-        state = self.app.state
-        state.service = msgspec.structs.replace(state.service, chronicle=self.chronicle)
+        self.server = HttpServer(self.app, "127.0.0.1", 0, tls=tls, said=http)
         self.tokens: dict[Role, str] = {}
 
     def _entropy(self, count: int) -> bytes:

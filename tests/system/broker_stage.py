@@ -9,6 +9,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,9 @@ USERS = (
     "gateway-control",
     "gateway-data",
     "gateway-monitor",
+    "gateway-transfers",
+    "gateway-collect",
+    "recorder",
     "health",
     "dev-1",
     "dev-2",
@@ -134,6 +138,7 @@ class Guest:
         version: int = paho.MQTTv5,
         certificate: bool = True,
         expiry_s: int = 0,
+        will: tuple[str, bytes] | None = None,
     ) -> None:
         self.user, self.told = user, queue.Queue()
         mqtt = self.mqtt = paho.Client(
@@ -152,6 +157,8 @@ class Guest:
         mqtt.on_message = lambda *a: self.told.put(("message", a[2].topic, a[2].payload))
         mqtt.on_subscribe = lambda *a: self.told.put(("suback", *(code.value for code in a[3])))
         mqtt.on_publish = lambda *a: self.told.put(("puback", _refusal(a[3].value)))
+        if will is not None:
+            mqtt.will_set(*will, qos=1)
         wishes = None
         if version == paho.MQTTv5:
             wishes = Properties(PacketTypes.CONNECT)
@@ -183,6 +190,12 @@ class Guest:
     def say(self, topic: str, payload: bytes = b"x", qos: int = 1, retain: bool = False) -> tuple:
         self.mqtt.publish(topic, payload, qos, retain)
         return self.next()
+
+    def drop(self) -> None:
+        """Go without a word: the broker says the will."""
+        self.mqtt.socket().shutdown(socket.SHUT_RDWR)
+        assert self.next()[0] == "closed"
+        self.mqtt.loop_stop()
 
     def leave(self) -> None:
         self.mqtt.disconnect()

@@ -190,7 +190,7 @@ async def broken(stage, url, part, size):
     host, port = stage.server.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     token = stage.tokens[Role.ADMIN]
-    head = f"PUT {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {size}\r\n\r\n"
+    head = f"PUT {url} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {size}\r\n\r\n"
     writer.write(head.encode() + part)
     await writer.drain()
     digest = bytes.fromhex(url.rsplit("/", 1)[1])
@@ -333,13 +333,13 @@ async def test_a_connection_that_does_not_say_what_it_wants_is_closed(tmp_path):
     http = msgspec.structs.replace(FREE, head_s_max=0.2, body_s_max=0.2, upload_idle_s_max=0.2)
     async with ApiStage(tmp_path, http) as stage:
         assert await raw(stage) == b"", "silence"
-        assert await raw(stage, b"GET /v1/whoami HTTP/1.1\r\nHost: x\r\nX-A: ") == b"", (
+        assert await raw(stage, b"GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nX-A: ") == b"", (
             "half a head"
         )
         trickle = [b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 40]
         assert await raw(stage, *trickle, pause_s=0.02) == b"", "a head that trickles"
         token = stage.tokens[Role.ADMIN].encode()
-        head = b"POST /v1/rollouts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
+        head = b"POST /v1/rollouts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token
         head += b"\r\nContent-Type: application/json\r\nConnection: close\r\n"
         slow = await raw(stage, head + b"Content-Length: 100\r\n\r\n{")
         assert slow.startswith(b"HTTP/1.1 408"), slow[:200]

@@ -29,6 +29,8 @@ COLLECT: Final = "gateway-collect"
 """For replicas that only serve chunks, or only take telemetry."""
 MONITOR: Final = "gateway-monitor"
 """A gateway's ear on the broker's own counters (drops.py)."""
+RECORDER: Final = "recorder"
+"""For operators who record when devices come and go (`fleetdrill capture`): hears links, says nothing."""
 HEALTH: Final = "health"
 """For health checks of the broker."""
 ALARMS: Final = "alarms"
@@ -36,8 +38,12 @@ ALARMS: Final = "alarms"
 
 GATEWAY_USERS: Final = (CONTROL, DATA, MONITOR)
 """What one gateway process needs. Each connection needs a user: the client id follows the user."""
-SYSTEM_READERS: Final = (MONITOR, HEALTH)
-"""Who may read the broker's own counters, ``$SYS/broker/#``."""
+SYSTEM_READERS: Final = {
+    MONITOR: ("publish/messages/dropped",),
+    HEALTH: ("uptime",),
+    RECORDER: ("log/#", "clients/connected", "uptime"),
+}
+"""Who may read what of the broker's own words, below ``$SYS/broker``. Its log names devices and addresses."""
 
 _CHUNKS: Final = (
     ("write", f"d/+/{DAT}"),
@@ -60,6 +66,7 @@ USERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     ),
     TRANSFERS: _CHUNKS,
     COLLECT: (("read", f"d/+/{TEL}"),),
+    RECORDER: (("read", f"d/+/{LINK}"),),
     MONITOR: (),
     HEALTH: (),
     ALARMS: (("read", "a/#"),),
@@ -88,6 +95,5 @@ def acl_text(root: str = ROOT_DEFAULT) -> str:
     for user, grants in USERS.items():
         lines += ["", f"user {user}"]
         lines += [f"topic {access} {root}/{topic}" for access, topic in grants]
-        if user in SYSTEM_READERS:
-            lines.append("topic read $SYS/broker/#")
+        lines += [f"topic read $SYS/broker/{topic}" for topic in SYSTEM_READERS.get(user, ())]
     return "\n".join(lines) + "\n"

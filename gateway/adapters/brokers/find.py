@@ -97,11 +97,13 @@ def endpoint_of(url: str, certificates: Path | None = None) -> Endpoint:
     if parts.scheme not in PORTS or not host or parts.path.strip("/") or parts.query:
         raise BrokerError(
             f"expected one of {', '.join(KINDS)}, mqtt://host[:port] or mqtts://host[:port] for the "
-            f"broker, found {url!r}"
+            f"broker, found {_shown(url)!r}"
         )
     secure = parts.scheme == "mqtts"
     if certificates is not None and not secure:
-        raise BrokerError(f"expected mqtts:// for a broker with certificates, found {url!r}")
+        raise BrokerError(
+            f"expected mqtts:// for a broker with certificates, found {_shown(url)!r}"
+        )
     return Endpoint(
         host=host,
         port=port or PORTS[parts.scheme],
@@ -109,6 +111,13 @@ def endpoint_of(url: str, certificates: Path | None = None) -> Endpoint:
         username=None if parts.username is None else unquote(parts.username),
         password=None if parts.password is None else unquote(parts.password),
     )
+
+
+def _shown(url: str) -> str:
+    """An address without its password: people paste errors into tickets."""
+    before, at, host = url.rpartition("@")
+    scheme, there, _ = before.partition("://")
+    return f"{scheme}://***@{host}" if at and there else (f"***@{host}" if at else url)
 
 
 def _trusting(certificates: Path | None) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import msgspec
@@ -81,6 +82,7 @@ async def set_flag(desk: Asked, segment: Segment, flag: Flag, asked: NewFlag) ->
 
     try:
         msgspec.json.encode(asked.definition)
+        json.dumps(asked.definition, allow_nan=False)  # msgspec would write null for infinity
     except (ValueError, OverflowError, RecursionError) as error:
         raise VerbError(
             "invalid", f"definition: expected JSON of numbers and text that fit, found: {error}"

@@ -71,3 +71,23 @@ def test_what_others_in_the_process_say_has_the_same_form_on_one_line(stream):
         "ERROR Task exception was never retrieved\\nfuture: y",
         "INFO connected plane=data",
     ]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "sign", ["\n", "\r", "\r\n", "\x1b[2J", "\x00", "\x85", "\u2028", "\u202e"]
+)
+def test_no_sign_forges_a_line_or_commands_a_terminal(stream, as_json, sign):
+    logs.to_stream(as_json=as_json, stream=stream)
+    forged = f"x{sign}2026-11-21T10:00:00.000Z INFO connected plane=data"
+    logs.say(30, "told", by=forged)
+    logs.LOGGER.warning(forged)  # another library says what it heard
+    lines = stream.getvalue().split("\n")
+    assert [bool(line) for line in lines] == [True, True, False]
+    assert all(line.isprintable() for line in lines)
+
+
+def test_nobody_makes_a_line_long_by_calling_it_a_traceback(stream):
+    logs.to_stream(as_json=False, stream=stream)
+    logs.say(30, "told", by="Traceback " + "x" * 100_000)
+    assert len(stream.getvalue()) < 500
