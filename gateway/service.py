@@ -166,7 +166,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         )
         tls = _tls(config.http, clock)
         names = () if tls is None else tls.names
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, names)
+        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, names=names)
         http = _http(config.http, service, tls)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         await _run(

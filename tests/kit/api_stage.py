@@ -76,7 +76,7 @@ class ApiStage:
                 self.clock.wall_ms,
                 self.uploads,
                 http,
-                () if tls is None else tls.names,
+                names=() if tls is None else tls.names,
             )
         )
         self.server = HttpServer(self.app, "127.0.0.1", 0, tls=tls, said=http)
