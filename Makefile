@@ -86,4 +86,4 @@ scenarios: setup blueprints ## run every shipped scenario at full size and compa
 	$(BIN)/python -m bench.scenarios
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) runs playground build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
