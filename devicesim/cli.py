@@ -43,10 +43,10 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(story)
     compare_cli.register(app)
+    playground_cli.register(app)
     soak_cli.register(app)
     sweep_cli.register(app)
     recordings_cli.register(app)
-    playground_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 
