@@ -93,4 +93,4 @@ scenarios: setup blueprints ## run every shipped scenario at full size and compa
 	$(BIN)/python -m bench.scenarios
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(VENV)-audit runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-audit runs playground build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -43,11 +43,11 @@ def register(app: typer.Typer) -> None:
     app.command()(story)
     compare_cli.register(app)
     console_cli.register(app)
+    playground_cli.register(app)
     soak_cli.register(app)
     sweep_cli.register(app)
     recordings_cli.register(app)
     rehearse_cli.register(app)
-    playground_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 

@@ -48,15 +48,16 @@ export function Labels({ of }) {
 
 // -- what happened -------------------------------------------------------------------------------
 
+const SENTENCES_MAX = 3;
 const tellers = new Set();
 let serial = 0;
 
 /** Say a mutation's answer at the foot of the page. */
 export function notify(answer, fallback = "Done.") {
   const waits = answer?.waits ?? null;
-  const words = waits !== null
-    ? `Waits for a second person: request ${waits}.`
-    : (answer?.said || []).filter(Boolean).join(" ") || fallback;
+  const said = (answer?.said || []).filter(Boolean);
+  const shown = said.length > SENTENCES_MAX ? [...said.slice(0, SENTENCES_MAX - 1), `${said.length - SENTENCES_MAX + 1} more in the audit log.`] : said;
+  const words = waits !== null ? `Waits for a second person: request ${waits}.` : shown.join(" ") || fallback;
   serial += 1;
   const one = { id: serial, words, waits };
   for (const teller of tellers) teller(one);

@@ -39,7 +39,8 @@ async function part(path, file, at, signal) {
   return end;
 }
 
-const passes = (problem) => [0, 409, 429, 503].includes(problem.status);
+/** Whether the same may go better in a while. */
+export const passes = (problem) => [0, 409, 429, 503].includes(problem.status);
 
 /**
  * Send a file; gives its digest. told(step, bytes): "reading", "sending" or "waiting", and how far.

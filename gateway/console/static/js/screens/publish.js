@@ -5,7 +5,7 @@ import { ask } from "../api.js";
 import { renewBundles } from "../bundles.js";
 import { bytes } from "../format.js";
 import { Dialog, Problem, notify } from "../ui.js";
-import { upload } from "../upload.js";
+import { passes, upload } from "../upload.js";
 import { useMutation } from "../use.js";
 
 const STEPS = {
@@ -77,7 +77,8 @@ export function Publish({ file, choose, close, done }) {
     ${!step && !opened && html`<${Choose} choose=${choose} />`}
     ${step && html`<${Progress} ...${step} file=${file} />`}
     ${opened && html`<${Seen} opened=${opened} file=${file} />`}
-    <${Problem} problem=${problem ?? mutation.problem} retry=${problem && file && (() => again((n) => n + 1))} />
+    ${problem && html`<p class="below"><b>${file.name}</b> <span class="muted">cannot be published:</span></p>`}
+    <${Problem} problem=${problem ?? mutation.problem} retry=${problem && passes(problem) && (() => again((n) => n + 1))} />
     <div class="actions"><button type="button" class="quiet" onClick=${close}>Cancel</button>
       <button class="solid" disabled=${!opened || mutation.busy}>${opened ? `Publish ${opened.bundle}` : "Publish"}</button></div></form></${Dialog}>`;
 }
