@@ -250,6 +250,9 @@ def _rehearsing(said: RehearsalSection, state: Path) -> Rehearsing:
     """Where rollouts are rehearsed: the named command, or this installation's own simulator."""
     bounds = Bounds(said.wall_s_max, said.memory_mib_max * 1024 * 1024)
     command = said.command or usual_command()
+    if said.gate == "required" and not (command and said.enabled):
+        say(logging.WARNING, "no rollout can begin without a second person", hint="[rehearsal] requires one, and "
+            "there is no simulator beside this gateway: pip install 'fleetdrill[sim]'")  # fmt: skip
     return Rehearsing(command, state / BLOBS_FOLDER, state / REHEARSALS_FOLDER, bounds)
 
 

@@ -40,9 +40,9 @@ async def test_its_plan_is_rehearsed_by_its_command_and_fails_with_the_story_it_
             assert put.is_success, put.text
         factory = {"id": "factory", "bundle": "gauge@1.0.0", "waves": [1.0], "initial": True}
         assert (await client.post("/rollouts", json=factory)).is_success
-        (plan,), (command,), (shown,) = blocks("json"), blocks("console"), blocks("text")
+        (plan,), (command, _), (shown,) = blocks("json"), blocks("sh"), blocks("text")
         (tmp_path / "spring.json").write_text(plan)
-        words = command.removeprefix("$ fleetdrill ").split()
+        words = command.removeprefix("fleetdrill ").split()
         words[-1] = str(tmp_path / words[-1])
         done = run(site, *words)
         assert done.exit_code == 1, done.output
