@@ -144,14 +144,9 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         zones = SystemZones()
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
-            storage,
-            blobs,
-            clock,
-            _ports(config, broker),
-            Topics(config.gateway.root),
-            limits=config.runtime,
-            seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
-        )
+            storage, blobs, clock, _ports(config, broker), Topics(config.gateway.root),
+            limits=config.runtime, seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
+        )  # fmt: skip
         stack.callback(runtime.close)
         tally = AlarmTally()
         if config.metrics.port:
