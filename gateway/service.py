@@ -147,16 +147,10 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         chronicle = Chronicle(clock.wall_ms)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
-            storage,
-            blobs,
-            clock,
-            _ports(config, broker),
-            Topics(config.gateway.root),
-            observer=chronicle,
-            limits=config.runtime,
-            seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
-            heard=chronicle.heard,
-        )
+            storage, blobs, clock, _ports(config, broker), Topics(config.gateway.root),
+            limits=config.runtime, seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
+            observer=chronicle, heard=chronicle.heard,
+        )  # fmt: skip
         stack.callback(runtime.close)
         tally = AlarmTally()
         if config.metrics.port:
@@ -266,6 +260,9 @@ def _rehearsing(said: RehearsalSection, state: Path) -> Rehearsing:
     """Where rollouts are rehearsed: the named command, or this installation's own simulator."""
     bounds = Bounds(said.wall_s_max, said.memory_mib_max * 1024 * 1024)
     command = said.command or usual_command()
+    if said.gate == "required" and not (command and said.enabled):
+        say(logging.WARNING, "no rollout can begin without a second person", hint="[rehearsal] requires one, and "
+            "there is no simulator beside this gateway: pip install 'fleetdrill[sim]'")  # fmt: skip
     return Rehearsing(command, state / BLOBS_FOLDER, state / REHEARSALS_FOLDER, bounds)
 
 

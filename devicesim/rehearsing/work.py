@@ -8,7 +8,6 @@ fails is told in full; all seeds are run, so that a verdict says how many held.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -151,9 +150,3 @@ def _progress(rehearsal: Rehearsal, now: int) -> float:
         return 0.95
     done = sum(wave.closed_ns > 0 for wave in row.waves)
     return 0.1 + 0.8 * done / max(1, len(row.plan.waves))
-
-
-def bounded(memory_bytes: int, cpu_s: int) -> None:
-    """Bound this process: past it an allocation fails, or it is ended."""
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))

@@ -3,7 +3,7 @@
 Decides how long it may take, how much memory and output it may have, and what is left of one that breaks a bound. Leaves
 out what it does (the simulator's business: this package knows it as a command) and when (gateway/runtime/rehearsals.py).
 
-Rules: no process of ours outlives its time or ours; it runs at the lowest priority that still runs; its standard
+Rules: no process of ours outlives its time or ours; it runs at a low priority, without our settings (passwords are among them); its standard
 error is kept in its folder, bounded; whatever it says that is not a verdict is no verdict.
 """
 
@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.config import PREFIX
 from gateway.core.rehearsals.job import VERDICT_BYTES_MAX, Job, Step, Verdict, read_step
 
 NICENESS: Final = 10
@@ -32,6 +33,8 @@ ERRORS_BYTES_MAX: Final = 4 * 1024 * 1024
 ERRORS_SHOWN_CHARS: Final = 300
 ENDED_S_MAX: Final = 10.0
 """Between its last line and its end."""
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of any file that it writes."""
 SIMULATOR: Final = "devicesim"
 NEEDED: Final = (SIMULATOR, "simpy", "onnxruntime")
 FOLDER: Final = "rehearsals"
@@ -98,13 +101,11 @@ class Rehearsing:
         """
         place = self.place(job.number)
         text = msgspec.json.encode(job)
-        await asyncio.to_thread(_prepare, place, text)
-        with (place / ERRORS_FILE).open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                stderr=errors, cwd=place, start_new_session=True, limit=VERDICT_BYTES_MAX + 1,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+        try:
+            await asyncio.to_thread(_prepare, place, text)
+            process = await self._start(place)
+        except OSError as error:
+            raise RehearsalError(f"expected {self._command[0]} to start, found: {error}") from error
         try:
             self._bind(process.pid)
             async with asyncio.timeout(self._bounds.wall_s):
@@ -124,17 +125,27 @@ class Rehearsing:
             )
         return found
 
+    async def _start(self, place: Path) -> asyncio.subprocess.Process:
+        with (place / ERRORS_FILE).open("wb") as errors:
+            return await asyncio.create_subprocess_exec(
+                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stderr=errors, cwd=place, start_new_session=True, limit=VERDICT_BYTES_MAX + 1,
+                env=_environment(),
+            )  # fmt: skip
+
     def _bind(self, pid: int) -> None:
         """Bound a process from outside: it need not agree."""
-        memory, errors = self._bounds.memory_bytes, resource.RLIMIT_FSIZE
+        memory = self._bounds.memory_bytes
         with contextlib.suppress(ProcessLookupError):
             resource.prlimit(pid, resource.RLIMIT_DATA, (memory, memory))
-            resource.prlimit(pid, errors, (FILE_BYTES_MAX, FILE_BYTES_MAX))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
             os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
 
 
-FILE_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Of any file that it writes."""
+def _environment() -> dict[str, str]:
+    """Ours without our settings, passwords among them; with one thread, as virtual time is told to be the same by."""
+    mine = {name: word for name, word in os.environ.items() if not name.startswith(PREFIX)}
+    return {**mine, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _prepare(place: Path, text: bytes) -> None:

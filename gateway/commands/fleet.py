@@ -185,17 +185,17 @@ def _verdicts(found: dict[str, Any], names: dict[str, str]) -> str:
     rows = [
         (
             one["name"],
-            names.get(one["bundle"][:COHORT_HEX], "-"),
             one["verdict"],
             _worst(one),
             " ".join(one["alarms"]) or "-",
             one["probe"],
             one["devices"],
             one["frames"],
+            names.get(one["bundle"][:COHORT_HEX], "-"),
         )
         for one in found["cohorts"]
     ]
-    head = ("cohort", "bundle", "verdict", "most changed", "alarms", "probe", "devices", "frames")
+    head = ("cohort", "verdict", "most changed", "alarms", "probe", "devices", "frames", "bundle")
     nothing = "no cohort has spoken yet: devices tell what they see window by window"
     lines = [table(head, rows, nothing)]
     told = sorted({one["verdict"] for one in found["cohorts"]} - {"none"})

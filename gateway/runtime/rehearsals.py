@@ -194,7 +194,11 @@ class Rehearsals:
             await self._wake.wait()
             self._wake.clear()
             while (row := self.book.first_waiting) is not None:
-                await self._one(row.number)
+                try:
+                    await self._one(row.number)
+                except VerbError as error:  # the runtime has ended: the next start tells it lost
+                    say(logging.WARNING, "rehearsal not ended", number=row.number, why=str(error))
+                    return
 
     async def _one(self, number: int) -> None:
         rehearsing = self._rehearsing

@@ -181,6 +181,19 @@ async def test_a_process_without_a_verdict_is_broken_and_lets_nothing_begin(stag
     assert "broke" in (await stage.fails(stage.office.do(RELEASER, stage.plan)))[1]
 
 
+async def test_a_command_that_is_not_there_is_told(stages):
+    stage = await stages()
+    stage.office.rehearsals._rehearsing._command = ("/nowhere/at-all",)
+    assert "expected /nowhere/at-all to start" in (await stage.rehearsed())["why"]
+
+
+async def test_no_setting_of_the_gateway_reaches_the_process(stages, monkeypatch):
+    monkeypatch.setenv("FLEETDRILL_BROKER_PASSWORD", "hush")
+    tell = "import os\nsys.exit(' '.join(name for name in os.environ if 'FLEETDRILL' in name) or 'none')"
+    stage = await stages(body=tell)
+    assert (await stage.rehearsed())["why"].endswith("ended with 1: none")
+
+
 async def test_one_that_takes_too_long_is_ended(stages):
     stage = await stages(body="import time\ntime.sleep(600)", wall_s=0.2)
     assert "within 0.2 s" in (await stage.rehearsed())["why"]
