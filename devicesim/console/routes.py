@@ -19,6 +19,7 @@ from devicesim.console.story import story_of
 from gateway.api import models
 from gateway.api.answers import plain
 from gateway.api.desk import Looked
+from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.verbs import VerbError
 
 ADDRESS: Final = "/run"
@@ -101,7 +102,12 @@ async def show_past(desk: Looked, player: Played) -> Response:
 @router.get("/devices/{device}/story")
 async def show_story(desk: Looked, player: Played, device: str) -> Response:
     """What happened to a device, up to now."""
-    found = await story_of(player, device)
+    try:
+        found = await story_of(player, device)
+    except BusyError as error:
+        raise VerbError("busy", str(error)) from error
+    except NotRunningError as error:
+        raise VerbError("stopped", str(error)) from error
     if found is None:
         raise VerbError("unknown", f"expected a device of the run, found {device[:80]!r}")
     return desk.answer(found)

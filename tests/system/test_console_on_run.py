@@ -196,6 +196,12 @@ def test_a_dry_run_is_a_question_and_is_answered(console):
     assert answer.status_code == 200, answer.text
 
 
+def test_a_device_that_is_none_has_no_story(console):
+    answer = console.api.get("/v1/run/devices/nobody/story")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "expected a device of the run, found 'nobody'"
+
+
 def test_strangers_are_not_let_in(console):
     assert console.stranger.get("/v1/fleet").status_code == 401
     assert console.stranger.get("/v1/run").status_code == 401
