@@ -5,6 +5,8 @@ Decides the shapes. Leaves out what they do (player.py, story.py). Who may look 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,6 +21,7 @@ from devicesim.console.story import story_of
 from gateway.api import models
 from gateway.api.answers import plain
 from gateway.api.desk import Looked
+from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.verbs import VerbError
 
 ADDRESS: Final = "/run"
@@ -101,7 +104,8 @@ async def show_past(desk: Looked, player: Played) -> Response:
 @router.get("/devices/{device}/story")
 async def show_story(desk: Looked, player: Played, device: str) -> Response:
     """What happened to a device, up to now."""
-    found = await story_of(player, device)
+    with _told_why():
+        found = await story_of(player, device)
     if found is None:
         raise VerbError("unknown", f"expected a device of the run, found {device[:80]!r}")
     return desk.answer(found)
@@ -117,9 +121,12 @@ async def play(desk: Looked, player: Played, asked: Speed) -> Response:
 
 @router.post("/pause")
 async def pause(desk: Looked, player: Played) -> Response:
-    """Stay where it is."""
+    """Stay where it is; answered when it does."""
     del desk
     player.pause()
+    if player.take is not None:
+        with _told_why():
+            await player.look(lambda _: None)
     return plain(_told(player))
 
 
@@ -127,7 +134,7 @@ async def pause(desk: Looked, player: Played) -> Response:
 async def go(desk: Looked, player: Played, asked: Place) -> Response:
     """Go to an instant."""
     del desk
-    player.go(int(asked.at_s * SECOND))
+    player.go(round(asked.at_s * SECOND))
     return plain(_told(player))
 
 
@@ -137,6 +144,17 @@ async def follow(desk: Looked, player: Played) -> Response:
     del desk
     player.follow()
     return plain(_told(player))
+
+
+@contextmanager
+def _told_why() -> Iterator[None]:
+    """Turn what keeps somebody from looking into a problem."""
+    try:
+        yield
+    except BusyError as error:
+        raise VerbError("busy", str(error)) from error
+    except NotRunningError as error:
+        raise VerbError("stopped", str(error)) from error
 
 
 def _told(player: Player) -> Told:

@@ -116,6 +116,9 @@ def test_a_page_opens_without_a_question_and_says_what_it_is(made, console, visi
     expect(banner.locator(".pill")).to_have_text(record.verdict)
     console.api.post("/v1/run/follow", json={})
     expect(figure(page, "Devices")).to_have_text("40")
+    screens = page.get_by_role("navigation", name="Screens").get_by_role("link")
+    expect(screens.filter(has_text="Rollouts")).to_have_count(1)
+    expect(screens.filter(has_text=re.compile("Alarms|Approvals|Audit|Tokens"))).to_have_count(0)
     expect(figure(page, "Kill list")).to_have_text("1")
     expect(page.locator(".curve path").first).to_be_visible()
 
@@ -194,6 +197,12 @@ def test_a_dry_run_is_a_question_and_is_answered(console):
     plan = {"id": "again", "bundle": "gauge@1.1.0", "waves": [0.5, 1.0]}
     answer = console.api.post("/v1/rollouts/preview", json=plan)
     assert answer.status_code == 200, answer.text
+
+
+def test_a_device_that_is_none_has_no_story(console):
+    answer = console.api.get("/v1/run/devices/nobody/story")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "expected a device of the run, found 'nobody'"
 
 
 def test_strangers_are_not_let_in(console):
