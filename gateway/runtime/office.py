@@ -152,7 +152,7 @@ class Office:
         """
         if isinstance(verb, RehearsePlan | RehearseRollout):
             return await self._keys.once(
-                asker.name, once, lambda: self._rehearsed(asker, verb, once)
+                asker.name, once, partial(self._rehearsed, asker, verb, once)
             )
         if isinstance(verb, Clerical):
             return await self._clerical(asker, verb)
