@@ -48,7 +48,15 @@ def test_init_with_tls_makes_certificates_for_the_broker_the_gateway_and_devices
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     made = {name for name in names(folder) if name.startswith("tls/")}
-    users = ("gateway-control", "gateway-data", "gateway-monitor", "health", "dev-1", "dev-2")
+    users = (
+        "gateway-control",
+        "gateway-data",
+        "gateway-monitor",
+        "health",
+        "recorder",
+        "dev-1",
+        "dev-2",
+    )
     assert made == {"tls/ca.crt", "tls/ca.key", "tls/server.crt", "tls/server.key"} | {
         f"tls/clients/{user}.{end}" for user in users for end in ("crt", "key")
     }
