@@ -11,7 +11,10 @@ STAMP := $(VENV)/.stamp
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export OPENBLAS_NUM_THREADS = 1
 
-.PHONY: help setup broker postgres browser node load demo live soak chaos test lint audit bench campaign scenarios blueprints clean
+PORT ?= 8140
+PLAY ?=
+
+.PHONY: help setup broker postgres browser node load demo serve live soak chaos test lint audit bench campaign scenarios blueprints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -48,14 +51,18 @@ load: # mosquitto's own C library and a compiler, for the peers in `make bench`
 demo: setup ## rehearse a day of an outage on 2,000 devices; ends in a verdict and a report
 	$(BIN)/fleetdrill run scenarios/first-light.yaml
 
+serve: setup broker ## broker, gateway, console and fifty live devices to play with, on http://127.0.0.1:8140 (PORT=0: a free port)
+	$(BIN)/fleetdrill playground --port $(PORT) $(PLAY)
+
 live: setup broker ## six hours of the same day in six minutes, against a real broker
 	$(BIN)/fleetdrill run scenarios/first-light.yaml --set clock.mode=real --set clock.speed=60 --set scale=0.1 --until 6h
 
 soak: setup broker ## half an hour of 1,000 devices, the broker killed every five minutes
 	$(BIN)/fleetdrill soak scenarios/soak.yaml --devices 1000 --for 30m --restart-broker-every 5m
 
-chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each; of a busy gateway fifty
+chaos: setup broker ## kill -9 of broker, gateway and devices in the middle of rollouts, twenty times each; of a busy gateway fifty, of a saving broker two hundred
 	$(BIN)/pytest tests/chaos -m slow
+	$(BIN)/pytest tests/chaos/test_half_open.py -m "not slow" -s
 
 lint: setup ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

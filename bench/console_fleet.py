@@ -9,15 +9,18 @@ Rules: the same count gives the same rows; every number is a function of a devic
 from __future__ import annotations
 
 import json
+import math
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from devicesdk.bundle.manifest import BlobRef, Manifest, Variant
+from devicesdk.sketches import histogram as h
 from devicesdk.wire.messages import UpdateState
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
 from gateway.core.collect import rows as drift
+from gateway.core.collect.bins import SIZES
 from gateway.core.internal import Drift
 from gateway.core.rows import Outcome, Phase, Purpose
 from gateway.core.stimuli import RolloutPlan
@@ -64,7 +67,10 @@ def _bundle(number: int) -> tuple[bytes, Manifest]:
     variants = (
         Variant(name="int8", image=image, hashes=hashes, chunk_bytes=16_384, hardware=("*",)),
     )
-    manifest = Manifest(id="gauge", version=f"1.{number}.0", release=number, variants=variants)
+    baseline = {name: _bell(size, 0.0) for name, size in zip(FEATURES, SIZES, strict=True)}
+    manifest = Manifest(
+        id="gauge", version=f"1.{number}.0", release=number, variants=variants, baseline=baseline
+    )
     return sha256(b"envelope %d" % number).digest(), manifest
 
 
@@ -172,11 +178,26 @@ def _window(number: int, closed_ns: int, digests: list[bytes]) -> drift.WindowRo
                 )
                 alarms += [drift.Alarm(name, s.feature, 5, 0, closed_ns) for s in scores if s.alarm]
                 cohorts.append(drift.CohortWindow(
-                    name, 60, 5_400, 0, 12, 7 if ill else 0, b"", {}, 0, verdict, scores,
+                    name, 60, 5_400, 0, 12, 7 if ill else 0, _counts(scores), {}, 0, verdict, scores,
                     probe="failed" if ill else "passed", devices=58 + at))  # fmt: skip
     return drift.WindowRow(
         number, closed_ns - 15 * MINUTE_NS, closed_ns, tuple(cohorts), tuple(alarms)
     )
+
+
+def _bell(size: int, shift: float) -> list[float]:
+    """Shares of `size` bins around a place in the middle, moved by `shift` of the width."""
+    middle = (0.45 + shift) * size
+    raw = [math.exp(-0.5 * ((at + 0.5 - middle) / (0.16 * size)) ** 2) for at in range(size)]
+    return [one / math.fsum(raw) for one in raw]
+
+
+def _counts(scores: tuple[drift.Score, ...]) -> bytes:
+    """Histograms that are about as far from the baseline as the scores say."""
+    found: list[int] = []
+    for score, size in zip(scores, SIZES, strict=True):
+        found += (round(5_400 * share) for share in _bell(size, 0.16 * math.sqrt(score.psi)))
+    return h.pack(found)
 
 
 def _score(

@@ -18,7 +18,6 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from devicesim.guarded import EXIT_DIVERGED, EXIT_FAILED, EXIT_HELD, guarded
-from devicesim.scenario import schema_text
 
 RUNS = Path("runs")
 
@@ -36,15 +35,19 @@ scenario_app = typer.Typer(no_args_is_help=True, help="Write and check scenarios
 
 def register(app: typer.Typer) -> None:
     """Add the simulator's commands."""
-    from devicesim import compare_cli, recordings_cli, sweep_cli
+    from devicesim import compare_cli, console_cli, recordings_cli, rehearse_cli, sweep_cli
     from devicesim.live.soak import cli as soak_cli
+    from devicesim.playground import cli as playground_cli
 
     app.command()(run)
     app.command()(story)
     compare_cli.register(app)
+    console_cli.register(app)
     soak_cli.register(app)
     sweep_cli.register(app)
     recordings_cli.register(app)
+    rehearse_cli.register(app)
+    playground_cli.register(app)
     app.add_typer(scenario_app, name="scenario")
 
 
@@ -247,4 +250,6 @@ def _validate(file: Path, overrides: list[str]) -> int:
 @scenario_app.command("schema")
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
+    from devicesim.scenario import schema_text
+
     typer.echo(schema_text(), nl=False)

@@ -17,8 +17,6 @@ from typing import Final
 
 import typer
 
-from devicesim.scenario import ScenarioError
-
 EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
 EXIT_UNREAD: Final = 141
 """Whoever read standard output has left: what a shell says of a process ended by SIGPIPE."""
@@ -46,6 +44,8 @@ def guarded(
         ModuleNotFoundError,
         *refused,
     )
+    from devicesim.scenario import ScenarioError  # pydantic's models: not for a mere --help
+
     try:
         return work()
     except ScenarioError as error:

@@ -20,7 +20,15 @@ from devicesim.explain import Again, explain, worth_it
 from devicesim.large_pages import LargePages
 from devicesim.report import devices, document, html, junit
 from devicesim.report.record import RunRecord, Venue
-from devicesim.rundir import TraceFile, machine, new_folder, versions, write_trace_index
+from devicesim.rundir import (
+    RUNNING_FILE,
+    TraceFile,
+    announce,
+    machine,
+    new_folder,
+    versions,
+    write_trace_index,
+)
 from devicesim.scenario import load
 from devicesim.scenario.resolved import flatten
 from devicesim.scenario.schema import Scenario
@@ -99,6 +107,7 @@ class Rehearsal:
             until: virtual instant to stop at, ns.
             pulse: called with the virtual instant now and then.
         """
+        self._announce(until)
         self._wall, self._cpu = time.perf_counter(), time.process_time()
 
         def breathe(now: int) -> None:
@@ -107,6 +116,18 @@ class Rehearsal:
                 pulse(now)
 
         return self.conclude(self.world.run(until, breathe), until, pulse=pulse)
+
+    def _announce(self, until: int | None) -> None:
+        """Let others find this run while it goes on."""
+        if self.folder is not None and self._whole:
+            announce(
+                self.folder,
+                scenario=str(self.file),
+                scenario_digest=self._scenario_digest,
+                overrides=list(self.overrides),
+                seed=self.seed,
+                until_ns=until,
+            )
 
     def conclude(
         self,
@@ -177,6 +198,7 @@ class Rehearsal:
         (folder / "verdict.json").write_text(document.encode(record, str(self.report)))
         (folder / "report.html").write_text(html.render(record))
         (folder / "junit.xml").write_text(junit.to_xml(record))
+        (folder / RUNNING_FILE).unlink(missing_ok=True)
 
     def _write_outcomes(self, folder: Path, record: RunRecord) -> None:
         """Write what another run can be held against: record, devices, the scenario in full, manifest."""

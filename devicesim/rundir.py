@@ -3,12 +3,14 @@
 Decides the files of ``runs/<scenario>-<seed>[-n]/``: ``manifest.json`` (seed, digests of scenario and
 code, versions, processor), ``trace.bin`` (zlib over native int64 rows), ``trace.json`` (vocabulary,
 devices, checkpoints), ``record.json``, ``devices.csv`` (a row a device), ``scenario.json`` (every value,
-defaults included), ``report.html``, ``junit.xml``. Leaves out their content.
+defaults included), ``report.html``, ``junit.xml``; and while the run goes on, ``running.json``. Leaves out
+their content.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
 import zlib
@@ -25,6 +27,8 @@ from devicesim.world.trace import ROW_INTS, Trace
 from devicesim.world.world import World
 
 RUNS_MAX: Final = 10_000
+RUNNING_FILE: Final = "running.json"
+"""What it takes to repeat a run that has not ended; gone when it has."""
 PACKAGES: Final = ("fleetdrill", "numpy", "onnxruntime", "simpy", "msgpack", "datasketches")
 _HERE: Final = Path(__file__).parent
 
@@ -68,6 +72,11 @@ class TraceFile:
         if self._file is not None:
             self._file.write(self._packer.flush())
             self._file.close()
+
+
+def announce(folder: Path, **said: Any) -> None:
+    """Say in a run's folder that it goes on, and what it takes to repeat it."""
+    (folder / RUNNING_FILE).write_text(json.dumps({**said, "pid": os.getpid()}, indent=1))
 
 
 def write_trace_index(folder: Path, world: World, trace: Trace, digest: str) -> None:

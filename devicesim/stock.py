@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import yaml
 
 from devicesdk.agent.policy import PolicyError, read_policy
@@ -23,8 +24,10 @@ from devicesim.scenario.texts import bases_of
 from devicesim.world.assemble import Stock
 from devicesim.world.equip import equipped
 from devicesim.world.senses import AnySource
+from gateway.core.stimuli import RolloutPlan
 
 LINKS_FILE: Final = "links.yaml"
+PLANS_SUFFIX: Final = ".plans.json"
 _HERE: Final = Path(__file__).parent
 
 
@@ -170,5 +173,20 @@ def stock_for(
     bases = recording_folders(scenario_file)
     return Stock(
         profiles, links, sources, load_policies(scenario, scenario_file),
-        load_recordings(scenario, bases), load_traces(scenario, bases),
+        load_recordings(scenario, bases), load_traces(scenario, bases), load_plans(scenario_file),
     )  # fmt: skip
+
+
+def load_plans(scenario_file: Path) -> dict[str, RolloutPlan]:
+    """Plans that lie beside a scenario, which a rehearsal of a live registry leaves there, by the rollout's id.
+
+    Raises:
+        ValueError: the file holds none.
+    """
+    path = scenario_file.with_suffix(PLANS_SUFFIX)
+    if not path.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, RolloutPlan])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{path}: expected plans of rollouts, found: {error}") from error

@@ -14,19 +14,27 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Final, get_origin
+from typing import Annotated, Any, Final, Literal, get_origin
 
 import msgspec
 from msgspec import Meta
 
+from devicesdk.wire.timebase import DAY, SECOND
 from devicesdk.wire.topics import ROOT_DEFAULT
+from gateway.core.alarms.limits import AlarmLimits
+from gateway.core.alarms.rules import rules_of
 from gateway.core.collect.limits import CollectLimits
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
 from gateway.core.offload.limits import OffloadLimits
+from gateway.core.rehearsals.job import SEEDS_MAX
 from gateway.core.transfers.limits import TransferLimits
 
 PREFIX: Final = "FLEETDRILL_"
+CLIENT_VARIABLES: Final = frozenset(
+    {"FLEETDRILL_URL", "FLEETDRILL_TOKEN", "FLEETDRILL_TOKEN_FILE", "FLEETDRILL_CA"}
+)
+"""What commands read that ask a gateway (gateway/client/reach.py): nothing that one is set up by."""
 CONFIG_BYTES_MAX: Final = 1024 * 1024
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -151,6 +159,9 @@ class HttpSection(msgspec.Struct, frozen=True, kw_only=True):
     """Uploads at once. Full: 503."""
     upload_parts_max: Annotated[int, Meta(ge=1, le=10_000)] = 64
     """Blobs of which a part is here. Full: the part that was written to longest ago goes."""
+    archive_bytes_max: Annotated[int, Meta(ge=1024, le=512 * 1024 * 1024)] = 64 * 1024 * 1024
+    """Of a bundle's archive that is opened here, in memory, `uploads_max` at a time. A larger one: 413, and the command
+    line opens it where it is."""
     events_clients_max: Annotated[int, Meta(ge=1, le=10_000)] = 32
     """Listeners to events. Full: 503."""
     events_look_s: Seconds = 1.0
@@ -164,6 +175,134 @@ class SecuritySection(msgspec.Struct, frozen=True, kw_only=True):
 
     second_person: tuple[str, ...] = ()
     """Verbs, such as ``rollout.create``, that somebody else than the asker must approve."""
+
+
+Percent = Annotated[int, Meta(ge=0, le=100)]
+Days = Annotated[int, Meta(ge=0, le=3_660)]
+
+
+class AlarmsSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[alarms]``: what is one, and who is told. An alarm is raised at ``_raise``, cleared at ``_clear``."""
+
+    enabled: bool = True
+    off: tuple[str, ...] = ()
+    """Kinds that are never raised, such as ``drift``."""
+    look_s: Seconds = 5.0
+    """How often the core's own conditions are looked at."""
+    probe_s: Seconds = 60.0
+    """How often disk, certificates, roles and a part of the audit log are."""
+    audit_s: Seconds = 3_600.0
+    """How long after its end the audit log is read from its beginning again."""
+    broker_s: Seconds = 30.0
+    """So long without the broker."""
+    offline_percent_raise: Percent = 20
+    offline_percent_clear: Percent = 10
+    offline_percent_critical: Percent = 50
+    offline_s: Seconds = 300.0
+    offline_devices_min: Positive = 5
+    """A smaller fleet has no share that means anything."""
+    halted_days_max: Days = 7
+    """A rollout that was halted longer ago is nobody's news."""
+    expiry_days_raise: Days = 21
+    expiry_days_critical: Days = 7
+    disk_percent_raise: Percent = 10
+    """Of free space; it is cleared at `disk_percent_clear`."""
+    disk_percent_clear: Percent = 15
+    disk_percent_critical: Percent = 5
+    outbox_messages_raise: Positive = 10_000
+    """Retained messages that the broker has not taken."""
+    outbox_messages_clear: Annotated[int, Meta(ge=0)] = 5_000
+    outbox_s: Seconds = 300.0
+    calm_s: Seconds = 60.0
+    """A condition must have been good so long before its alarm is cleared; of one that flaps twice as long each
+    time, up to `calm_s_max`."""
+    calm_s_max: Seconds = 3_600.0
+    flap_s: Seconds = 900.0
+    """Raised again within so long of its end, it is the same alarm."""
+    each_max: Positive = 100
+    """Open alarms of one kind. Full: further subjects are counted by one of the kind ``alarms_full``."""
+    kept_max: Positive = 500
+    """Alarms that are over and kept. Full: the oldest is forgotten."""
+    mqtt: bool = False
+    """Whether alarms are published below ``{root}/a/``, retained."""
+    webhook_url: str = ""
+    """Where events are posted; empty: nowhere."""
+    webhook_secret_file: str = ""
+    """Its secret, for the signature; owner-only."""
+    webhook_ca: str = ""
+    """PEM file of the authority that vouches for it; empty: the system's."""
+    webhook_timeout_s: Seconds = 10.0
+    webhook_retry_s_min: Seconds = 1.0
+    webhook_retry_s_max: Seconds = 300.0
+    """Between two attempts, with jitter."""
+    webhook_give_up_s: Seconds = 86_400.0
+    """An event that was not taken for so long is dropped."""
+    webhook_waiting_max: Positive = 1_000
+    """Events that wait. Full: the oldest is dropped."""
+
+    def limits(self) -> AlarmLimits:
+        """What the core takes.
+
+        Raises:
+            ValueError: thresholds that contradict each other.
+        """
+        found = AlarmLimits(
+            off=self.off,
+            look_ns=_ns(self.look_s),
+            broker_ns=_ns(self.broker_s),
+            offline_percent_raise=self.offline_percent_raise,
+            offline_percent_clear=self.offline_percent_clear,
+            offline_percent_critical=self.offline_percent_critical,
+            offline_ns=_ns(self.offline_s),
+            offline_devices_min=self.offline_devices_min,
+            halted_ns_max=self.halted_days_max * DAY,
+            expiry_days_raise=self.expiry_days_raise,
+            expiry_days_clear=self.expiry_days_raise + 1,
+            expiry_days_critical=self.expiry_days_critical,
+            disk_percent_raise=self.disk_percent_raise,
+            disk_percent_clear=self.disk_percent_clear,
+            disk_percent_critical=self.disk_percent_critical,
+            outbox_rows_raise=self.outbox_messages_raise,
+            outbox_rows_clear=self.outbox_messages_clear,
+            outbox_ns=_ns(self.outbox_s),
+            calm_ns=_ns(self.calm_s),
+            calm_ns_max=_ns(self.calm_s_max),
+            flap_ns=_ns(self.flap_s),
+            each_max=self.each_max,
+            kept_max=self.kept_max,
+            deliveries_max=self.webhook_waiting_max,
+            webhook=bool(self.webhook_url),
+            mqtt=self.mqtt,
+        )
+        rules_of(found)
+        return found
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * SECOND)
+
+
+class RehearsalSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[rehearsal]``."""
+
+    gate: Literal["off", "advised", "required"] = "advised"
+    """``required``: no rollout begins unless a rehearsal of exactly its plan and bundle has held; ``advised``: the
+    console says so where none has."""
+    enabled: bool = True
+    command: tuple[str, ...] = ()
+    """What is started; empty: ``fleetdrill rehearse --stdin`` of this very installation, if it has the simulator."""
+    seeds: Annotated[int, Meta(ge=1, le=SEEDS_MAX)] = 3
+    """How many virtual fleets, each with luck of its own."""
+    devices_min: Annotated[int, Meta(ge=1, le=100_000)] = 200
+    """Smaller fleets are rehearsed with so many devices of the same shape."""
+    devices_max: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Larger ones with so many."""
+    good_s_max: Seconds = 7 * 24 * 3600.0
+    """How long a rehearsal that held counts."""
+    wall_s_max: Seconds = 900.0
+    """How long one may take; then it is ended, without a verdict."""
+    memory_mib_max: Annotated[int, Meta(ge=64, le=1_000_000)] = 2_048
+    """What one may allocate."""
 
 
 class LogSection(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,6 +321,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     metrics: MetricsSection = MetricsSection()
     http: HttpSection = HttpSection()
     security: SecuritySection = SecuritySection()
+    alarms: AlarmsSection = AlarmsSection()
+    rehearsal: RehearsalSection = RehearsalSection()
     runtime: RuntimeLimits = RuntimeLimits()
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()
@@ -191,8 +332,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def core(self) -> GatewayConfig:
         """What the gateway core takes."""
         return GatewayConfig(
-            self.gateway.root, self.control, self.transfers, self.collect, self.offload
-        )
+            self.gateway.root, self.control, self.transfers, self.collect, self.offload,
+            alarms=self.alarms.limits() if self.alarms.enabled else None,
+        )  # fmt: skip
 
 
 _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
@@ -231,12 +373,17 @@ def load_config(text: str = "", env: Mapping[str, str] | None = None, name: str 
         _check_section(section, values, name)
         made[section] = _converted(section, values, f"[{section}] of {name or 'the file'}")
     for variable, word in sorted((env or {}).items()):
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable not in CLIENT_VARIABLES:
             section, key = _named(variable)
             before = msgspec.structs.asdict(made.get(section, _SECTIONS[section]()))
             value = word.split(",") if _is_tuple(section, key) else word
             made[section] = _converted(section, before | {key: value}, variable, shown=False)
-    return Config(**made)
+    config = Config(**made)
+    try:
+        config.alarms.limits()
+    except ValueError as error:
+        raise ConfigError(f"{error}: change [alarms]") from None
+    return config
 
 
 def _keys(section: str) -> list[str]:

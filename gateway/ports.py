@@ -185,3 +185,13 @@ class Counters(msgspec.Struct):
     connected_now: int = 0
     """1 while both connections are up and subscribed."""
     starts: int = 0
+
+
+class AlarmTally(msgspec.Struct):
+    """Alarms in numbers, as of the last look; values are replaced whole, so another thread may read them."""
+
+    open_now: dict[tuple[str, str, str], int] = {}
+    """By kind, severity and state."""
+    deliveries_waiting_now: int = 0
+    deliveries_dropped: int = 0
+    """Since the process began."""

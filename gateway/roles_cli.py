@@ -4,7 +4,7 @@ Decides options and what is said; `keys init --roles` is in broker_cli.py. Leave
 (adapters/ceremony.py).
 
 Exit codes: 0 done; 1 `status` found something that has expired or lacks signatures; 2 an argument cannot be
-used, or a file is in the way; as gateway/cli.py where a gateway is asked.
+used, or a file is in the way. `keys publish`: as all that ask a gateway (gateway/commands/asking.py).
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def register(keys: typer.Typer) -> None:
     keys.command("status")(status)
     keys.command("sign")(sign)
     keys.command("release")(release)
+    from gateway.commands.trust import publish
+
     keys.command("publish")(publish)
 
 
@@ -147,29 +149,6 @@ def status(folder: Folder) -> None:
         raise typer.Exit(EXIT_STALE)
 
 
-def publish(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", show_default=False)],
-    *,
-    state: Annotated[Path, typer.Option("--state", help="State folder of the gateway.")] = Path(
-        "fleetdrill-state"
-    ),
-) -> None:
-    """Hand signed roots and targets to the gateway of a state folder, in this order."""
-    from gateway.adapters import ceremony
-    from gateway.adapters.blobs import FileBlobs
-    from gateway.runtime import verbs
-    from gateway.runtime.knock import NoGatewayError, knock
-    from gateway.service import BLOBS_FOLDER
-
-    with explained(NoGatewayError, verbs.VerbError):
-        knock(state, verbs.Overview())  # before anything is written: is there a gateway?
-        store = FileBlobs(state / BLOBS_FOLDER)
-        for file in files:
-            digest = store.put(ceremony.read(file))
-            for line in knock(state, verbs.RegisterRole(digest=digest.hex()))["said"]:
-                typer.echo(line)
-
-
 def dates(days: int) -> Dates:
     """From now on, for so many days."""
     from gateway.adapters.ceremony import Dates
@@ -227,7 +206,7 @@ def _listed(folder: Path, bundle: Path) -> Any:
     from devicesdk.bundle.source import read_release
     from devicesdk.bundle.trust import ROLE_TARGETS
     from gateway.adapters.keys import read_signer
-    from gateway.cli import reader
+    from gateway.commands.sealing import reader
 
     built = build_bundle(*read_release(reader(bundle)))
     digest, blobs = built.sealed(read_signer(folder, ROLE_TARGETS))

@@ -10,6 +10,7 @@ Decides the folder's layout and the order of beginnings and ends. Leaves out all
     gateway.sock   the operator's door
     admin.token    the first token of the HTTP API
     http.url       where the API listens
+    rehearsals/    what the newest rehearsals left: scenario, bundles, reports
     audit.heads    signed heads of the audit log, one a minute in which it grew
 
 In keys/, audit.key signs the audit log's heads, and audit-trust.json verifies them.
@@ -46,6 +47,7 @@ from devicesdk.bundle.trust import (
     Ed25519Verifier,
 )
 from devicesdk.wire.topics import Topics
+from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.acl import CONTROL, DATA, MONITOR
 from gateway.adapters.brokers.drops import DropWatch
@@ -66,6 +68,8 @@ from gateway.adapters.keys import (
     write_new,
 )
 from gateway.adapters.metrics import MetricsServer
+from gateway.adapters.rehearsing import FOLDER as REHEARSALS_FOLDER
+from gateway.adapters.rehearsing import Bounds, Rehearsing, usual_command
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
 from gateway.adapters.uploads import Uploads
@@ -73,7 +77,7 @@ from gateway.adapters.zones import SystemZones
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
-from gateway.config import BrokerSection, Config, ConfigError, HttpSection
+from gateway.config import BrokerSection, Config, ConfigError, HttpSection, RehearsalSection
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -81,10 +85,12 @@ from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE
-from gateway.ports import StorageError
+from gateway.ports import AlarmTally, StorageError
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
 from gateway.runtime.logs import say
+from gateway.runtime.lookout import Lookout, make_lookout
 from gateway.runtime.office import Local, Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
@@ -138,6 +144,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         stack.push_async_callback(broker.stop)
         keep_port(state, broker)
         zones = SystemZones()
+        chronicle = Chronicle(clock.wall_ms)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage,
@@ -145,12 +152,15 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             clock,
             _ports(config, broker),
             Topics(config.gateway.root),
+            observer=chronicle,
             limits=config.runtime,
             seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
+            heard=chronicle.heard,
         )
         stack.callback(runtime.close)
+        tally = AlarmTally()
         if config.metrics.port:
-            _tell_metrics(config, runtime, broker, stack)
+            _tell_metrics(config, runtime, broker, stack, tally)
         operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
         office = Office(
             runtime,
@@ -159,19 +169,33 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             wall_ms=clock.wall_ms,
             entropy=source,
             second=frozenset(config.security.second_person),
+            rules=config.rehearsal,
+            rehearsing=_rehearsing(config.rehearsal, state),
         )
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
         tls = _tls(config.http, clock)
-        names = () if tls is None else tls.names
-        service = Service(office, runtime, blobs, clock.wall_ms, uploads, config.http, names=names)
+        service = Service(
+            office,
+            runtime,
+            blobs,
+            clock.wall_ms,
+            uploads,
+            config.http,
+            alarms=tally,
+            chronicle=chronicle,
+            names=() if tls is None else tls.names,
+        )
         http = _http(config.http, service, tls)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
+        lookout = make_lookout(
+            config, state, runtime, tally, office, witness, certificates, clock, source
+        )
         await _run(
             runtime, office, door, broker.name,
-            http=http, state=state, witness=witness, leased=storage.leased,
+            http=http, state=state, witness=witness, leased=storage.leased, lookout=lookout,
         )  # fmt: skip
 
 
@@ -199,6 +223,7 @@ async def _run(
     state: Path,
     witness: Witness,
     leased: bool,
+    lookout: Lookout | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
@@ -213,7 +238,9 @@ async def _run(
         await asyncio.to_thread((state / URL_FILE).write_text, http.url + "\n")
         say(logging.INFO, "listening", url=http.url)
     say(logging.INFO, "ready", broker=broker, door=door.path)
-    keeping = loop.create_task(witness.run())
+    keeping = [loop.create_task(witness.run())]
+    keeping += [] if lookout is None else [loop.create_task(lookout.run())]
+    rehearsing = loop.create_task(office.rehearsals.run())
     end = loop.create_task(runtime.wait())
     wish = loop.create_task(asked.wait())
     ends = [end, wish, *([loop.create_task(_keep_lease(runtime))] if leased else ())]
@@ -223,15 +250,23 @@ async def _run(
         if http is not None:
             await http.close()
         await door.close()
+        rehearsing.cancel()
+        await asyncio.wait((rehearsing,))
         await runtime.stop()
-        for task in ends[1:]:
+        for task in (*ends[1:], *keeping):
             task.cancel()
-        keeping.cancel()
-        await asyncio.wait((*ends, keeping))
+        await asyncio.wait((*ends, *keeping))
         await witness.look()
     for task in ends:
         if not task.cancelled():
             task.result()
+
+
+def _rehearsing(said: RehearsalSection, state: Path) -> Rehearsing:
+    """Where rollouts are rehearsed: the named command, or this installation's own simulator."""
+    bounds = Bounds(said.wall_s_max, said.memory_mib_max * 1024 * 1024)
+    command = said.command or usual_command()
+    return Rehearsing(command, state / BLOBS_FOLDER, state / REHEARSALS_FOLDER, bounds)
 
 
 async def _keep_lease(runtime: Runtime) -> None:
@@ -349,7 +384,11 @@ def audit_verifier(keys: Path) -> Ed25519Verifier:
 
 
 def _tell_metrics(
-    config: Config, runtime: Runtime, broker: RunningBroker, stack: AsyncExitStack
+    config: Config,
+    runtime: Runtime,
+    broker: RunningBroker,
+    stack: AsyncExitStack,
+    tally: AlarmTally,
 ) -> None:
     """Answer Prometheus, with the broker's own count of drops where it may be read."""
     endpoint = broker.endpoint_for(MONITOR)
@@ -363,6 +402,7 @@ def _tell_metrics(
         host=config.metrics.host,
         port=config.metrics.port,
         dropped=lambda: drops.dropped,
+        more=(AlarmsCollector(tally),),
     )
     stack.callback(metrics.close)
     say(logging.INFO, "metrics", url=metrics.url)

@@ -4,7 +4,8 @@ Decides where we listen in: aiomqtt tells neither session present, the CONNACK's
 reason codes of PUBACK and DISCONNECT, why a socket broke, nor when something was last read. paho does; its
 callbacks are chained behind aiomqtt's own. Leaves out what follows from it (aiomqtt_session.py).
 
-Rules: `Client._client` is the one private name that is touched, here alone. Messages are always
+Rules: four private names are touched, here alone: aiomqtt's `Client._client`, and paho's `_send_pingreq`,
+`_handle_pingresp` and `_ping_t`, because pings prove acknowledgements (proof.py) and paho has no public word for them. Messages are always
 acknowledged by us, after they were handled: paho by itself does so before aiomqtt even queued them.
 paho's log goes nowhere: what it says of a broken socket is in the reason that the listener hears.
 """
@@ -47,6 +48,12 @@ class Told(Protocol):
 
     def on_acked(self, token: int, code: int) -> None:
         """PUBACK."""
+
+    def on_pinged(self) -> None:
+        """A PINGREQ leaves."""
+
+    def on_ponged(self) -> None:
+        """PINGRESP."""
 
     def on_lost(self, reason: str, code: int | None = None) -> None:
         """The connection is gone, was refused, or must end with a DISCONNECT of this code."""
@@ -114,11 +121,29 @@ class Hooks:
                 self.token = None
             return info
 
+        self._chain_pings(paho)
         paho.on_connect, paho.on_disconnect, paho.on_publish = on_connect, on_disconnect, on_publish
         paho.on_log = self._note_trouble
         self._write_when_open(paho)
         paho.loop_read = loop_read  # type: ignore[method-assign] # on this one object
         paho.publish = publish_noting_id  # type: ignore[method-assign] # the same
+
+    def _chain_pings(self, paho: Any) -> None:
+        """Hear of each ping and its answer, also of those that paho sends to stay alive."""
+        send, handle = paho._send_pingreq, paho._handle_pingresp  # noqa: SLF001 - see the rules above
+
+        def send_pingreq() -> MQTTErrorCode:
+            code: MQTTErrorCode = send()
+            if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._told.on_pinged()
+            return code
+
+        def handle_pingresp() -> MQTTErrorCode:
+            code: MQTTErrorCode = handle()
+            self._told.on_ponged()
+            return code
+
+        paho._send_pingreq, paho._handle_pingresp = send_pingreq, handle_pingresp  # noqa: SLF001 - the same
 
     def _write_when_open(self, paho: Paho) -> None:
         """Watch a socket for writing only while it is open and wanted: aiomqtt asks the loop one turn later,
@@ -171,6 +196,13 @@ class Hooks:
     def ping_if_due(self) -> None:
         """Let paho look at its own stamps: it pings when a side was quiet for a keep-alive."""
         self._paho.loop_misc()
+
+    def ping(self) -> None:
+        """Send a PINGREQ that paho does not wait for: it would close on a late answer while data flows."""
+        paho: Any = self._paho
+        waits_since = paho._ping_t  # noqa: SLF001 - see the rules above
+        paho._send_pingreq()  # noqa: SLF001 - the same
+        paho._ping_t = waits_since  # noqa: SLF001 - the same
 
     def say_goodbye(self, code: int) -> None:
         """Send DISCONNECT; paho closes when it is written."""

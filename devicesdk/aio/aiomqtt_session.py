@@ -42,6 +42,7 @@ from devicesdk.aio.port import (
     Listener,
     PortFullError,
 )
+from devicesdk.aio.proof import Proof
 
 LINGER_S: Final = 5.0
 """How long a closing socket may take to get rid of its last bytes."""
@@ -100,6 +101,7 @@ class Session:
         self._waiting: deque[Outgoing | tuple[tuple[str, ...], int]] = deque()
         self._wake = asyncio.Event()
         self._unacked: set[int] = set()
+        self._proof = Proof() if dial.proven_acks else None
         self._goodbye: int | None = None
         self._over = self._cancellable = False
         self.unsent_bytes = 0
@@ -183,6 +185,31 @@ class Session:
 
     def on_acked(self, token: int, code: int) -> None:
         """PUBACK."""
+        if self._proof is None:
+            self._tell_acked(token, code)
+            return
+        self._proof.acked(token, code)
+        if self._proof.wants_ping:
+            self._loop.call_soon(self._prove)  # together with what the same read brings
+
+    def on_pinged(self) -> None:
+        """A PINGREQ leaves."""
+        if self._proof is not None:
+            self._proof.pinged()
+
+    def on_ponged(self) -> None:
+        """PINGRESP: what was acknowledged before its ping is proven."""
+        if self._proof is None:
+            return
+        for token, code in self._proof.answered():
+            self._tell_acked(token, code)
+        self._prove()
+
+    def _prove(self) -> None:
+        if self.up and self._proof is not None and self._proof.wants_ping:
+            self._hooks.ping()
+
+    def _tell_acked(self, token: int, code: int) -> None:
         if self.up:
             self._listener.on_puback(token, code)
 

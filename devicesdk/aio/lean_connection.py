@@ -54,6 +54,7 @@ from devicesdk.aio.port import (
     Listener,
     PortFullError,
 )
+from devicesdk.aio.proof import Proof
 
 PACKET_BYTES_STANDARD: Final = 268_435_460
 """Longest packet that MQTT 5 can express: what a broker takes when it names no maximum."""
@@ -112,6 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         "_out_bytes",
         "_over",
         "_owner",
+        "_proof",
         "_reader",
         "_reading",
         "_timer",
@@ -144,6 +146,7 @@ class Connection(asyncio.BufferedProtocol):
         self._window: Window | None = None
         self._vigil: Vigil | None = None
         self._unacked: set[int] | None = None
+        self._proof: Proof | None = None
         self._out: list[bytes] = []
         self._out_bytes = self._backlog = self._bytes_max = 0
         self._over = self._reading = False
@@ -273,6 +276,8 @@ class Connection(asyncio.BufferedProtocol):
             self._handle(packet)
         if self._heard:
             self._tell_heard()
+        if self._proof is not None and self._proof.wants_ping and not self._over:
+            self._ping()
         self._reading = False
         if reader.fault is not None:
             self.fail(reader.fault.reason, reader.fault.code)
@@ -313,7 +318,9 @@ class Connection(asyncio.BufferedProtocol):
             self._on_suback(packet)
         elif isinstance(packet, DisconnectPacket):
             self.fail(f"broker says: {in_words(packet.reason_code)}")
-        elif not isinstance(packet, PingRespPacket):
+        elif isinstance(packet, PingRespPacket):
+            self._on_pingresp()
+        else:
             name = type(packet).__name__
             self.fail(f"protocol error: unexpected {name}", PROTOCOL_ERROR)
 
@@ -327,6 +334,8 @@ class Connection(asyncio.BufferedProtocol):
             keepalive_s = self._dial.keepalive_s
         self._bytes_max = packet.max_packet_size or PACKET_BYTES_STANDARD
         self._window = Window(packet.receive_max)
+        if self._dial.proven_acks:
+            self._proof = Proof()
         self.up = True
         self._begin_vigil(keepalive_s)
         self._listener.on_connected(
@@ -385,7 +394,16 @@ class Connection(asyncio.BufferedProtocol):
         following = self._window.release()
         if following is not None:
             self._send(following)
-        self._listener.on_puback(token, int(packet.reason_code))
+        if self._proof is not None:
+            self._proof.acked(token, int(packet.reason_code))
+        else:
+            self._listener.on_puback(token, int(packet.reason_code))
+
+    def _on_pingresp(self) -> None:
+        for token, code in self._proof.answered() if self._proof is not None else ():
+            if self._over:
+                return
+            self._listener.on_puback(token, code)
 
     def _on_suback(self, packet: SubAckPacket) -> None:
         assert self._window is not None, "a connection that is up has a window"
@@ -451,6 +469,11 @@ class Connection(asyncio.BufferedProtocol):
             self._vigil = Vigil(keepalive_s, self._loop.time())
             self._timer = self._loop.call_later(keepalive_s, self._watch)
 
+    def _ping(self) -> None:
+        self._send(PING)
+        if self._proof is not None:
+            self._proof.pinged()
+
     def _watch(self) -> None:
         self._timer = None
         assert self._vigil is not None, "the timer of a connection without keep-alive"
@@ -459,5 +482,5 @@ class Connection(asyncio.BufferedProtocol):
             self.fail("silent")
             return
         if due is Due.PING:
-            self._send(PING)
+            self._ping()
         self._timer = self._loop.call_at(next_at, self._watch)

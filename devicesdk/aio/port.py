@@ -73,6 +73,9 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True):
     will: Will | None = None
     manual_ack: bool = False
     """Whether QoS 1 messages are acknowledged by `acknowledge` only; else after `on_message` returns."""
+    proven_acks: bool = False
+    """Whether `on_puback` comes only when the broker answered a ping sent after the PUBACK (proof.py): then a
+    mosquitto that saves at every change has saved the message, and no kill -9 takes it back."""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):

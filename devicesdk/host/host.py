@@ -301,6 +301,7 @@ class Host:
             session_expiry_s=config.session_expiry_ns // SECOND,
             timeout_s=clock.wait_s(clock.now() + config.connect_timeout_ns),
             will=will,
+            proven_acks=True,
         )
         self._port.connect(dial)
 

@@ -191,7 +191,7 @@ def dial_bank() -> Floats:
 def bank_rows(scenes: Indices, values: Floats) -> Indices:
     """Rows of `dial_bank` for values 0 .. 1; a scene is ``(tilt * 4 + blur) * 256``."""
     steps = np.rint(values * np.float32(VALUES - 1)).astype(np.int64)
-    rows: Indices = scenes + np.clip(steps, 0, VALUES - 1)
+    rows: Indices = scenes + steps.clip(0, VALUES - 1)
     return rows
 
 
@@ -240,12 +240,12 @@ def develop(images: Floats, exposures: Exposures, scratch: Floats) -> None:
     """
     noise = scratch[: len(images)]
     np.multiply(images, exposures.gain[:, None], out=images)
-    lit = np.flatnonzero(exposures.glare)
+    lit = exposures.glare.nonzero()[0]
     if lit.size:
         images[lit] += glare_bank()[exposures.glare_mask[lit]] * exposures.glare[lit, None]
-    np.take(noise_bank(), exposures.noise, axis=0, out=noise, mode="wrap")
+    noise_bank().take(exposures.noise, axis=0, out=noise, mode="wrap")
     np.multiply(noise, exposures.sigma[:, None], out=noise)
     np.add(images, noise, out=images)
     np.add(images, (exposures.offset - np.float32(_BLACK))[:, None], out=images)
-    np.clip(images, -_BLACK, 127.0, out=images)
+    images.clip(-_BLACK, 127.0, out=images)
     np.rint(images, out=images)

@@ -12,6 +12,7 @@ here exceeds 2^24 and all are exact, in whatever order BLAS adds: features are t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeAlias
 
@@ -195,6 +196,13 @@ def interpret(probabilities: Floats) -> tuple[Ints, Ints, Ints, Ints, Flags]:
     )
 
 
+@lru_cache(maxsize=64)
+def _arrays(edges: Edges) -> tuple[Ints, Ints, tuple[Ints, ...]]:
+    """The edges as arrays: every batch of a bundle wants the same."""
+    features = tuple(np.asarray(row) for row in edges.features)
+    return np.asarray(edges.confidence), np.asarray(edges.entropy), features
+
+
 def quantise(pixels: Floats, probabilities: Floats, edges: Edges) -> Outputs:
     """Make the rows of a batch.
 
@@ -204,16 +212,17 @@ def quantise(pixels: Floats, probabilities: Floats, edges: Edges) -> Outputs:
         edges: pinned by the bundle.
     """
     reading, confidence, entropy, label, finite = interpret(probabilities)
+    confidence_edges, entropy_edges, feature_edges = _arrays(edges)
     rows: Rows = np.empty((len(pixels), engine.COLUMNS), dtype=np.int16)
     rows[:, engine.COLUMN_READING] = reading
     rows[:, engine.COLUMN_LABEL] = label
-    rows[:, engine.COLUMN_CONFIDENCE] = np.searchsorted(edges.confidence, confidence, side="right")
-    rows[:, engine.COLUMN_ENTROPY] = np.searchsorted(edges.entropy, entropy, side="right")
+    rows[:, engine.COLUMN_CONFIDENCE] = confidence_edges.searchsorted(confidence, side="right")
+    rows[:, engine.COLUMN_ENTROPY] = entropy_edges.searchsorted(entropy, side="right")
     rows[:, engine.COLUMN_ERROR] = InferenceError.OK
     features = describe(pixels)
-    for index, row in enumerate(edges.features):
+    for index, row in enumerate(feature_edges):
         value = reading if index == engine.FEATURES - 1 else features[:, index]
-        rows[:, engine.COLUMN_FEATURES + index] = np.searchsorted(row, value, side="right")
+        rows[:, engine.COLUMN_FEATURES + index] = row.searchsorted(value, side="right")
     if not finite.all():
         failed = np.flatnonzero(~finite)
         rows[failed, : engine.COLUMN_FEATURES] = (

@@ -204,6 +204,7 @@ class LivePath(Path):
             clean_start=connect.clean_start,
             timeout_s=max(1.0, CONNECT_TIMEOUT_S / self._speed),
             will=Will(will.message.topic, bytes(will.message.payload)) if will else None,
+            proven_acks=True,
         )
 
     def close(self, now: int, cause: DropCause, *, polite: bool = False) -> None:
@@ -286,18 +287,19 @@ class LivePath(Path):
 
     def on_suback(self, codes: tuple[int, ...]) -> None:
         """SUBACK."""
-        self._pacer.tell(self._subscribed, codes)
+        self._pacer.tell(self._subscribed, self.live, codes)
 
-    def _subscribed(self, now: int, codes: tuple[int, ...]) -> None:
-        if self.live is not None and self.live.device_open:
+    def _subscribed(self, now: int, live: LiveConnection | None, codes: tuple[int, ...]) -> None:
+        if live is not None and live is self.live and live.device_open:
             self.station.on_suback(now, codes)
 
     def on_puback(self, token: int, code: int) -> None:
         """PUBACK."""
-        self._pacer.tell(self._acked, token, code)
+        self._pacer.tell(self._acked, self.live, token, code)
 
-    def _acked(self, now: int, token: int, code: int) -> None:
-        if self.live is not None and self.live.settled(token, code):
+    def _acked(self, now: int, live: LiveConnection | None, token: int, code: int) -> None:
+        # Tokens begin anew with each boot: an acknowledgement told late must not settle another's.
+        if live is not None and live is self.live and live.settled(token, code):
             self.station.on_acked(now, token)
 
     def on_message(self, message: Inbound) -> None:

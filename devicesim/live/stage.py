@@ -33,6 +33,7 @@ from devicesim.live.wire import Proxy, loopback
 from devicesim.world.virtual_stage import broker_limits
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.find import open_broker
+from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.runtime.life import Ports
 from gateway.runtime.runtime import Runtime
@@ -91,6 +92,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     direct: bool = False
     """Devices dial the broker itself: no link model, no proxy."""
     persistence: bool = True
+    autosave_changes: int = AUTOSAVE_CHANGES
 
 
 class LiveStage:
@@ -233,7 +235,10 @@ async def open_stage(setting: Setting) -> AsyncIterator[LiveStage]:
     """Start broker and proxy; at the end close devices, gateway, proxy and broker, in this order."""
     setting.folder.mkdir(parents=True, exist_ok=True)
     running = await open_broker(
-        setting.broker, setting.folder / "broker", persistence=setting.persistence
+        setting.broker,
+        setting.folder / "broker",
+        persistence=setting.persistence,
+        autosave_changes=setting.autosave_changes,
     )
     proxy = None if setting.direct else Proxy(running.endpoint, asyncio.get_running_loop())
     try:

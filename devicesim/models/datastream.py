@@ -377,12 +377,10 @@ def expand(specs: Sequence[FrameSpec], counts: Sequence[int]) -> Frames:
     width = len(FrameSpec._fields)
     numbers = np.fromiter(chain.from_iterable(specs), dtype=np.float64, count=width * len(specs))
     taken = np.array(counts, dtype=np.int64)
-    first = np.cumsum(taken) - taken
-    rows = np.repeat(numbers.reshape(-1, width), taken, axis=0)
+    first = taken.cumsum() - taken  # methods: the functions of the same name look for them first
+    rows = numbers.reshape(-1, width).repeat(taken, axis=0)
     whole, start, end, scene, gain, offset, sigma, glare, mask, seed, stride = rows.T
-    step = (np.arange(len(rows), dtype=np.int64) - np.repeat(first, taken)) * stride.astype(
-        np.int64
-    )
+    step = (np.arange(len(rows), dtype=np.int64) - first.repeat(taken)) * stride.astype(np.int64)
     luck = scramble(seed.astype(np.uint64), step)
     shiver = _VIBRATION * (luck.astype(np.float64) * 2.0**-31 - 1.0)
     values = np.clip(start + (end - start) * (step / whole) + shiver, 0.0, 1.0).astype(np.float32)
@@ -397,7 +395,7 @@ def expand(specs: Sequence[FrameSpec], counts: Sequence[int]) -> Frames:
 def render(frames: Frames, images: Floats, scratch: Floats) -> Floats:
     """Draw frames into the head of `images` (shape (>= n, 1024)) and return that head."""
     head = images[: len(frames.bank)]
-    np.take(dials.dial_bank(), frames.bank, axis=0, out=head, mode="clip")
+    dials.dial_bank().take(frames.bank, axis=0, out=head, mode="clip")
     dials.develop(head, frames.exposures, scratch)
     return head
 

@@ -93,6 +93,8 @@ class Stock(msgspec.Struct, frozen=True):
     """Recordings of presence by path."""
     traces: dict[str, LinkTrace] = {}
     """Recorded links by path."""
+    plans: dict[str, hear.RolloutPlan] = {}
+    """Plans that the gateway is given in place of what the scenario spells, by the rollout's id."""
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ def assemble(
     make_gateway: MakeGateway | None = None,
     stage: Stage | None = None,
     kernel: Kernel | None = None,
+    keys: Keys | None = None,
 ) -> World:
     """Build the world of a scenario, ready to run; devices boot within its first telemetry window.
 
@@ -146,9 +149,10 @@ def assemble(
         make_gateway: builds the core from the director's, the flags' and the roles' signers.
         stage: makes broker, gateway and paths; virtual ones by default.
         kernel: another one that has not begun, such as one that remembers causes.
+        keys: who signs; derived from the seed by default.
     """
     entropy = Entropy(scenario.seed if seed is None else seed)
-    keys = make_keys(entropy.seed)
+    keys = keys or make_keys(entropy.seed)
     kernel, trace, ledger, watch = kernel or Kernel(), Trace(sink), Ledger(), Watch()
     topics = Topics()
     buggify = buggify_of(scenario, entropy)
@@ -178,6 +182,7 @@ def assemble(
         broker=broker, gateway=gateway, pool=pool, profiles=stock.profiles,
         bundles={bundle.digest: bundle for bundle in bundles.values()}, hosts=hosts, stage=place,
         roles=roles, policies=stock.policies, buggify=buggify, followed=factory.followed,
+        plans=stock.plans,
     )  # fmt: skip
     _register(world, bundles)
     if wakelock.wanted(world):

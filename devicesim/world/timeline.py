@@ -150,7 +150,8 @@ class Timeline:
 
     def _roll_out(self, now: int, rollout: Rollout) -> None:
         start_ns = self._world.scenario.clock.start_unix_ns
-        self._tell(hear.CreateRollout(plan_of(rollout, start_ns)), now)
+        given = self._world.plans.get(rollout.id)
+        self._tell(hear.CreateRollout(given or plan_of(rollout, start_ns)), now)
 
     def _experiment(self, now: int, experiment: Experiment) -> None:
         self._tell(hear.CreateExperiment(trials.plan_of(experiment)), now)

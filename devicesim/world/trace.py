@@ -81,6 +81,10 @@ class Trace:
         if len(self._rows) >= BLOCK_ROWS * ROW_INTS:
             self._flush()
 
+    def flush(self) -> None:
+        """Hash and hand on all that has piled up; the digest does not depend on when."""
+        self._flush()
+
     def checkpoint(self, instant: int) -> None:
         """Note the digest of everything until now."""
         self._flush()

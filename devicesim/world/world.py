@@ -33,6 +33,7 @@ from devicesim.world.replay import Followed
 from devicesim.world.roles import WorldRoles
 from devicesim.world.trace import CHECKPOINT_NS, WORLD, Trace
 from devicesim.world.watch import Watch
+from gateway.core.stimuli import RolloutPlan
 
 GARBAGE_THRESHOLD = (200_000, 50, 100)
 
@@ -81,7 +82,7 @@ class World:
     """Everything of one run."""
 
     __slots__ = (
-        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "followed", "gateway", "heals", "hosts", "kernel", "layers", "ledger", "numbers", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
+        "_minute", "_pulse", "broker", "buggify", "bundles", "crashes", "duration_ns", "entropy", "followed", "gateway", "heals", "hosts", "kernel", "layers", "ledger", "numbers", "plans", "policies", "pool", "profiles", "roles", "scenario", "skipped", "stage", "trace", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +105,7 @@ class World:
         policies: Mapping[str, str] = MappingProxyType({}),
         buggify: Buggify | None = None,
         followed: Followed | None = None,
+        plans: Mapping[str, RolloutPlan] = MappingProxyType({}),
     ) -> None:
         self.scenario, self.entropy, self.kernel, self.trace = scenario, entropy, kernel, trace
         self.ledger, self.watch, self.broker, self.gateway = ledger, watch, broker, gateway
@@ -118,6 +120,8 @@ class World:
         """Hardship at named places of our own code; None: there is none."""
         self.followed = followed
         """The recording that devices follow; None of nothing."""
+        self.plans = plans
+        """Plans that the gateway is given in place of what the scenario spells, by the rollout's id."""
         self.skipped: list[str] = []
         """Actions of the timeline that could not be done on this stage: what and why."""
         self.heals = Heals()

@@ -65,6 +65,11 @@ class FileBlobs:
             _sync_folder(folder)
         self._verified.add(digest)
 
+    def discard(self, digest: bytes) -> None:
+        """Remove a blob that nobody reads; nothing happens where there is none."""
+        self._path(digest).unlink(missing_ok=True)
+        self._verified.discard(digest)
+
     def size_bytes(self, digest: bytes) -> int:
         """Size of a blob."""
         try:

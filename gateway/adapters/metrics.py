@@ -131,6 +131,7 @@ class MetricsServer:
         host: address to listen on; beyond loopback only inside a network that is trusted.
         port: port to listen on; 0 for a free one.
         dropped: as in `CountersCollector`.
+        more: tells what else there is to tell.
 
     Raises:
         MetricsError: the port is taken.
@@ -143,9 +144,11 @@ class MetricsServer:
         host: str = HOST,
         port: int = PORT,
         dropped: Callable[[], int | None] = lambda: None,
+        more: tuple[Collector, ...] = (),
     ) -> None:
         registry = CollectorRegistry()
-        registry.register(CountersCollector(counters, dropped))
+        for collector in (CountersCollector(counters, dropped), *more):
+            registry.register(collector)
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:

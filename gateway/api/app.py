@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.adapters.metrics import CountersCollector
 from gateway.api import problems
 from gateway.api.desk import Entrance, Service
@@ -23,6 +24,7 @@ from gateway.api.guard import Guard
 from gateway.api.meter import Meter
 from gateway.api.routes import (
     access,
+    alarms,
     audit,
     blobs,
     bundles,
@@ -32,10 +34,13 @@ from gateway.api.routes import (
     flags,
     fleet,
     health,
+    history,
     kills,
     live,
     me,
+    rehearsals,
     rollouts,
+    unpack,
 )
 from gateway.console import mount as mount_console
 
@@ -45,13 +50,17 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     fleet.router,
     live.router,
     devices.router,
+    history.router,
     blobs.router,
+    unpack.router,
     bundles.router,
+    rehearsals.router,  # before rollouts: a rollout's verbs take any word
     rollouts.router,
     experiments.router,
     flags.router,
     kills.router,
     debug.router,
+    alarms.router,
     audit.router,
     access.router,
 )
@@ -75,6 +84,7 @@ def make_app(service: Service) -> FastAPI:
     registry = CollectorRegistry()
     registry.register(CountersCollector(service.runtime.counters))
     registry.register(meter)
+    registry.register(AlarmsCollector(service.alarms))
     entrance = Entrance(service)
     app.state.service, app.state.entrance = service, entrance
     app.state.beacon, app.state.registry = beacon, registry

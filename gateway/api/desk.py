@@ -28,10 +28,11 @@ from gateway.config import HttpSection
 from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
-from gateway.ports import Blobs
+from gateway.ports import AlarmTally, Blobs
+from gateway.runtime.askable import Askable
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import AnyVerb, Reading
 
 _BEARER = HTTPBearer(
@@ -43,13 +44,17 @@ class Service(msgspec.Struct, frozen=True):
     """What the API stands on."""
 
     office: Office
-    runtime: Runtime
+    runtime: Askable
     blobs: Blobs
     wall_ms: Callable[[], int]
     uploads: Uploads | None = None
     """Where blobs arrive; None: they come by another way."""
     http: HttpSection = HttpSection()
     """Bounds."""
+    alarms: AlarmTally = msgspec.field(default_factory=AlarmTally)
+    """Counts of alarms, for Prometheus."""
+    chronicle: Chronicle | None = None
+    """What happened lately; None: nobody remembers."""
     names: tuple[str, ...] = ()
     """Host names of the certificate."""
 

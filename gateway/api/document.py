@@ -25,9 +25,11 @@ TAGS: Final = {
     "blobs": "Bytes by their SHA-256, sent in parts.",
     "bundles": "Signed models and their releases.",
     "rollouts": "Staged rollouts: waves, gates, big buttons.",
+    "rehearsals": "A rollout in the simulator, before it touches a device.",
     "experiments": "A candidate beside production.",
     "flags": "Feature flags and run-time policies, by segment.",
     "kills": "Features that are off everywhere.",
+    "alarms": "What somebody should look at.",
     "debug": "Debug mode of single devices.",
     "drift": "Verdicts by cohort and feature.",
     "transfers": "Chunks on their way.",
@@ -45,6 +47,8 @@ _NAMES: Final = {
 _ALWAYS: Final = (400, 401, 421, 422, 429, 431, 500, 503)
 _LOOKING: Final = (403,)
 _NAMED: Final = (404,)
+BY_QUERY: Final = frozenset({"show_histogram"})
+"""Operations that name in their query what may not be there."""
 _CHANGING: Final = (403, 408, 409, 412, 413, 415)
 _WAITING: Final = (429, 503)
 _RETRY_AFTER: Final = {
@@ -101,7 +105,7 @@ def _declare(path: str, method: str, operation: dict[str, Any]) -> None:
     if "security" not in operation:
         return
     codes = [*_ALWAYS, *(() if name in ANYBODY else _LOOKING)]
-    codes += _NAMED if "{" in path or "requestBody" in operation else ()
+    codes += _NAMED if "{" in path or "requestBody" in operation or name in BY_QUERY else ()
     codes += _CHANGING if method not in {"get", "head"} else ()
     codes += (416,) if name == "download_blob" else ()
     for code in sorted(set(codes)):

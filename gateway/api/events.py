@@ -21,13 +21,15 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.core.alarms.views import AlarmCounts
 from gateway.core.control.views import Overview
 from gateway.core.experiments.experiments import ExperimentView
 from gateway.core.gateway import Gateway
+from gateway.runtime.alarm_views import counts_of
+from gateway.runtime.askable import Askable
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.lookups import KillsView, kills_of
 from gateway.runtime.rollout_views import RolloutTold, rollouts_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import VerbError
 
 SEND_S_MAX: Final = 30.0
@@ -72,6 +74,12 @@ class KillsEvent(msgspec.Struct, frozen=True):
     kills: KillsView
 
 
+class AlarmsEvent(msgspec.Struct, frozen=True):
+    """Event ``alarms``: open ones in sum; `newest` changes with every change of any."""
+
+    alarms: AlarmCounts
+
+
 def states(core: Gateway, *, connected: bool) -> dict[str, bytes]:
     """Every state that is told, as JSON, by the kind of its event."""
     fleet = core.overview()
@@ -81,6 +89,7 @@ def states(core: Gateway, *, connected: bool) -> dict[str, bytes]:
         "experiments": _ENCODE(ExperimentsEvent(core.experiment_views())),
         "flags": _ENCODE(FlagsEvent(fleet.flags_revs)),
         "kills": _ENCODE(KillsEvent(kills_of(core))),
+        "alarms": _ENCODE(AlarmsEvent(counts_of(core))),
     }
 
 
@@ -116,7 +125,7 @@ class Beacon:
         look_s: between two looks.
     """
 
-    def __init__(self, runtime: Runtime, clients_max: int, look_s: float) -> None:
+    def __init__(self, runtime: Askable, clients_max: int, look_s: float) -> None:
         self._runtime, self._clients_max, self._look_s = runtime, clients_max, look_s
         self._listeners: dict[Listener, None] = {}
         self._task: asyncio.Task[None] | None = None

@@ -6,7 +6,7 @@ RFC 3339 in UTC.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +25,8 @@ Duration = Annotated[
     ),
 ]
 Share = Annotated[float, Field(gt=0, le=1)]
+Order = Literal["oldest", "newest"]
+"""Which end of a list comes first."""
 Labels = Annotated[dict[str, str], Field(examples=[{"region": "eu"}], max_length=64)]
 
 

@@ -11,11 +11,13 @@ from gateway.core.access.approvals import APPROVAL, ApprovalRow
 from gateway.core.access.tokens import TOKEN, TokenRow
 from gateway.core.audit import rows as audit
 from gateway.core.recovery import RESTORED, RestoredRow
+from gateway.core.rehearsals.book import REHEARSAL, RehearsalRow
 
 ASIDE: Final[dict[str, type[Any]]] = {
     **audit.TABLES,
     TOKEN: TokenRow,
     APPROVAL: ApprovalRow,
     RESTORED: RestoredRow,
+    REHEARSAL: RehearsalRow,
 }
 """Table name to the type of its rows."""

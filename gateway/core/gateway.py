@@ -1,8 +1,8 @@
-"""The gateway core: four machines that share nothing, and the router between them.
+"""The gateway core: machines that share nothing, and the router between them.
 
 Decides which machine hears what. Leaves out everything else: control (twins, rollouts, flags),
-transfers (chunks), collect (telemetry), offload (asks) and experiments each decide for themselves, and
-the host performs effects.
+transfers (chunks), collect (telemetry), offload (asks), experiments and, where they are wanted, alarms each
+decide for themselves, and the host performs effects. What alarms look at is gathered in conditions.py.
 
 Rules: what the machines say to each other is carried within the batch in which it was said, so a
 batch is complete when `handle` returns; a batch's rows must be durable before its other effects are
@@ -23,10 +23,15 @@ from devicesdk.bundle.trust import Signer
 from devicesdk.wire import topics
 from devicesdk.wire.hardship import CALM, Hardship
 from gateway.core import internal, rows
+from gateway.core.alarms import rows as alarms_rows
+from gateway.core.alarms.alarms import Alarms
+from gateway.core.alarms.limits import AlarmLimits
+from gateway.core.alarms.views import AlarmView
 from gateway.core.collect import rows as collect_rows
 from gateway.core.collect.collect import Collect
 from gateway.core.collect.debugged import DebugWindowView
 from gateway.core.collect.limits import CollectLimits
+from gateway.core.conditions import conditions
 from gateway.core.control import views
 from gateway.core.control.control import Control
 from gateway.core.control.debugging import DebugView
@@ -41,14 +46,18 @@ from gateway.core.offload.limits import OffloadLimits
 from gateway.core.offload.offload import Offload
 from gateway.core.sites import RESTORE_REVERSED
 from gateway.core.stimuli import (
+    AcknowledgeAlarm,
+    AlarmDelivered,
     AnyStimulus,
     Arrived,
     BrokerDown,
     BrokerUp,
     DeadlineReached,
     Inferred,
+    Observed,
     PubAcked,
     RolloutPlan,
+    SilenceAlarm,
     Started,
     SteerExperiment,
 )
@@ -62,10 +71,12 @@ TABLES: Final[dict[str, type[Any]]] = {
     **transfers_rows.TABLES,
     **collect_rows.TABLES,
     **experiments_rows.TABLES,
+    **alarms_rows.TABLES,
 }
 """Table name to the type of its rows, of all machines; `rows.encode` and `rows.decode` read them."""
 
 _EVERYBODY: Final = (Started, BrokerUp, BrokerDown, DeadlineReached)
+_ALARMS: Final = (Observed, AcknowledgeAlarm, SilenceAlarm, AlarmDelivered)
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):
@@ -77,6 +88,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     collect: CollectLimits = CollectLimits()
     offload: OffloadLimits = OffloadLimits()
     experiments: ExperimentLimits = ExperimentLimits()
+    alarms: AlarmLimits | None = None
+    """None: nothing is an alarm."""
 
 
 class Gateway:
@@ -92,7 +105,7 @@ class Gateway:
     """
 
     __slots__ = (
-        "_collect", "_control", "_due", "_due_known", "_experiments", "_hardship", "_offload", "_transfers",
+        "_alarm_limits", "_alarms", "_collect", "_control", "_due", "_due_known", "_experiments", "_hardship", "_offload", "_transfers",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +125,9 @@ class Gateway:
         self._collect = Collect(replace(config.collect, root=root))
         self._offload = Offload(replace(config.offload, root=root))
         self._experiments = Experiments(replace(config.experiments, root=root))
+        said = config.alarms
+        self._alarm_limits = AlarmLimits() if said is None else replace(said, root=root)
+        self._alarms = None if said is None else Alarms(self._alarm_limits)
         self._due: tuple[int, str] | None = None
         self._due_known = False
         """Whether `_due` is still what control and transfers wait for: telemetry does not change it."""
@@ -131,19 +147,11 @@ class Gateway:
             else:
                 said = self._control.handle(stimulus, now)
         elif kind in _EVERYBODY:
-            said = self._control.handle(stimulus, now)
-            said += self._transfers.handle(stimulus, now)
-            said += self._collect.handle(stimulus, now)
-            said += self._offload.handle(stimulus, now)
-            said += self._experiments.handle(stimulus, now)
-        elif kind is Inferred:
-            said = self._offload.handle(stimulus, now)
+            said = self._told_all(stimulus, now)
         elif isinstance(stimulus, PubAcked):
             said = self._acked(stimulus, now)
-        elif isinstance(stimulus, SteerExperiment):
-            said = self._experiments.handle(stimulus, now)
         else:
-            said = self._control.handle(stimulus, now)
+            said = self._told_one(stimulus, now)
         self._due_known = False
         return self._route(said, now)
 
@@ -153,6 +161,8 @@ class Gateway:
             mine = _sooner(self._control.deadline(), self._transfers.deadline())
             theirs = _sooner(self._offload.deadline(), self._experiments.deadline())
             self._due = _sooner(mine, theirs)
+            if self._alarms is not None:
+                self._due = _sooner(self._due, self._alarms.deadline())
             self._due_known = True
         due, theirs = self._due, self._collect.deadline()
         return theirs if due is None or (theirs is not None and theirs[0] < due[0]) else due
@@ -168,6 +178,7 @@ class Gateway:
             "transfers": [],
             "collect": [],
             "experiments": [],
+            "alarms": [],
         }
         if self._hardship.fires(RESTORE_REVERSED):
             stored = reversed(list(stored))
@@ -179,6 +190,8 @@ class Gateway:
         said += self._collect.restore(mine["collect"], now)
         said += self._experiments.restore(mine["experiments"], now)
         said += self._control.restore(mine["control"], now)
+        if self._alarms is not None:
+            self._alarms.restore(mine["alarms"])
         self._due_known = False
         effects = self._route(said, now)
         assert not effects, f"restoring asked for effects: {effects[:3]}"
@@ -194,6 +207,8 @@ class Gateway:
         self._collect.validate()
         self._offload.validate()
         self._experiments.validate()
+        if self._alarms is not None:
+            self._alarms.validate()
 
     # -- for people ----------------------------------------------------------------------------
 
@@ -225,6 +240,15 @@ class Gateway:
         """All experiments, oldest first."""
         return self._experiments.views()
 
+    def alarm_views(self) -> list[AlarmView]:
+        """All alarms, oldest first; none where nothing is one."""
+        return [] if self._alarms is None else self._alarms.views()
+
+    @property
+    def alarms(self) -> Alarms | None:
+        """The alarms machine, for reading; None where nothing is an alarm."""
+        return self._alarms
+
     @property
     def control(self) -> Control:
         """The control machine, for reading its bundles, flags and kills."""
@@ -246,6 +270,32 @@ class Gateway:
         return self._offload
 
     # -- routing -------------------------------------------------------------------------------
+
+    def _told_all(self, stimulus: AnyStimulus, now: int) -> list[Any]:
+        """What every machine hears; alarms look when all others have heard it."""
+        said: list[Any] = self._control.handle(stimulus, now)
+        said += self._transfers.handle(stimulus, now)
+        said += self._collect.handle(stimulus, now)
+        said += self._offload.handle(stimulus, now)
+        said += self._experiments.handle(stimulus, now)
+        alarms = self._alarms
+        if alarms is not None:
+            said += alarms.handle(stimulus, now)
+            if type(stimulus) is DeadlineReached and alarms.due(now):
+                at = now + self._control.offset_ns
+                seen = conditions(self._control, self._collect, self._alarm_limits, at)
+                said += alarms.look(seen, now)
+        return said
+
+    def _told_one(self, stimulus: AnyStimulus, now: int) -> list[Any]:
+        """What one machine hears."""
+        if isinstance(stimulus, Inferred):
+            return list(self._offload.handle(stimulus, now))
+        if isinstance(stimulus, SteerExperiment):
+            return list(self._experiments.handle(stimulus, now))
+        if isinstance(stimulus, _ALARMS):
+            return [] if self._alarms is None else self._alarms.handle(stimulus, now)
+        return list(self._control.handle(stimulus, now))
 
     def _acked(self, stimulus: PubAcked, now: int) -> list[Any]:
         match stimulus.token % internal.TOKEN_STRIDE:

@@ -7,7 +7,7 @@ durable themselves.
 Rules: after a restart control says everything that still holds again (`BlobKnown`, `BundleKnown`,
 `ModelKnown`, `DeviceLabelled`, `Watching`, `Granted`, `Paused`, in this order), so that a machine may start empty;
 a later `Granted` for a device replaces the earlier one, a `Revoked` ends it. A machine that keeps
-rows of its own names its tables ``transfers.…``, ``collect.…`` or ``experiments.…`` and lists them, table name to row
+rows of its own names its tables ``transfers.…``, ``collect.…``, ``experiments.…`` or ``alarms.…`` and lists them, table name to row
 Struct, in a dictionary ``TABLES`` in its package's ``rows.py``.
 """
 
@@ -25,6 +25,9 @@ CONTROL_TOKENS: Final = 1
 TRANSFERS_TOKENS: Final = 2
 COLLECT_TOKENS: Final = 3
 """First token of each machine; its next ones are `TOKEN_STRIDE` apart."""
+
+ALARM_KIND: Final = "alarm"
+"""Of a publish that says how an alarm stands."""
 
 Drift = Literal["none", "data", "hardware", "both", "sensor"]
 """A verdict on a cohort: the inputs moved, the machine computes wrongly, both, or the inputs of single
@@ -193,8 +196,15 @@ class DebugGranted(Internal, frozen=True):
     number: int
 
 
+class AlarmTold(Internal, frozen=True):
+    """To control: publish how an alarm stands, retained; nothing: it stands no more."""
+
+    topic: str
+    payload: bytes
+
+
 ToTransfers = BlobKnown | Granted | Revoked | Paused
 ToCollect = DeviceLabelled | BundleKnown | Watching | Tracking | DebugGranted
-ToControl = Judged | FlagWanted | StagingOver
+ToControl = Judged | FlagWanted | StagingOver | AlarmTold
 ToExperiments = ExperimentBegins | WindowSeen | FellBack
 ToOffload = ModelKnown

@@ -15,6 +15,7 @@ import msgspec
 
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import DeltaRef, UpdatePolicy
+from gateway.core.alarms.rules import Reading
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.pace import Pace
 
@@ -220,6 +221,40 @@ class Kill(Stimulus, frozen=True):
     alive: bool = False
 
 
+class Observed(Stimulus, frozen=True):
+    """What the host sees of a condition that the core cannot see: all subjects of a kind that may be bad; whoever
+    is not named is well."""
+
+    kind: str
+    """One of `gateway.core.alarms.rules.KINDS`."""
+    readings: tuple[Reading, ...]
+
+
+class AcknowledgeAlarm(Stimulus, frozen=True):
+    """Somebody looks after an alarm."""
+
+    alarm: int
+    by: str
+    why: str = ""
+
+
+class SilenceAlarm(Stimulus, frozen=True):
+    """Sinks are not told of an alarm for a while; 0 ns: they are again."""
+
+    alarm: int
+    for_ns: int
+    by: str
+    why: str = ""
+
+
+class AlarmDelivered(Stimulus, frozen=True):
+    """The webhook took an event, or gave it up."""
+
+    event: int
+    dropped: str = ""
+    """Why it was given up."""
+
+
 AnyStimulus = (
     Started
     | DeadlineReached
@@ -241,4 +276,8 @@ AnyStimulus = (
     | Kill
     | GrantDebug
     | RevokeDebug
+    | Observed
+    | AcknowledgeAlarm
+    | SilenceAlarm
+    | AlarmDelivered
 )

@@ -26,24 +26,27 @@ class Backoff:
     Args:
         seed: entropy as a value; gateways that share a seed wait alike.
         name: what connection this is; those of one gateway wait differently.
+        base_ns: the shortest delay.
+        cap_ns: the longest.
     """
 
-    __slots__ = ("_draws", "_key", "_last_ns")
+    __slots__ = ("_base_ns", "_cap_ns", "_draws", "_key", "_last_ns")
 
-    def __init__(self, seed: int, name: str) -> None:
+    def __init__(self, seed: int, name: str, base_ns: int = BASE_NS, cap_ns: int = CAP_NS) -> None:
         self._key = f"{seed}\0{name}\0".encode()
         self._draws = 0
-        self._last_ns = BASE_NS
+        self._base_ns, self._cap_ns = base_ns, max(base_ns, cap_ns)
+        self._last_ns = base_ns
 
     def next(self) -> int:
         """Delay in ns before the next attempt; grows until a connection was stable."""
         self._draws += 1
-        ceiling = min(CAP_NS, 3 * self._last_ns)
+        ceiling, base = min(self._cap_ns, 3 * self._last_ns), self._base_ns
         word = blake2b(self._key + b"%d" % self._draws, digest_size=8).digest()
-        self._last_ns = BASE_NS + int.from_bytes(word) * (ceiling - BASE_NS + 1) // 2**64
+        self._last_ns = base + int.from_bytes(word) * (ceiling - base + 1) // 2**64
         return self._last_ns
 
     def ended(self, lasted_ns: int) -> None:
         """A connection ended after so long: forget the growth if it was stable."""
         if lasted_ns >= STABLE_NS:
-            self._last_ns = BASE_NS
+            self._last_ns = self._base_ns

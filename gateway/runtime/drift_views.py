@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
+from devicesdk.sketches.histogram import LATENCY_EDGES_US, unpack
+from gateway.core.collect.bins import BINS, HISTOGRAMS, LATENCY_INDEX
 from gateway.core.collect.overview import CohortView, Counters
 from gateway.core.collect.rows import CohortWindow, Score, WindowRow
 from gateway.core.gateway import Gateway
 from gateway.runtime.rollout_views import to_ms
-from gateway.runtime.verbs import ShowDrift
+from gateway.runtime.verbs import ShowDrift, VerbError
 
 
 class ScoreView(msgspec.Struct, frozen=True):
@@ -73,6 +75,21 @@ class ScoreAt(msgspec.Struct, frozen=True):
     verdict: str
 
 
+class HistogramTold(msgspec.Struct, frozen=True):
+    """One feature of one cohort in the newest closed window in which it spoke, beside its baseline."""
+
+    cohort: str
+    feature: str
+    closed_ms: int
+    """Of that window, UTC."""
+    current: list[int]
+    """Counts by bin."""
+    baseline: list[float]
+    """Shares by bin, of the bundle's training reference."""
+    edges_ms: list[float]
+    """Of latency, between its bins; of anything else none: bins are as wide as each other."""
+
+
 def drift_page(core: Gateway, verb: ShowDrift) -> DriftPage:
     """A page of cohorts."""
     whole = core.collect.overview()
@@ -116,6 +133,42 @@ def scores_of(core: Gateway, cohort: str, feature: str) -> list[ScoreAt]:
         for window in core.collect.overview().windows
         if (found := _score_in(window, cohort, feature)) is not None
     ]
+
+
+def histogram_of(core: Gateway, cohort: str, feature: str) -> HistogramTold:
+    """One histogram beside its baseline.
+
+    Raises:
+        VerbError: ``unknown``: no such cohort or feature has a baseline and a closed window.
+    """
+    view = next((one for one in core.collect.overview().cohorts if one.name == cohort), None)
+    known = () if view is None else core.collect.references(view.bundle, view.hardware)
+    reference = next((one for one in known if one.name == feature), None)
+    closed = _newest(core, cohort)
+    if reference is None or closed is None:
+        raise VerbError(
+            "unknown",
+            f"expected a cohort that spoke in a closed window and a feature with a baseline, found {cohort!r} and "
+            f"{feature!r}",
+        )
+    closed_ns, counts = closed
+    latency = reference.first == HISTOGRAMS[LATENCY_INDEX][0]
+    return HistogramTold(
+        cohort,
+        feature,
+        to_ms(closed_ns),
+        unpack(counts, BINS)[reference.first : reference.stop] if counts else [],
+        reference.shares,
+        [edge / 1_000 for edge in LATENCY_EDGES_US] if latency else [],
+    )
+
+
+def _newest(core: Gateway, cohort: str) -> tuple[int, bytes] | None:
+    for window in reversed(core.collect.overview().windows):
+        for said in window.cohorts:
+            if said.cohort == cohort:
+                return window.closed_ns, said.counts
+    return None
 
 
 def _score_in(window: WindowRow, cohort: str, feature: str) -> ScoreAt | None:

@@ -21,11 +21,11 @@ from gateway.core.audit.chain import Finding, Head
 from gateway.core.audit.journal import Entry, Journal
 from gateway.core.audit.tail import Tail, tail_of
 from gateway.core.effects import Persist
+from gateway.runtime.askable import Askable
 from gateway.runtime.life import Guard, Notes, Record
 from gateway.runtime.logs import say
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import arguments_of, subject_of, tag_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import AnyVerb, VerbError
 
 PAGE_ROWS: Final = 1_000
@@ -44,7 +44,7 @@ class Ledger:
     """
 
     def __init__(
-        self, runtime: Runtime, operator: Operator, journal: Journal, wall_ms: Callable[[], int]
+        self, runtime: Askable, operator: Operator, journal: Journal, wall_ms: Callable[[], int]
     ) -> None:
         self._runtime, self._operator = runtime, operator
         self.journal, self.wall_ms = journal, wall_ms

@@ -24,10 +24,12 @@ from gateway.core.control.views import Overview, twin_view
 from gateway.core.gateway import Gateway
 from gateway.core.rows import DesiredRow, DeviceRow, PresenceRow, ReportedRow
 from gateway.ports import Counters as RuntimeCounters
-from gateway.runtime.drift_views import drift_page, scores_of
+from gateway.runtime.alarm_views import alarm_of, alarms_page
+from gateway.runtime.askable import Askable
+from gateway.runtime.drift_views import drift_page, histogram_of, scores_of
 from gateway.runtime.rollout_views import rollout_shown, rollouts_page
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
+    ListAlarms,
     ListBundles,
     ListDevices,
     ListKills,
@@ -35,8 +37,10 @@ from gateway.runtime.verbs import (
     ListSegments,
     LookUp,
     PageRollouts,
+    ShowAlarm,
     ShowBundle,
     ShowDrift,
+    ShowHistogram,
     ShowRollout,
     ShowSegment,
     ShowTransfers,
@@ -154,7 +158,7 @@ class Lookups:
         runtime: what is asked.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Askable) -> None:
         self._runtime = runtime
         self._written: OrderedDict[str, _Written] = OrderedDict()
         self._fleet: tuple[int, float, Overview] | None = None
@@ -189,11 +193,11 @@ class Lookups:
     def _devices(self, core: Gateway, verb: ListDevices) -> DevicesPage:
         limit, control, write = verb.limit, core.control, self._write
         if not (verb.labels or verb.online is not None or verb.state or verb.version):
-            names = control.devices_after(verb.after, limit)
+            names = _names(core, verb, limit)
             page = [write(twin) for name in names if (twin := control.twin(name)) is not None]
             return DevicesPage(page, names[-1] if len(names) == limit else None)
         passes = _filter(core, verb)
-        names = control.devices_after(verb.after, SCAN_DEVICES_MAX)
+        names = _names(core, verb, SCAN_DEVICES_MAX)
         page = []
         for name in names:
             twin = control.twin(name)
@@ -220,6 +224,17 @@ class Lookups:
         if len(self._written) > WRITTEN_MAX:
             self._written.popitem(last=False)
         return text
+
+
+def _names(core: Gateway, verb: ListDevices, most: int) -> list[str]:
+    """The next devices of a question, in order; those whose ids begin alike stand together."""
+    control, prefix = core.control, verb.prefix
+    names = control.devices_after(max(verb.after, prefix), most)
+    if not prefix:
+        return names
+    if verb.after < prefix and control.twin(prefix) is not None:
+        names = [prefix, *names][:most]
+    return [name for name in names if name.startswith(prefix)]
 
 
 def _filter(core: Gateway, verb: ListDevices) -> Callable[[Twin], bool]:
@@ -308,7 +323,7 @@ def kills_of(core: Gateway) -> KillsView:
     return KillsView(core.control.kills.version, core.control.kills.features)
 
 
-def _transfers(core: Gateway, runtime: Runtime) -> TransfersView:
+def _transfers(core: Gateway, runtime: Askable) -> TransfersView:
     counters = runtime.counters
     return TransfersView(
         devices=core.transfers.active,
@@ -330,6 +345,9 @@ _ANSWERS: Final[dict[type[Verb], Callable[[Gateway, Any], Any]]] = {
     ListKills: lambda core, _: kills_of(core),
     PageRollouts: rollouts_page,
     ShowRollout: lambda core, verb: rollout_shown(core, verb.rollout),
+    ListAlarms: alarms_page,
+    ShowAlarm: lambda core, verb: alarm_of(core, verb.alarm),
     ShowDrift: drift_page,
     ListScores: lambda core, verb: scores_of(core, verb.cohort, verb.feature),
+    ShowHistogram: lambda core, verb: histogram_of(core, verb.cohort, verb.feature),
 }

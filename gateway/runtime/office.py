@@ -20,6 +20,8 @@ import msgspec
 
 from devicesdk.bundle.trust import Verifier
 from devicesdk.wire.timebase import MS, parse_duration
+from gateway.adapters.rehearsing import Rehearsing
+from gateway.config import RehearsalSection
 from gateway.core.access.approvals import APPROVAL, ApprovalRow, Approvals
 from gateway.core.access.roles import Permission, Role, allowed
 from gateway.core.access.tokens import AccessError, Asker, TokenRow
@@ -31,15 +33,33 @@ from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
 from gateway.runtime import verbs
+from gateway.runtime.askable import Askable
 from gateway.runtime.clerk import Clerk
 from gateway.runtime.ledger import Ledger, entry_of, plain_entry
 from gateway.runtime.life import Guard, GuardError, Notes, Record
 from gateway.runtime.once import KEY_CHARS_MAX, Keys, Once
 from gateway.runtime.operator import Operator, Prepared
-from gateway.runtime.permissions import NEEDS, arguments_of, in_scope, second_person, tag_of
-from gateway.runtime.runtime import Runtime
+from gateway.runtime.permissions import (
+    NEEDS,
+    arguments_of,
+    in_name_of,
+    in_scope,
+    second_person,
+    tag_of,
+)
+from gateway.runtime.rehearsals import Rehearsals
 from gateway.runtime.scopes import guard_within, look_within
-from gateway.runtime.verbs import PAGE_ENTRIES_MAX, AnyVerb, Clerical, Mutation, Reading, VerbError
+from gateway.runtime.verbs import (
+    PAGE_ENTRIES_MAX,
+    AnyVerb,
+    Clerical,
+    Mutation,
+    Reading,
+    Rehearsal,
+    RehearsePlan,
+    RehearseRollout,
+    VerbError,
+)
 
 __all__ = ["KEY_CHARS_MAX", "Local", "Office", "Once"]
 _TURNS: Final = re.compile(rb"\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
@@ -57,6 +77,8 @@ class Office:
         wall_ms: UTC now.
         entropy: gives so many unguessable bytes.
         second: verbs (such as ``rollout.create``) that a second person must approve.
+        rules: whether rollouts must be rehearsed.
+        rehearsing: runs rehearsals; None: there is no place for it.
 
     Raises:
         ValueError: a name in `second` is no mutation's.
@@ -64,19 +86,22 @@ class Office:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Askable,
         operator: Operator,
         journal: Journal,
         *,
         wall_ms: Callable[[], int],
         entropy: Callable[[int], bytes],
         second: frozenset[str] = frozenset(),
+        rules: RehearsalSection = RehearsalSection(),  # noqa: B008 - frozen
+        rehearsing: Rehearsing | None = None,
     ) -> None:
         self._runtime, self._operator, self._journal = runtime, operator, journal
         self._wall_ms, self._second = wall_ms, second_person(second)
         self._ledger = Ledger(runtime, operator, journal, wall_ms)
         self._clerk, self._keys = Clerk(self._ledger, entropy), Keys(journal, wall_ms)
         self._approvals = Approvals()
+        self.rehearsals = Rehearsals(runtime, self._ledger, rules, rehearsing)
 
     async def restore(self, verifier: Verifier, kept: Sequence[Head] = ()) -> None:
         """Take what is durable; after each start of the runtime.
@@ -88,6 +113,7 @@ class Office:
         await self._clerk.restore()
         self._approvals.restore(await self._ledger.all_of(APPROVAL))
         await self._ledger.restore(verifier, kept)
+        await self.rehearsals.restore()
         for _, row in await self._ledger.all_of(RESTORED):
             await self._ledger.write(partial(self._told_restored, row))
 
@@ -137,10 +163,11 @@ class Office:
         if isinstance(verb, Reading):
             self._may(asker, NEEDS[type(verb)])
             return await look_within(asker, verb, self._operator.look)
+        verb = in_name_of(asker, verb)
         _refuse_unwritable(verb)
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)
-        within = guard_within(asker, verb, guard)
+        within = self.rehearsals.guarded(verb, guard_within(asker, verb, guard))
         return await self._keys.once(
             asker.name, once, lambda: self._done(asker, verb, once, within)
         )
@@ -166,7 +193,7 @@ class Office:
         self, asker: Asker, verb: Mutation, once: Once | None, guard: Guard | None
     ) -> Any:
         prepared = await self._operator.prepare(verb)
-        if tag_of(verb) in self._second:
+        if tag_of(verb) in self._second or self.rehearsals.overridden(verb):
             return await self._put_down(asker, verb, once, guard)
         record = self._record(asker, verb, prepared, once)
         return prepared.result(await self._ledger.submit(prepared, record, guard))
@@ -229,6 +256,17 @@ class Office:
                 return await self.decide(asker, verb.number, approve=verb.approve, why=verb.why)
             case verbs.ReadLog():
                 return [entry_view(row) for row in await self.log(asker, verb.after, verb.limit)]
+            case _:
+                return await self._rehearsed(asker, verb)
+
+    async def _rehearsed(self, asker: Asker, verb: Rehearsal) -> Any:
+        if isinstance(verb, RehearsePlan | RehearseRollout):
+            _refuse_unwritable(verb)
+            if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
+                await self._told_off(asker, verb)
+            return await self.rehearsals.ask(asker, verb)
+        self._may(asker, NEEDS[type(verb)])
+        return await self.rehearsals.look(verb)
 
     # -- a second person --------------------------------------------------------------------------
 
@@ -312,7 +350,7 @@ class Office:
         verb = _VERBS.decode(row.verb)
         assert isinstance(verb, Mutation)
         author = Asker(row.asked_by, Role(row.role), row.labels)
-        within = guard_within(author, verb, None)
+        within = self.rehearsals.guarded(verb, guard_within(author, verb, None))
         prepared = await self._operator.prepare(verb)
         doing = self._record(author, verb, prepared, None, by=asker.name)
 
@@ -382,7 +420,7 @@ def entry_view(row: AuditRow) -> dict[str, Any]:
     return {**found, "arguments": arguments, "previous": row.previous.hex()}
 
 
-def _refuse_unwritable(verb: Mutation) -> None:
+def _refuse_unwritable(verb: AnyVerb) -> None:
     """What cannot be written down, or reads otherwise than it is, cannot be done."""
     try:
         told = arguments_of(verb)

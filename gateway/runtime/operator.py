@@ -27,11 +27,13 @@ from devicesdk.wire.timebase import DAY, MS, parse_duration
 from gateway.core import effects as ask
 from gateway.core import notes, rows
 from gateway.core import stimuli as hear
+from gateway.core.alarms import notes as alarm_notes
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import notes as experiment_notes
 from gateway.core.gateway import Gateway
 from gateway.core.pace import Pace, pace_of, read_budgets, read_instant, read_windows
 from gateway.ports import BlobError, Blobs
+from gateway.runtime.askable import Askable
 from gateway.runtime.life import (
     BusyError,
     Guard,
@@ -42,8 +44,8 @@ from gateway.runtime.life import (
 )
 from gateway.runtime.lookups import Lookups
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
-from gateway.runtime.runtime import Runtime
 from gateway.runtime.verbs import (
+    AcknowledgeAlarm,
     ApproveRollout,
     CoreVerb,
     CreateExperiment,
@@ -66,8 +68,10 @@ from gateway.runtime.verbs import (
     RegisterRole,
     RevokeDebug,
     SetFlag,
+    ShowAlarm,
     ShowDebug,
     ShowDevice,
+    SilenceAlarm,
     SteerExperiment,
     SteerRollout,
     VerbError,
@@ -77,7 +81,7 @@ BUNDLES_MAX: Final = 1_000
 SPAN_NS_MAX: Final = 3_660 * DAY
 ENVELOPE_BYTES_MAX: Final = limits.MANIFEST_BYTES_MAX + 1024
 _PLAN_FIELDS: Final = frozenset(ExperimentPlan.__struct_fields__)
-_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES}
+_SENTENCES: Final = {**notes.SENTENCES, **experiment_notes.SENTENCES, **alarm_notes.SENTENCES}
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -116,7 +120,7 @@ class Operator:
         verifier: knows the targets keys.
     """
 
-    def __init__(self, runtime: Runtime, blobs: Blobs, verifier: Verifier) -> None:
+    def __init__(self, runtime: Askable, blobs: Blobs, verifier: Verifier) -> None:
         self._runtime, self._blobs, self._verifier = runtime, blobs, verifier
         self._lookups = Lookups(runtime)
 
@@ -160,6 +164,9 @@ class Operator:
                     return await self._publish(bytes.fromhex(verb.digest), verb.deltas)
                 case RegisterRole():
                     return self._register_role(bytes.fromhex(verb.digest))
+                case AcknowledgeAlarm() | SilenceAlarm():
+                    await self._lookups.answer(ShowAlarm(alarm=verb.alarm))  # or it is unknown
+                    return Prepared((_stimulus(verb),))
                 case _:
                     return Prepared((_stimulus(verb),))
 
@@ -186,7 +193,7 @@ class Operator:
                 rows_of = await self._runtime.page(rows.BUNDLE, "", BUNDLES_MAX)
                 return releases_of(bundle, rows_of)
             case PreviewRollout():
-                plan, at = _plan(verb.plan), read_instant(verb.at) or self._runtime.wall_ns()
+                plan, at = rollout_plan(verb.plan), read_instant(verb.at) or self._runtime.wall_ns()
                 return await self._runtime.read(
                     lambda core: core.preview(plan, at, verb.after, verb.limit)
                 )
@@ -271,7 +278,7 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
         case EnrollDevice():
             return hear.Enroll(verb.device, verb.labels)
         case CreateRollout():
-            return hear.CreateRollout(_plan(verb))
+            return hear.CreateRollout(rollout_plan(verb))
         case SteerRollout() | ApproveRollout() | DenyRollout():
             return _steered(verb)
         case SetFlag():
@@ -283,10 +290,22 @@ def _stimulus(verb: Plain) -> hear.AnyStimulus:
             return hear.CreateExperiment(_experiment(verb))
         case SteerExperiment():
             return hear.SteerExperiment(verb.experiment, verb.how)
-        case GrantDebug():
-            return hear.GrantDebug(verb.device, _span(verb.lasts), verb.by, verb.why)
-        case RevokeDebug():
-            return hear.RevokeDebug(verb.device, verb.by, verb.why)
+        case GrantDebug() | RevokeDebug():
+            return _debugged(verb)
+        case AcknowledgeAlarm() | SilenceAlarm():
+            return _attended(verb)
+
+
+def _debugged(verb: GrantDebug | RevokeDebug) -> hear.AnyStimulus:
+    if isinstance(verb, GrantDebug):
+        return hear.GrantDebug(verb.device, _span(verb.lasts), verb.by, verb.why)
+    return hear.RevokeDebug(verb.device, verb.by, verb.why)
+
+
+def _attended(verb: AcknowledgeAlarm | SilenceAlarm) -> hear.AnyStimulus:
+    if isinstance(verb, AcknowledgeAlarm):
+        return hear.AcknowledgeAlarm(verb.alarm, verb.by, verb.why)
+    return hear.SilenceAlarm(verb.alarm, _span(verb.lasts), verb.by, verb.why)
 
 
 def _span(text: str) -> int:
@@ -304,7 +323,8 @@ def _steered(verb: SteerRollout | ApproveRollout | DenyRollout) -> hear.AnyStimu
     return hear.DecideWave(verb.rollout, approved, verb.wave, verb.why)
 
 
-def _plan(verb: CreateRollout) -> hear.RolloutPlan:
+def rollout_plan(verb: CreateRollout) -> hear.RolloutPlan:
+    """The plan that a verb stands for; raises ValueError or `VerbError`."""
     return hear.RolloutPlan(
         id=verb.id,
         bundle=verb.bundle,

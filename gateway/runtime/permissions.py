@@ -48,9 +48,19 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.ListKills: Permission.READ,
     verbs.ShowDrift: Permission.READ,
     verbs.ListScores: Permission.READ,
+    verbs.ShowHistogram: Permission.READ,
     verbs.ShowTransfers: Permission.READ,
     verbs.PageRollouts: Permission.READ,
     verbs.ShowRollout: Permission.READ,
+    verbs.ListAlarms: Permission.READ,
+    verbs.ShowAlarm: Permission.READ,
+    verbs.AcknowledgeAlarm: Permission.ALARM,
+    verbs.SilenceAlarm: Permission.ALARM,
+    verbs.RehearsePlan: Permission.ROLL_OUT,
+    verbs.RehearseRollout: Permission.ROLL_OUT,
+    verbs.ListRehearsals: Permission.READ,
+    verbs.ShowRehearsal: Permission.READ,
+    verbs.ShowShape: Permission.READ,
     verbs.MakeToken: Permission.TOKENS,
     verbs.RevokeToken: Permission.TOKENS,
     verbs.ListTokens: Permission.TOKENS,
@@ -71,10 +81,23 @@ IN_SUM: Final[frozenset[type[verbs.Verb]]] = frozenset(
         verbs.ListSegments,
         verbs.ShowSegment,
         verbs.ListKills,
+        verbs.ListRehearsals,
+        verbs.ShowRehearsal,
+        verbs.ShowShape,
     }
 )
 """Questions that tell of the fleet in sum and of no single device: a scoped token may ask them."""
-_SUBJECTS: Final = ("rollout", "experiment", "device", "feature", "flag", "id", "bundle", "digest")
+_SUBJECTS: Final = (
+    "rollout",
+    "experiment",
+    "device",
+    "feature",
+    "flag",
+    "id",
+    "bundle",
+    "digest",
+    "alarm",
+)
 
 
 def tag_of(verb: verbs.Verb | type[verbs.Verb]) -> str:
@@ -89,6 +112,13 @@ def subject_of(verb: verbs.Verb) -> str:
         if found:
             return str(found)
     return ""
+
+
+def in_name_of(asker: Asker, verb: verbs.Mutation) -> verbs.Mutation:
+    """The same verb, with who asks where it names them: nobody speaks for somebody else."""
+    if isinstance(verb, verbs.AcknowledgeAlarm | verbs.SilenceAlarm):
+        return msgspec.structs.replace(verb, by=asker.name)
+    return verb
 
 
 def arguments_of(verb: verbs.Verb) -> bytes:
@@ -120,6 +150,8 @@ def in_scope(asker: Asker, verb: verbs.Verb) -> bool:
             return covers_labels(asker, verb.labels)
         case verbs.CreateRollout() | verbs.CreateExperiment():
             return covers_labels(asker, verb.selector)
+        case verbs.RehearsePlan():
+            return covers_labels(asker, verb.plan.selector)
         case _:
             return False
 

@@ -11,31 +11,16 @@ from __future__ import annotations
 import msgspec
 
 from devicesdk.wire.timebase import SECOND
-from gateway.core.control.views import RolloutView, WaveView
+from gateway.core.control.views import RolloutView, WaveCounts, WaveView
 from gateway.core.gateway import Gateway
 from gateway.runtime.verbs import PageRollouts, VerbError
 
 MS_NS = 1_000_000
 
 
-class WaveTold(msgspec.Struct, frozen=True):
+class WaveTold(WaveCounts, frozen=True):
     """One wave: counts of devices. Instants are UTC, ms; 0: not yet."""
 
-    share: float
-    size: int
-    offered: int
-    exposed: int
-    committed: int
-    failed: int
-    rolled_back: int
-    rejected: int
-    superseded: int
-    stopped: int
-    reverted: int
-    unreached: int
-    e_value: float
-    verdict: str
-    staged: int
     opened_ms: int
     closed_ms: int
 
@@ -106,7 +91,7 @@ def _rollout(core: Gateway, view: RolloutView) -> RolloutTold:
 
 
 def _wave(view: WaveView, offset_ns: int) -> WaveTold:
-    same = {name: getattr(view, name) for name in WaveTold.__struct_fields__[:-2]}
+    same = {name: getattr(view, name) for name in WaveCounts.__struct_fields__}
     closed = view.closed_at_ns
     return WaveTold(
         **same,

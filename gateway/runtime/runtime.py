@@ -76,6 +76,7 @@ class Runtime:
         observer: sees what is performed.
         limits: bounds.
         seed: entropy for the jitter of reconnects.
+        heard: is told of each telemetry message, device and payload, before the core judges it.
     """
 
     def __init__(
@@ -90,12 +91,13 @@ class Runtime:
         observer: Observer | None = None,
         limits: RuntimeLimits | None = None,
         seed: int = 0,
+        heard: Callable[[str, bytes], None] | None = None,
     ) -> None:
         self._make, self._storage, self._blobs, self._clock = make, storage, blobs, clock
         self._ports, self.topics = ports, topics
         self._observer: Observer = Unobserved() if observer is None else observer
         self._limits = RuntimeLimits() if limits is None else limits
-        self._seed = seed
+        self._seed, self._heard = seed, heard
         self.counters = Counters()
         self.core: Gateway = make()
         self._outbox: set[str] = set()
@@ -356,6 +358,8 @@ class Runtime:
             effects += self._handled(stimulus, now)
             if type(stimulus) is hear.Arrived and stimulus.kind == TEL:
                 group.append(packet_id)
+                if self._heard is not None:
+                    self._heard(stimulus.device, stimulus.payload)
             elif packet_id:
                 acks.append(packet_id)
         counters.inbox_now = len(inbox)

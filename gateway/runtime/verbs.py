@@ -18,6 +18,7 @@ from devicesdk.wire.messages import UpdatePolicy
 from gateway.core import stimuli as hear
 from gateway.core.access.roles import Role
 from gateway.core.experiment_plan import Mode
+from gateway.core.rehearsals.job import SEEDS_MAX
 from gateway.core.zones import UTC
 from gateway.runtime.publishing import PublishedDelta
 
@@ -56,6 +57,8 @@ class ListDevices(Verb, frozen=True, kw_only=True, tag="device.list"):
     labels: dict[str, str] = {}
     """Only devices that carry all of these."""
     online: bool | None = None
+    prefix: Annotated[str, Meta(max_length=limits.TEXT_CHARS_MAX)] = ""
+    """Only devices whose ids begin so."""
     state: str = ""
     """Only devices that say so, such as ``downloading``."""
     version: str = ""
@@ -131,6 +134,10 @@ class CreateRollout(Verb, frozen=True, kw_only=True, tag="rollout.create"):
     """Devices that join when everybody has been offered: so many an hour; 0: at once."""
     late_after_gate: bool = False
     """Such devices wait until the last wave has passed its gate."""
+    rehearsal: Literal["", "required"] = ""
+    """``required``: it begins only when a rehearsal of exactly this plan and bundle has held."""
+    unrehearsed: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    """Why it shall begin though it must be rehearsed and was not; somebody else must approve."""
 
 
 class PreviewRollout(Verb, frozen=True, kw_only=True, tag="rollout.preview"):
@@ -310,13 +317,58 @@ class ListScores(Verb, frozen=True, kw_only=True, tag="drift.scores"):
     feature: str
 
 
+class ShowHistogram(Verb, frozen=True, kw_only=True, tag="drift.histogram"):
+    """What one feature of one cohort looked like when it last spoke, beside its baseline."""
+
+    cohort: str
+    feature: str
+
+
 class ShowTransfers(Verb, frozen=True, kw_only=True, tag="transfer.show"):
     """Who is served, and how much was."""
 
 
+class ListAlarms(Verb, frozen=True, kw_only=True, tag="alarm.list"):
+    """A page of alarms, the newest first or the oldest."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    """The last id of the page before; 0: from the beginning."""
+    limit: Annotated[int, Meta(ge=1, le=PAGE_DEVICES_MAX)] = 100
+    newest: bool = True
+    state: Literal["", "open", "raised", "acknowledged", "cleared"] = ""
+    kind: str = ""
+    severity: Literal["", "warning", "critical"] = ""
+
+
+class ShowAlarm(Verb, frozen=True, kw_only=True, tag="alarm.show"):
+    """One alarm."""
+
+    alarm: int
+
+
+class AcknowledgeAlarm(Verb, frozen=True, kw_only=True, tag="alarm.ack"):
+    """Say that somebody looks after an alarm."""
+
+    alarm: int
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    by: str = ""
+    """Filled in by the office, with the name of whoever asks."""
+
+
+class SilenceAlarm(Verb, frozen=True, kw_only=True, tag="alarm.silence"):
+    """Tell sinks nothing of an alarm for a while, unless it gets worse or is over."""
+
+    alarm: int
+    lasts: str = "1h"
+    """Such as ``8h``; ``0s`` ends a silence."""
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+    by: str = ""
+    """Filled in by the office, with the name of whoever asks."""
+
+
 LookUp = (
     ListBundles | ShowBundle | ListSegments | ShowSegment | ListKills | ShowDrift | ListScores | ShowTransfers
-    | PageRollouts | ShowRollout
+    | PageRollouts | ShowRollout | ShowHistogram | ListAlarms | ShowAlarm
 )  # fmt: skip
 """Questions that lookups.py answers."""
 
@@ -339,6 +391,42 @@ class RevokeToken(Verb, frozen=True, kw_only=True, tag="token.revoke"):
 
 class ListTokens(Verb, frozen=True, kw_only=True, tag="token.list"):
     """All tokens, ended ones too; nothing of their secrets."""
+
+
+class RehearsePlan(Verb, frozen=True, kw_only=True, tag="rehearsal.plan"):
+    """Rehearse a plan in the simulator, with the fleet's shape and the bundle's own bytes."""
+
+    plan: CreateRollout
+    seeds: Annotated[int, Meta(ge=0, le=SEEDS_MAX)] = 0
+    """How many virtual fleets; 0: as configured."""
+
+
+class RehearseRollout(Verb, frozen=True, kw_only=True, tag="rehearsal.rollout"):
+    """The same for a rollout that was created already."""
+
+    rollout: str
+    seeds: Annotated[int, Meta(ge=0, le=SEEDS_MAX)] = 0
+
+
+class ListRehearsals(Verb, frozen=True, kw_only=True, tag="rehearsal.list"):
+    """Rehearsals that are kept, the newest first."""
+
+    rollout: str = ""
+    """Only those of plans with this id; empty: all."""
+
+
+class ShowRehearsal(Verb, frozen=True, kw_only=True, tag="rehearsal.show"):
+    """One rehearsal with its verdict."""
+
+    number: int
+
+
+class ShowShape(Verb, frozen=True, kw_only=True, tag="rehearsal.shape"):
+    """The fleet as counts of devices that are alike: what a rehearsal is made of."""
+
+
+Rehearsal = RehearsePlan | RehearseRollout | ListRehearsals | ShowRehearsal | ShowShape
+"""Verbs about rehearsals."""
 
 
 class ListApprovals(Verb, frozen=True, kw_only=True, tag="approval.list"):
@@ -364,8 +452,9 @@ CoreVerb = (
     Overview | ListDevices | ShowDevice | EnrollDevice | PublishBundle | ListReleases | RegisterRole | CreateRollout
     | SteerRollout | ListRollouts | SetFlag | Kill | CreateExperiment | SteerExperiment | ListExperiments
     | GrantDebug | RevokeDebug | ListDebug | ShowDebug | LookUp | PreviewRollout | ApproveRollout | DenyRollout
+    | AcknowledgeAlarm | SilenceAlarm
 )  # fmt: skip
-Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog
+Clerical = MakeToken | RevokeToken | ListTokens | ListApprovals | Decide | ReadLog | Rehearsal
 """Verbs of which the core knows nothing: the office does them alone."""
 AnyVerb = CoreVerb | Clerical
 Reading = (
@@ -376,7 +465,7 @@ Reading = (
 """Verbs that change nothing."""
 Plain = (
     EnrollDevice | CreateRollout | SteerRollout | SetFlag | Kill | CreateExperiment | SteerExperiment
-    | GrantDebug | RevokeDebug | ApproveRollout | DenyRollout
+    | GrantDebug | RevokeDebug | ApproveRollout | DenyRollout | AcknowledgeAlarm | SilenceAlarm
 )  # fmt: skip
 Mutation = PublishBundle | RegisterRole | Plain
 """Verbs that are stimuli; `Plain` ones, of no more than one."""

@@ -38,12 +38,15 @@ class Witness:
     def __init__(self, runtime: Runtime, file: HeadFile, verifier: Verifier) -> None:
         self._runtime, self._file, self.verifier = runtime, file, verifier
         self._last = -1
+        self.stories: tuple[str, ...] = ()
+        """What was found wrong since the start, for people."""
 
     def kept(self) -> list[Head]:
         """The heads kept so far; lines that are none of ours are said."""
         heads, found = read_lines(self._file.read(), self.verifier, str(self._file.path))
         for finding in found:
             say(logging.CRITICAL, "kept heads were changed", found=finding.story)
+        self.stories += tuple(finding.story for finding in found)
         self._last = max((head.number for head in heads), default=-1)
         return heads
 
@@ -63,6 +66,8 @@ class Witness:
             head = read_head(row.envelope, self.verifier)
         except (StorageError, ProtocolError) as error:
             say(logging.CRITICAL, "the audit head cannot be read", error=error)
+            if isinstance(error, ProtocolError):
+                self._tell(f"the head cannot be read: {error}")
             return
         if head.number < self._last:
             say(
@@ -71,6 +76,7 @@ class Witness:
                 kept=self._last,
                 found=head.number,
             )
+            self._tell(f"entry {self._last} was kept, the log ends at {head.number}")
             return
         try:
             await asyncio.to_thread(self._file.append, line_of(head, row.envelope))
@@ -79,3 +85,7 @@ class Witness:
             return
         self._last = head.number
         say(logging.INFO, "audit head", number=head.number, digest=head.digest.hex())
+
+    def _tell(self, story: str) -> None:
+        if story not in self.stories:
+            self.stories += (story,)

@@ -14,7 +14,7 @@ from tests.chaos import checks
 from tests.chaos.book import Operator, nothing_forgotten
 from tests.chaos.bundles import Published, release
 from tests.chaos.plant import PATIENCE_S, Device, Plant
-from tests.chaos.witness import Witness
+from tests.chaos.witness import Found, Witness
 
 BROKER, GATEWAY, DEVICE = "broker", "gateway", "device"
 PADDING_BYTES: Final = 200_000
@@ -55,13 +55,18 @@ class Result:
         self.done_percent = 0
         """How much of all downloads was done when the kill came."""
         self.again_bytes_max = 0
-        self.acked = 0
-        self.lost: list[int] = []
+        self.witness: Found | None = None
         self.took_s = 0.0
 
     def __str__(self) -> str:
         when = f"at {self.done_percent:3} %" if self.struck else "too late"
-        witness = f", witness {self.acked} acked {len(self.lost)} lost" if self.acked else ""
+        found = self.witness
+        witness = (
+            f", witness {found.acked} acked {len(found.lost)} lost, without proof "
+            f"{found.believed} acked {found.taken_back} lost"
+            if found
+            else ""
+        )
         return f"{self.victim:8} {when}, {self.again_bytes_max:6} B again{witness}, {self.took_s:.1f} s"
 
 
@@ -175,15 +180,14 @@ class Campaign:
 
     async def _ask_witness(self, result: Result, told: Told) -> None:
         await self._witness.end()
-        last = self._witness.last_acked()
-        result.acked, result.lost = await self._witness.lost()
-        told.note(f"the witness misses {result.lost} of {result.acked} acknowledged messages")
-        assert result.acked, "the witness wrote nothing"
-        others = [number for number in result.lost if number != last]
-        assert not others, (
-            f"the broker keeps its state on disk and had acknowledged {others}, which never came "
-            f"(of {result.acked}; the last one acknowledged was {last})"
+        result.witness = found = await self._witness.found()
+        told.note(f"the witness found {found}")
+        assert found.acked, "the witness wrote nothing"
+        assert not found.lost, (
+            f"the broker keeps its state on disk and had acknowledged {found.lost}, with a ping answered after "
+            f"that; they never came (of {found.acked})"
         )
+        assert not found.missing, f"said again after the kill, and never came: {found.missing}"
 
     # -- the kills ------------------------------------------------------------------------------
 

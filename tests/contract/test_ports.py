@@ -332,6 +332,67 @@ async def test_never_more_in_flight_than_the_broker_named(make_port, name):
         assert len(set(ids[2:])) == 3, f"expected different ids in flight, found {ids}"
 
 
+async def test_a_proven_acknowledgement_waits_for_the_brokers_next_turn(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True))
+        await ear.until("connected")
+        for i in range(3):
+            port.publish(f"{name}/x", b"", qos=1, token=i)
+        sent = await server.until(mqtt5.PublishPacket, 3)
+        server.say(b"".join(mqtt5.PubAckPacket(p.packet_id).write() for p in sent[:2]))
+        await server.until(mqtt5.PingReqPacket, 1)
+        assert ear.all("puback") == [], "acknowledged, and nothing says that it was saved"
+        server.say(mqtt5.PubAckPacket(sent[2].packet_id).write() + mqtt5.PingRespPacket().write())
+        await server.until(mqtt5.PingReqPacket, 2)
+        assert ear.all("puback") == [(0, 0), (1, 0)], "the third came after the ping had left"
+        server.say(mqtt5.PingRespPacket().write())
+        await ear.until("puback", 3)
+        assert len(server.of(mqtt5.PingReqPacket)) == 2
+
+
+async def test_a_ping_that_left_before_the_acknowledgement_proves_nothing(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True, keepalive_s=1))
+        await ear.until("connected")
+        await server.until(mqtt5.PingReqPacket, 1)  # the keep-alive's
+        port.publish(f"{name}/x", b"", qos=1, token=7)
+        sent = await server.until(mqtt5.PublishPacket, 1)
+        server.say(mqtt5.PubAckPacket(sent[0].packet_id).write())
+        server.say(mqtt5.PingRespPacket().write())
+        await server.until(mqtt5.PingReqPacket, 2)
+        assert ear.all("puback") == [], "that ping had left before"
+        server.say(mqtt5.PingRespPacket().write())
+        assert await ear.until("puback") == (7, 0)
+
+
+async def test_a_late_proof_ends_no_connection_on_which_data_flows(make_port, name):
+    async with FakeBroker(greeting=connack()).open() as server:
+        port, ear = make_port(Endpoint(port=server.port))
+        port.connect(Dial(client_id=name, proven_acks=True, keepalive_s=1))
+        await ear.until("connected")
+        port.publish(f"{name}/x", b"", qos=1, token=7)
+        sent = await server.until(mqtt5.PublishPacket, 1)
+        server.say(mqtt5.PubAckPacket(sent[0].packet_id).write())
+        await server.until(mqtt5.PingReqPacket, 1)
+        for _ in range(30):  # three keep-alives, and never a PINGRESP
+            server.say(mqtt5.PublishPacket(f"{name}/y", b"").write())
+            port.publish(f"{name}/z", b"")
+            await asyncio.sleep(0.1)
+        assert port.connected, ear.heard[-1]
+        server.say(mqtt5.PingRespPacket().write())
+        assert await ear.until("puback") == (7, 0)
+
+
+async def test_many_proven_acknowledgements_keep_their_order(connect, name):
+    port, ear = await connect(name, proven_acks=True)
+    for i in range(300):
+        port.publish(f"{name}/n", b"%d" % i, qos=1, token=i)
+    await ear.until("puback", 300)
+    assert [token for token, _ in ear.all("puback")] == list(range(300))
+
+
 async def test_a_full_queue_refuses_the_newest(make_port, name):
     async with FakeBroker(greeting=connack(receive_max=1)).open() as server:
         port, ear = make_port(Endpoint(port=server.port))

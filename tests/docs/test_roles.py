@@ -50,7 +50,12 @@ def scoped(kind):
         return "yes, of the whole fleet in sum"
     if kind in (verbs.ListDevices, verbs.ShowDevice, verbs.ShowDebug):
         return "its own devices"
-    if kind in (verbs.EnrollDevice, verbs.CreateRollout, verbs.CreateExperiment):
+    if kind in (
+        verbs.EnrollDevice,
+        verbs.CreateRollout,
+        verbs.CreateExperiment,
+        verbs.RehearsePlan,
+    ):
         return "when it names its labels"
     if kind is verbs.ListApprovals:
         return "its own requests"

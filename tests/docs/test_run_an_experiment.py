@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import experiment_cli
+from gateway.client import door
+from gateway.commands import experiments
 from gateway.core.eprocess import rarer
 from gateway.core.experiment_plan import refusal
 from gateway.runtime import operator, verbs
@@ -30,9 +31,9 @@ def test_each_command_asks_the_gateway_what_it_says(tmp_path, monkeypatch):
         asked.append(verb)
         return [] if isinstance(verb, verbs.ListExperiments) else {"said": []}
 
-    monkeypatch.setattr(experiment_cli, "_knock", knock)
+    monkeypatch.setattr(door, "knock", knock)
     for words in commands():
-        done = CliRunner().invoke(experiment_cli.experiment_app, [*words, "--state", str(tmp_path)])
+        done = CliRunner().invoke(experiments.experiment_app, [*words, "--state", str(tmp_path)])
         assert done.exit_code == 0, f"{' '.join(words)}\n{done.output}"
     create, listing, *steered = asked
     plan = operator._stimulus(create).plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.adapters.zones import SystemZones
-from gateway.api.routes.rollouts import NewRollout, _verb
+from gateway.api.routes.rollouts import NewRollout, verb_of
 from gateway.core.pace import refusal, utc_text
 from gateway.runtime import operator
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[2] / "docs/how-to/roll-out-with-windows-and-budget
 def test_its_plan_is_taken():
     (block,) = re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL)
     asked = NewRollout.model_validate(json.loads(block))
-    plan = operator._stimulus(_verb(asked, asked.model_dump())).plan
+    plan = operator._stimulus(verb_of(asked, asked.model_dump())).plan
     assert refusal(plan.pace, len(plan.waves), SystemZones()) == ""
     assert utc_text(plan.pace.start_at_ns) == "2026-03-02 00:00Z"
     assert [str(window) for window in plan.pace.windows] == [

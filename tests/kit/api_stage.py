@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -23,6 +24,8 @@ from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
 from gateway.core.audit.chain import ROLE_AUDIT
 from gateway.core.audit.journal import Journal
+from gateway.core.gateway import Gateway
+from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.office import Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
@@ -49,15 +52,18 @@ class ApiStage:
         http: HttpSection = FREE,
         second: frozenset[str] = frozenset(),
         tls: HttpTls | None = None,
+        make: Callable[[], Gateway] = core,
     ) -> None:
         self.wires = Wires()
         self.clock = RealClock(1.0, WALL_START_MS)
         self.storage = SqlStorage(sqlite_url(folder / "gateway.db"))
         self.blobs = FileBlobs(folder / "blobs")
         self.uploads = Uploads(self.blobs, folder / "blobs" / "uploads", http.upload_parts_max)
+        self.chronicle = Chronicle(self.clock.wall_ms)
         self.runtime = Runtime(
-            core, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1
-        )
+            make, self.storage, self.blobs, self.clock, self.wires.ports, Topics(), seed=1,
+            observer=self.chronicle, heard=self.chronicle.heard,
+        )  # fmt: skip
         operator = Operator(self.runtime, self.blobs, Ed25519Verifier(KEYS))
         self.office = Office(
             self.runtime,
@@ -76,6 +82,7 @@ class ApiStage:
                 self.clock.wall_ms,
                 self.uploads,
                 http,
+                chronicle=self.chronicle,
                 names=() if tls is None else tls.names,
             )
         )

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -38,9 +38,16 @@ class ConsoleStage:
         devices: names of devices that are enrolled and live.
     """
 
+    BUNDLES: ClassVar = ((1, 20_000), (2, 60_000))
+    """Number and bytes of the old bundle and of the new one."""
+    LABELS: ClassVar = {"region": "eu"}
+    SELECTOR: ClassVar[dict[str, str]] = {}
+    """Who runs the old one from the factory."""
+
     def __init__(self, state: Path, devices: tuple[str, ...]) -> None:
         self.state, self.devices = state, devices
-        _write_keys(state / "keys")
+        write_keys(state / "keys")
+        self.prepare()
         env = {k: v for k, v in os.environ.items() if not k.startswith("FLEETDRILL_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "devicesdk", "gateway", "serve", "--state", str(state), "--broker", "mosquitto"],
@@ -55,15 +62,23 @@ class ConsoleStage:
             timeout=PATIENCE_S,
             trust_env=False,
         )
-        self.old, self.new = Bundle(1, 20_000), Bundle(2, 60_000)
-        for bundle in (self.old, self.new):
-            self._publish(bundle)
-        for name in devices:
-            self.ask("PUT", f"/v1/devices/{name}/labels", {"labels": {"region": "eu"}})
-        self.ask("POST", "/v1/rollouts", {"id": "factory", "bundle": "gauge@1.1.0", "initial": True})  # fmt: skip
+        self.furnish()
         self._over = threading.Event()
         self._life = threading.Thread(target=lambda: asyncio.run(self._live()))
         self._life.start()
+
+    def prepare(self) -> None:
+        """What is in the state folder before the gateway starts: nothing but keys."""
+
+    def furnish(self) -> None:
+        """Two bundles, the devices' labels, and what they run from the factory."""
+        self.old, self.new = (Bundle(number, size) for number, size in self.BUNDLES)
+        for bundle in (self.old, self.new):
+            self._publish(bundle)
+        for name in self.devices:
+            self.ask("PUT", f"/v1/devices/{name}/labels", {"labels": self.LABELS})
+        factory = {"id": "factory", "bundle": self.old.manifest.name, "selector": self.SELECTOR}
+        self.ask("POST", "/v1/rollouts", {**factory, "initial": True})
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the API as the first admin."""
@@ -119,7 +134,8 @@ class ConsoleStage:
         return rig
 
 
-def _write_keys(folder: Path) -> None:
+def write_keys(folder: Path) -> None:
+    """The keys of `tests_kit.agent_bundles`, as a gateway's folder has them."""
     folder.mkdir(mode=0o700, parents=True)
     for role in ("director", "flags"):
         file = key_file(folder, role)

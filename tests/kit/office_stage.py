@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from gateway.adapters.rehearsing import Rehearsing
+from gateway.config import RehearsalSection
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
 from gateway.core.audit import rows as audit
@@ -30,13 +32,17 @@ def once(key: str, said: str = "x") -> Once:
 class Bureau(Stage):
     """The office."""
 
-    def __init__(self, second: frozenset[str] = frozenset(), **more: Any) -> None:
+    def __init__(
+        self, second: frozenset[str] = frozenset(), rules: RehearsalSection | None = None,
+        rehearsing: Rehearsing | None = None, **more: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**more)
         self.now_ms, self.drawn = START_MS, 0
         operator = Operator(self.runtime, self.blobs, VERIFIER)
         self.office = Office(
             self.runtime, operator, Journal(SIGNER), wall_ms=lambda: self.now_ms,
-            entropy=self.entropy, second=second,
+            entropy=self.entropy, second=second, rules=rules or RehearsalSection(),
+            rehearsing=rehearsing,
         )  # fmt: skip
 
     def entropy(self, size: int) -> bytes:

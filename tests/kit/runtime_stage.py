@@ -20,12 +20,12 @@ def telemetry(seq):
 
 
 class Stage:
-    def __init__(self, *, observer=None, limits=QUICK, speed=500.0):
+    def __init__(self, *, observer=None, limits=QUICK, speed=500.0, make=core):
         self.wires = Wires()
         self.storage, self.blobs = MemoryStorage(self.wires.log), MemoryBlobs()
         self.clock = RealClock(speed, WALL_START_MS)
         self.runtime = Runtime(
-            core, self.storage, self.blobs, self.clock, self.wires.ports, NAMES,
+            make, self.storage, self.blobs, self.clock, self.wires.ports, NAMES,
             observer=observer, limits=limits, seed=1,
         )  # fmt: skip
 

@@ -403,3 +403,20 @@ async def test_every_answer_says_what_may_be_done_with_it(stage, client):
     text = (await client.get("/metrics")).text
     assert 'fleetdrill_http_requests_total{method="GET",status="404"} 1.0' in text
     assert "fleetdrill_gateway_turns_total" in text
+
+
+async def test_devices_are_found_by_how_their_ids_begin(stage, client):
+    await stage.enroll(25)
+
+    async def found(**words):
+        answer = await client.get("/v1/devices", params=words)
+        page = answer.json()
+        return [one["id"] for one in page["devices"]], page["next"]
+
+    assert await found(prefix="d-0000") == ([f"d-{number:05d}" for number in range(10)], None)
+    assert await found(prefix="d-00007") == (["d-00007"], None)
+    assert await found(prefix="e") == ([], None)
+    assert await found(prefix="d-0000", label="region:us") == ([f"d-{number:05d}" for number in range(1, 10, 2)], None)  # fmt: skip
+    first, then = await found(prefix="d-0001", limit=4)
+    rest, end = await found(prefix="d-0001", limit=100, cursor=then)
+    assert (first + rest, end) == ([f"d-{number:05d}" for number in range(10, 20)], None)

@@ -13,10 +13,10 @@ from tests_kit.api_stage import ApiStage
 HEX = "ab" * 32
 VALUES = {
     "device": "d-00000", "sha256": HEX, "name": "nobody", "bundle": "nothing", "id": "none", "segment": "all",
-    "flag": "x", "feature": "gauge", "number": "1",
+    "flag": "x", "feature": "gauge", "number": "1", "alarm": "17", "seed": "1",
 }  # fmt: skip
 HOW = {"steer_rollout": "pause", "steer_experiment": "stop", "decide_approval": "deny"}
-QUERIES = {"list_drift_scores": "?cohort=a&feature=b"}
+QUERIES = dict.fromkeys(("list_drift_scores", "show_histogram"), "?cohort=a&feature=b")
 BODIES = {
     "enroll_device": {"labels": {}},
     "publish_bundle": {"digest": HEX},
@@ -34,8 +34,12 @@ BODIES = {
     "make_token": {"name": "another", "role": "viewer"},
     "decide_approval": {"why": ""},
     "preview_rollout": {"id": "r9", "bundle": "gauge@1.1.0"},
+    "rehearse_plan": {"id": "r9", "bundle": "gauge@1.1.0"},
+    "rehearse_rollout": {},
     "approve_rollout": {"why": ""},
     "deny_rollout": {"why": ""},
+    "acknowledge_alarm": {"why": ""},
+    "silence_alarm": {"lasts": "1h"},
 }
 STREAMS = {"events"}
 VERBS = {
@@ -48,17 +52,23 @@ VERBS = {
     "list_debug_grants": verbs.ListDebug, "show_debug_told": verbs.ShowDebug, "list_bundles": verbs.ListBundles,
     "show_bundle": verbs.ShowBundle, "list_segments": verbs.ListSegments, "show_segment": verbs.ShowSegment,
     "list_kills": verbs.ListKills, "show_drift": verbs.ShowDrift, "list_drift_scores": verbs.ListScores,
+    "show_histogram": verbs.ShowHistogram,
     "show_transfers": verbs.ShowTransfers, "list_rollouts": verbs.PageRollouts, "show_rollout": verbs.ShowRollout,
+    "list_alarms": verbs.ListAlarms, "show_alarm": verbs.ShowAlarm, "silence_alarm": verbs.SilenceAlarm,
+    "acknowledge_alarm": verbs.AcknowledgeAlarm,
     "preview_rollout": verbs.PreviewRollout, "approve_rollout": verbs.ApproveRollout, "deny_rollout": verbs.DenyRollout,
 }  # fmt: skip
 """Operations that are one verb."""
 ELSEWHERE = {
     "metrics": Permission.READ, "events": Permission.READ, "show_labels": Permission.READ,
+    "show_device_history": Permission.READ, "show_rollout_history": Permission.READ,
     "show_flag": Permission.READ, "show_experiment": Permission.READ, "probe_blob": Permission.PUBLISH,
-    "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH,
+    "upload_blob": Permission.PUBLISH, "download_blob": Permission.PUBLISH, "forget_upload": Permission.PUBLISH, "open_archive": Permission.PUBLISH,
     "list_audit": Permission.AUDIT, "show_audit_head": Permission.AUDIT, "list_tokens": Permission.TOKENS,
     "make_token": Permission.TOKENS, "revoke_token": Permission.TOKENS, "list_approvals": Permission.READ,
-    "decide_approval": Permission.APPROVE,
+    "decide_approval": Permission.APPROVE, "list_rehearsals": Permission.READ, "show_rehearsal": Permission.READ,
+    "show_shape": Permission.READ, "download_report": Permission.READ, "rehearse_plan": Permission.ROLL_OUT,
+    "rehearse_rollout": Permission.ROLL_OUT,
 }  # fmt: skip
 """Operations that are none, or more than one."""
 

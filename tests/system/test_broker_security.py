@@ -240,7 +240,14 @@ def test_plain_text_on_the_tls_port_is_refused(plant, mark):
 def test_the_permissions_of_each_user_are_those_of_the_table(plant, witness):
     """Every topic of the protocol, tried by every user: allowed by the table if and only if allowed."""
     kinds = (*DEVICE_WRITES, *DEVICE_READS)
-    topics = [f"d/dev-1/{kind}" for kind in kinds] + ["k", "f/main", "b/aa/0", "t/timestamp", "x"]
+    topics = [f"d/dev-1/{kind}" for kind in kinds] + [
+        "k",
+        "f/main",
+        "b/aa/0",
+        "t/timestamp",
+        "a/disk/1",
+        "x",
+    ]
     wrong = []
     for user in ("dev-1", "dev-2", "health", "gateway-monitor", "gateway-control", "gateway-data"):
         # the gateway's own connection of the witness holds the name gateway-control

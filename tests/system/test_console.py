@@ -11,8 +11,8 @@ from tests_kit.console_stage import PATIENCE_S, ConsoleStage
 pytestmark = pytest.mark.mosquitto
 DEVICES = ("kiosk-1", "kiosk-2", "kiosk-3")
 SCREENS = (
-    "", "devices", "devices/kiosk-1", "rollouts", "rollouts/spring", "new-rollout", "experiments", "flags", "drift",
-    "bundles", "transfers", "approvals", "audit", "tokens",
+    "", "devices", "devices/kiosk-1", "rollouts", "rollouts/spring", "new-rollout", "experiments", "new-experiment", "flags", "drift",
+    "bundles", "transfers", "alarms", "approvals", "audit", "tokens",
 )  # fmt: skip
 SERIOUS = ("serious", "critical")
 ROLLOUT = {"bundle": "gauge@1.2.0", "waves": [0.34, 1.0], "soak": "1h", "jitter": "0s"}
@@ -214,6 +214,67 @@ def test_the_keyboard_goes_everywhere(visit):
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("main")).to_be_focused()
+
+
+def test_anything_is_found_by_its_name_and_what_happened_to_a_device_is_told(visit, stage):
+    page = visit()
+    page.keyboard.press("Control+k")
+    search = page.get_by_role("combobox", name="Search")
+    search.fill("kiosk-3")
+    page.get_by_role("option", name="kiosk-3 device, online").wait_for()
+    search.press("Enter")
+    expect(page.get_by_role("heading", name="kiosk-3", level=1)).to_be_visible()
+    for happened in ("came online", "started, boot 1", "runs gauge@1.1.0"):
+        expect(page.locator(".story")).to_contain_text(happened)
+    page.get_by_role("button", name="what people did").click()
+    expect(page.locator(".story")).not_to_contain_text("came online")
+    expect(page.locator(".story time").first).to_have_attribute("title", re.compile(r"^20\d\d-"))
+    expect(page.get_by_role("img", name="Connection: online")).to_be_visible()
+    page.keyboard.press("s")
+    page.get_by_role("combobox", name="Search").fill("region:eu")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Filter")).to_have_value("region:eu")
+    page.keyboard.press("s")
+    page.get_by_role("combobox", name="Search").fill("flags")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_an_experiment_is_begun_and_stopped_and_its_rollout_is_seen_by_time(visit, stage):
+    page = visit(place="experiments")
+    page.get_by_role("link", name="New experiment").click()
+    for field, text in (
+        ("id", "night-reader"),
+        ("bundle", "gauge@1.2.0"),
+        ("production", "gauge@1.2.0"),
+    ):
+        page.locator(f"[name={field}]").fill(text)
+    page.get_by_role("button", name="Start the experiment").click()
+    expect(page.get_by_role("alert")).to_contain_text("a candidate that is not production")
+    page.locator("[name=production]").fill("gauge@1.1.0")
+    page.get_by_label("Spread of the beginning").fill("0s")
+    page.get_by_role("button", name="Start the experiment").click()
+    card = page.locator(".card", has_text="night-reader")
+    expect(card).to_contain_text("shadow, share 100")
+    expect(card.get_by_role("img", name=re.compile("^evidence against it: .* of 20"))).to_be_visible()  # fmt: skip
+    page.goto(f"{stage.url}/console/#/rollouts/night-reader")
+    expect(page.get_by_role("img", name=re.compile("^Devices by time: offered"))).to_be_visible()
+    expect(page.locator(".plot").nth(2)).to_contain_text("the gate halts at 20")
+    page.goto(f"{stage.url}/console/#/experiments")
+    card.get_by_role("button", name="Stop").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("night-reader")
+    page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    expect(card.locator(".pill").first).to_have_text("stopped")
+
+
+def test_a_device_is_taken_in(visit, stage):
+    page = visit(place="devices")
+    page.get_by_role("button", name="New device").click()
+    page.get_by_role("dialog").get_by_label("Id").fill("kiosk-9")
+    page.get_by_role("dialog").get_by_label("Labels").fill("region:us floor:9")
+    page.get_by_role("button", name="Take it in").click()
+    expect(page.get_by_role("heading", name="kiosk-9", level=1)).to_be_visible()
+    assert stage.ask("GET", "/v1/devices/kiosk-9/labels")["labels"] == {"region": "us", "floor": "9"}  # fmt: skip
 
 
 def test_colours_follow_the_system_until_somebody_chooses(visit):

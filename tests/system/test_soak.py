@@ -76,7 +76,7 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
 ) -> None:
     # In a process of its own, as a user runs it: only there does its memory say anything of a leak.
     soak = command(
-        SCENARIO, "--devices", "150", "--for", "2m", "--window", "2s", "--beat", "3s",
+        SCENARIO, "--devices", "1000", "--for", "2m", "--window", "10s", "--beat", "10s",
         "--restart-broker-every", "50s", "--broker", "mosquitto", "--out", str(tmp_path),
     )  # fmt: skip
     out, err = soak.communicate(timeout=600)
@@ -84,18 +84,33 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
     assert soak.returncode == 0, f"{told(record)}\n{out}\n{err}"
     assert record.unexplained == 0, told(record)
     assert record.verdict == "passed", told(record)
-    assert (record.ending, record.restarts, record.devices) == ("complete", 2, 150)
+    assert (record.ending, record.restarts, record.devices) == ("complete", 2, 1000)
     messages = {row.kind: row for row in record.messages}
     for kind in ("tel", "have", "link", "get", "want", "kill", "flags", "dat"):
         row = messages[kind]
         assert row.once > 0, f"no {kind} was ever heard: {row}"
         assert row.said == row.once + row.waiting + sum(row.causes.values()), row
-    assert messages["kill"].said >= 150 * 5, "each kill list is counted for each device"
-    assert record.latencies["reconnect"].n >= 150, "both kills cut every connection"
+    assert messages["kill"].said >= 1000 * 5, "each kill list is counted for each device"
+    assert record.latencies["reconnect"].n >= 1000, "both kills cut every connection"
     assert sum(window.restarts for window in record.windows) == 2
     leaks = {row.what: row for row in record.leaks}
     assert leaks["memory"].held is True, leaks["memory"].story
     assert leaks["memory"].allowed == "24 MB/h", "the scenario's own limit"
+
+
+async def test_a_broker_that_saves_at_every_change_takes_nothing_back_from_real_agents(
+    tmp_path: Path,
+) -> None:
+    asked = plan(
+        100, 60, autosave_changes=1, restart_every_ns=9 * SECOND, restart_down_ns=SECOND // 2
+    )
+    record = await run(asked, tmp_path)
+    assert record.restarts >= 4, record.restarts
+    tel = next(row for row in record.messages if row.kind == "tel")
+    assert tel.once > 0, "no telemetry was ever heard"
+    assert record.unexplained == 0, told(record)
+    unsaved = {row.kind: row.causes.get("unsaved", 0) for row in record.messages}
+    assert not any(unsaved.values()), f"acknowledged, proven, and taken back: {unsaved}"
 
 
 def swallowing(

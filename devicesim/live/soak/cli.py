@@ -66,6 +66,12 @@ LoseSessions = Annotated[
 Persistence = Annotated[
     bool, typer.Option(help="Whether a broker of ours keeps its state on the disk.")
 ]
+Autosave = Annotated[
+    int,
+    typer.Option(
+        min=1, help="A mosquitto of ours saves after so many changes; at 1 a kill loses nothing."
+    ),
+]
 Direct = Annotated[
     bool, typer.Option("--direct", help="Devices dial the broker itself: no links, no proxy.")
 ]
@@ -103,6 +109,7 @@ def soak(
     restart_for: RestartFor = "2s",
     lose_sessions: LoseSessions = False,
     persistence: Persistence = True,
+    autosave: Autosave = 100,
     direct: Direct = False,
     beat: Beat = "30s",
     metrics_port: MetricsPort = 0,
@@ -116,7 +123,7 @@ def soak(
     said = {
         "broker": broker, "devices": devices, "lasts": lasts, "speed": speed, "window": window,
         "restart_every": restart_every, "restart_for": restart_for, "lose_sessions": lose_sessions,
-        "persistence": persistence, "direct": direct, "beat": beat, "metrics_port": metrics_port,
+        "persistence": persistence, "autosave": autosave, "direct": direct, "beat": beat, "metrics_port": metrics_port,
         "seed": seed, "overrides": tuple(overrides or ()),
     }  # fmt: skip
     from gateway.adapters.brokers.process import BrokerError
@@ -147,6 +154,7 @@ def _plan(file: Path | None, said: dict[str, Any]) -> Plan:
         speed=said["speed"], seed=said["seed"], window_ns=ns("window"),
         restart_every_ns=ns("restart_every"), restart_down_ns=down_ns or 0,
         lose_sessions=said["lose_sessions"], persistence=said["persistence"],
+        autosave_changes=said["autosave"],
         direct=said["direct"], beat_ns=beat_ns or 0, metrics_port=said["metrics_port"],
         overrides=said["overrides"],
     )  # fmt: skip

@@ -148,6 +148,7 @@ class SoakRun:
             broker=self.plan.broker,
             direct=self.plan.direct,
             persistence=self.plan.persistence,
+            autosave_changes=self.plan.autosave_changes,
         )
         async with open_stage(setting) as stage:
             self._open(stage)
@@ -181,6 +182,7 @@ class SoakRun:
         self.witness.forgets = not (
             self.plan.persistence and stage.running.name.startswith("mosquitto")
         )
+        self.witness.saves_every(self.plan.autosave_changes)
         self._prepare(stage)
         listen_in(stage, self.witness)
         self._rehearsal = Rehearsal(

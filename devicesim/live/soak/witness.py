@@ -105,6 +105,10 @@ class Witness(Watcher):
         }  # fmt: skip
         world.watch.add(self)
 
+    def saves_every(self, changes: int) -> None:
+        """So many changes lie between two saves of the broker; at 1 a kill explains no loss of what was proven."""
+        self._acks = deque(maxlen=changes if changes > 1 else 0)
+
     def begin(self, scenario_now: int) -> None:
         """The world starts to run: its instant `scenario_now` is the real one of this moment."""
         self._zero = self._clock() - round(scenario_now / self._speed)

@@ -33,6 +33,8 @@ RECORDER: Final = "recorder"
 """For operators who record when devices come and go (`fleetdrill capture`): hears links, says nothing."""
 HEALTH: Final = "health"
 """For health checks of the broker."""
+ALARMS: Final = "alarms"
+"""For whoever listens to alarms: no device may."""
 
 GATEWAY_USERS: Final = (CONTROL, DATA, MONITOR)
 """What one gateway process needs. Each connection needs a user: the client id follows the user."""
@@ -57,12 +59,17 @@ USERS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("write", "f/+"),
         ("write", "t/timestamp"),
     ),
-    DATA: (*_CHUNKS, *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL, ASK))),
+    DATA: (
+        *_CHUNKS,
+        ("write", "a/+/+"),
+        *(("read", f"d/+/{kind}") for kind in (HAVE, LINK, EV, TEL, ASK)),
+    ),
     TRANSFERS: _CHUNKS,
     COLLECT: (("read", f"d/+/{TEL}"),),
     RECORDER: (("read", f"d/+/{LINK}"),),
     MONITOR: (),
     HEALTH: (),
+    ALARMS: (("read", "a/#"),),
 }
 """User to (access, topic filter under the root)."""
 

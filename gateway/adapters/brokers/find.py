@@ -23,6 +23,7 @@ from gateway.adapters.brokers.embedded import start_embedded
 from gateway.adapters.brokers.mosquitto import find_mosquitto, start_mosquitto
 from gateway.adapters.brokers.process import BrokerError
 from gateway.adapters.brokers.running import RunningBroker
+from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 from gateway.adapters.certificates import client_context, client_pair
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -37,6 +38,7 @@ async def open_broker(
     *,
     port: int = 0,
     persistence: bool = True,
+    autosave_changes: int = AUTOSAVE_CHANGES,
     certificates: Path | None = None,
 ) -> RunningBroker:
     """Start or name the broker that `url` asks for.
@@ -47,6 +49,7 @@ async def open_broker(
         folder: where one that we start keeps configuration, log and sessions.
         port: where one that we start listens; 0 for a free port.
         persistence: whether one that we start keeps sessions on the disk.
+        autosave_changes: after so many changes a mosquitto that we start saves them.
         certificates: for ``mqtts://``: a folder ``tls`` (gateway/adapters/certificates.py) whose
             ``ca.crt`` is trusted and which has a client certificate for each user; None trusts the
             system's authorities and shows no certificate.
@@ -68,7 +71,9 @@ async def open_broker(
             f"expected the mqtts:// URL of a broker for the certificates in {certificates}, found {url}"
         )
     if url == "mosquitto" or (url == "auto" and find_mosquitto()):
-        broker = await start_mosquitto(folder, port=port, persistence=persistence)
+        broker = await start_mosquitto(
+            folder, port=port, persistence=persistence, autosave_changes=autosave_changes
+        )
     else:
         broker = await start_embedded(folder, port=port)
     _log.info("broker: %s at %s, log in %s", broker.name, broker.url, broker.log)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Response
 
 from gateway.api.answers import shape
 from gateway.api.desk import Looked
+from gateway.api.models import Order
 from gateway.api.paging import LIMIT, Cursor, Limit, cursor_of, number_after
 from gateway.core.audit.rows import AuditRow
 from gateway.runtime.verbs import VerbError
@@ -51,7 +52,7 @@ class AuditHead(msgspec.Struct, frozen=True):
 @router.get("", **shape(AuditPage))
 async def list_audit(
     desk: Looked,
-    order: Literal["oldest", "newest"] = "oldest",
+    order: Order = "oldest",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> Response:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from fastapi import APIRouter, Path, Query, Response
 
+from devicesdk.wire import limits
 from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Labels, Request
@@ -71,6 +72,12 @@ async def list_devices(
     version: Annotated[
         str, Query(max_length=200, description="What it runs: `id@semver`, or a digest in hex.")
     ] = "",
+    prefix: Annotated[
+        str,
+        Query(
+            max_length=limits.TEXT_CHARS_MAX, description="How its id begins.", examples=["kiosk-"]
+        ),
+    ] = "",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> Response:
@@ -78,7 +85,7 @@ async def list_devices(
     found: DevicesPage = await desk.see(
         verbs.ListDevices(
             after=after_of(DEVICES, cursor), limit=limit, online=online, state=state or "",
-            version=version, labels=dict(word.split(":", 1) for word in label),
+            version=version, prefix=prefix, labels=dict(word.split(":", 1) for word in label),
         )
     )  # fmt: skip
     return desk.answer(msgspec.structs.replace(found, next=cursor_of(DEVICES, found.next)))

@@ -11,7 +11,7 @@ from gateway.api.answers import shape
 from gateway.api.desk import Looked
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number_after, page
 from gateway.runtime import verbs
-from gateway.runtime.drift_views import DriftPage, ScoreAt
+from gateway.runtime.drift_views import DriftPage, HistogramTold, ScoreAt
 from gateway.runtime.lookups import FleetView, TransfersView
 
 router = APIRouter()
@@ -57,3 +57,13 @@ async def list_drift_scores(
     found = await desk.see(verbs.ListScores(cohort=cohort, feature=feature))
     scores, then = page(found, lambda score: f"{score.window:015d}", after, limit)
     return desk.answer(Scores(scores, cursor_of(SCORES, then)))
+
+
+@router.get("/drift/histogram", tags=["drift"], **shape(HistogramTold))
+async def show_histogram(
+    desk: Looked,
+    cohort: Annotated[str, Query(min_length=1, max_length=512, description="Its name.")],
+    feature: Annotated[str, Query(min_length=1, max_length=128, examples=["confidence"])],
+) -> Response:
+    """One feature of one cohort as it was last, beside its baseline."""
+    return desk.answer(await desk.see(verbs.ShowHistogram(cohort=cohort, feature=feature)))

@@ -28,7 +28,7 @@ async def events(
         Header(max_length=64, description="Any: every state is told again, as to a new listener."),
     ] = None,
 ) -> Response:
-    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`; every one at first."""
+    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`, `alarms`; every one at first."""
     del last_event_id
     desk.may(Permission.READ)
     beacon: Beacon = request.app.state.beacon

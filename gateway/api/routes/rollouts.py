@@ -10,8 +10,8 @@ from pydantic import Field
 
 from devicesdk.wire import limits
 from gateway.api.answers import Said, mutated, shape
-from gateway.api.desk import Asked, Looked
-from gateway.api.models import Duration, Labels, Name, Policy, Request, Share
+from gateway.api.desk import Asked, Desk, Looked
+from gateway.api.models import Duration, Labels, Name, Order, Policy, Request, Share
 from gateway.api.paging import LIMIT, Cursor, Limit, cursor_of, number_after
 from gateway.core.control.preview import Preview
 from gateway.core.pace import BUDGETS_MAX, LABEL_CHARS_MAX, LATE_PER_HOUR_MAX, WINDOWS_MAX
@@ -105,6 +105,14 @@ class NewRollout(Request):
     late_after_gate: bool = Field(
         default=False, description="Such devices wait until the last wave has passed its gate."
     )
+    rehearsal: Literal["", "required"] = Field(
+        default="", description="required: only when a rehearsal of exactly this has held."
+    )
+    unrehearsed: str = Field(
+        default="",
+        max_length=limits.REASON_CHARS_MAX,
+        description="Why it shall begin without the rehearsal that is required; somebody else must approve.",
+    )
 
 
 class DryRun(NewRollout):
@@ -125,7 +133,7 @@ class Decision(Request):
 @router.get("", **shape(Rollouts))
 async def list_rollouts(
     desk: Looked,
-    order: Literal["oldest", "newest"] = "oldest",
+    order: Order = "oldest",
     cursor: Cursor = "",
     limit: Limit = LIMIT,
 ) -> Response:
@@ -141,7 +149,7 @@ async def list_rollouts(
 @router.post("", **shape(Said, 201, "It has begun."))
 async def create_rollout(desk: Asked, asked: NewRollout) -> Response:
     """Start a staged rollout."""
-    return mutated(await desk.do(_verb(asked, asked.model_dump())), 201)
+    return mutated(await desk.do(verb_of(asked, asked.model_dump())), 201)
 
 
 @router.post("/preview", **shape(Preview))
@@ -149,10 +157,10 @@ async def preview_rollout(desk: Asked, asked: DryRun) -> Response:
     """A dry run: which devices would come in which wave, and who is left out and why."""
     words = asked.model_dump()
     page = {name: words.pop(name) for name in ("at", "after", "limit")}
-    return desk.answer(await desk.see(verbs.PreviewRollout(plan=_verb(asked, words), **page)))
+    return desk.answer(await desk.see(verbs.PreviewRollout(plan=verb_of(asked, words), **page)))
 
 
-def _verb(asked: NewRollout, words: dict[str, Any]) -> verbs.CreateRollout:
+def verb_of(asked: NewRollout, words: dict[str, Any]) -> verbs.CreateRollout:
     """The verb that a plan stands for."""
     words = {"verb": "rollout.create", **words, "policy": asked.policy.value}
     return msgspec.convert(words, verbs.CreateRollout)
@@ -168,14 +176,14 @@ async def show_rollout(desk: Looked, id: Id) -> Response:  # noqa: A002 - the re
 async def approve_rollout(desk: Asked, id: Id, asked: Decision) -> Response:  # noqa: A002 - the resource's own word
     """Let the wave open that waits for it; with ``wave``, only that one."""
     verb = verbs.ApproveRollout(rollout=id, wave=asked.wave, why=asked.why)
-    return mutated(await desk.do(verb, lambda core: rollout_of(core, id)))
+    return await _done(desk, verb, id)
 
 
 @router.post("/{id}/deny", **shape(Said))
 async def deny_rollout(desk: Asked, id: Id, asked: Decision) -> Response:  # noqa: A002 - the resource's own word
     """End a rollout at the wave that waits for approval; who has the release keeps it."""
     verb = verbs.DenyRollout(rollout=id, wave=asked.wave, why=asked.why)
-    return mutated(await desk.do(verb, lambda core: rollout_of(core, id)))
+    return await _done(desk, verb, id)
 
 
 @router.post("/{id}/{how}", **shape(Said))
@@ -186,4 +194,9 @@ async def steer_rollout(
 ) -> Response:
     """Pause, resume, abort or retry, or judge the open wave now and open the next; with ``If-Match``, only as it was when it was looked at."""
     verb = verbs.SteerRollout(rollout=id, how=how)
-    return mutated(await desk.do(verb, lambda core: rollout_of(core, id)))
+    return await _done(desk, verb, id)
+
+
+async def _done(desk: Desk, verb: verbs.AnyVerb, rollout: str) -> Response:
+    """Do what is asked of a rollout; ``If-Match`` speaks of the rollout as it is shown."""
+    return mutated(await desk.do(verb, lambda core: rollout_of(core, rollout)))

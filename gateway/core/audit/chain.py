@@ -84,7 +84,7 @@ def verify(
     last = 0
     previous = GENESIS
     for entry in entries:
-        found += _link(entry, last, previous)
+        found += link(entry, last, previous)
         last, previous = entry.number, digest_of(entry)
         if last in wanted:
             digests[last] = previous
@@ -97,8 +97,8 @@ def verify(
     return found
 
 
-def _link(entry: AuditRow, last: int, previous: bytes) -> list[Finding]:
-    """What is wrong between an entry and the one before."""
+def link(entry: AuditRow, last: int, previous: bytes) -> list[Finding]:
+    """What is wrong between an entry and the one before, of this number and digest."""
     number = entry.number
     if number <= last:
         return [

@@ -34,7 +34,7 @@ from devicesdk.wire.errors import BadMessage
 from devicesdk.wire.messages import Telemetry
 from devicesdk.wire.timebase import MS, NEVER
 from gateway.core.collect import notes, probes, rows, scoring
-from gateway.core.collect.baselines import Baselines
+from gateway.core.collect.baselines import Baselines, Reference
 from gateway.core.collect.closing import Watcher, close_window
 from gateway.core.collect.cohorts import AlarmState, Cohort, Cohorts, label
 from gateway.core.collect.debugged import Debugged
@@ -359,6 +359,10 @@ class Collect:
 
     # -- for people and for checks -------------------------------------------------------------
 
+    def references(self, bundle: bytes, hardware: str) -> tuple[Reference, ...]:
+        """Baselines of a cohort's bundle on its hardware; none when the bundle pins nothing or is not known."""
+        return self._baselines.of(bundle, hardware)
+
     def overview(self) -> Overview:
         """What is known now; folds what waits, changes nothing else."""
         self._window.fold()
@@ -378,6 +382,10 @@ class Collect:
         )
         cohorts = tuple(cohort_view(cohort, sums) for cohort in self._cohorts.all())
         return Overview(counters, cohorts, tuple(self._closed))
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        """Name and verdict of each cohort that drifts, by name."""
+        return sorted((one.name, one.drift) for one in self._cohorts.all() if one.drift != "none")
 
     def validate(self) -> None:
         """Check what must always hold; for tests and for the world's checks.

@@ -40,12 +40,15 @@ from gateway.core.control.preview import Preview, Previews
 from gateway.core.control.progress import Progress
 from gateway.core.control.queries import Queries
 from gateway.core.control.rollouts import Rollouts
+from gateway.core.control.shape import Shape, shape_of
 from gateway.core.control.steering import Steering
 from gateway.core.control.trust import RoleSigners, Trust
 from gateway.core.control.twins import Twin, Twins
 from gateway.core.effects import Note
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.internal import (
+    ALARM_KIND,
+    AlarmTold,
     DeviceLabelled,
     ExperimentBegins,
     FlagWanted,
@@ -55,7 +58,7 @@ from gateway.core.internal import (
     StagingOver,
 )
 from gateway.core.limits import ControlLimits
-from gateway.core.rows import Brake, KillRow, Phase, SegmentRow
+from gateway.core.rows import Brake, KillRow, Phase, RoleRow, RolloutRow, SegmentRow
 from gateway.core.stimuli import RolloutPlan, Stimulus
 from gateway.core.zones import FixedZones, Zones
 
@@ -95,6 +98,7 @@ class Control:
         self._rollouts = Rollouts(
             limits, self._twins, self._catalog, self._members, self._offers, zones or FixedZones()
         )
+        self._zones = zones or FixedZones()
         self._previews = Previews(self._twins, self._catalog, self._members, self._rollouts)
         self._steering = Steering(limits, self._members, self._rollouts)
         self._progress = Progress(limits, self._twins, self._members, self._offers)
@@ -193,6 +197,24 @@ class Control:
         """What a plan would do at an instant (UTC, ns). Reads everything, as creating it would."""
         return self._previews.of(plan, at, after, limit)
 
+    def shape(self, plan: RolloutPlan | None, at: int) -> Shape:
+        """The fleet as counts at an instant (UTC, ns). Reads everything."""
+        return shape_of(self._twins, self._catalog, self._zones, plan, at)
+
+    def known_devices(self) -> int:
+        """How many devices there are, enrolled or not."""
+        return len(self._twins.by_name)
+
+    @property
+    def zones(self) -> Zones:
+        """Know wall clocks."""
+        return self._zones
+
+    def find_plan(self, rollout: str) -> stimuli.RolloutPlan | None:
+        """What was asked for; None of a rollout that is not known."""
+        found = self._members.by_name.get(rollout)
+        return None if found is None else found.plan
+
     def debug_views(self) -> list[DebugView]:
         """Grants of debug mode, oldest first."""
         return self._debugging.views()
@@ -206,6 +228,25 @@ class Control:
         names = self._twins.sorted_names()
         first = bisect_right(names, after)
         return names[first : first + limit]
+
+    def rollout_rows(self) -> list[RolloutRow]:
+        """All rollouts; for reading."""
+        return [rollout.row for rollout in self._members.by_name.values()]
+
+    def presences(self) -> tuple[int, int]:
+        """How many devices were ever online, and how many are."""
+        known = [twin.presence for twin in self._twins.by_name.values() if twin.presence.boot_id]
+        return len(known), sum(presence.online for presence in known)
+
+    @property
+    def outbox_rows(self) -> int:
+        """Retained payloads that the broker has not taken yet."""
+        return self._outbox.rows_count
+
+    @property
+    def roles(self) -> Mapping[str, RoleRow]:
+        """Metadata of the TUF roles, as `gateway.core.control.trust` keys them; for reading."""
+        return self._trust.rows
 
     @property
     def bundles(self) -> Mapping[str, Bundle]:
@@ -313,6 +354,8 @@ class Control:
                 self._begin_experiment(experiment, at, out)
             case FlagWanted(segment=segment, flag=flag, definition=definition):
                 self._flags.set(stimuli.SetFlag(segment, flag, definition), out)
+            case AlarmTold(topic=topic, payload=payload):
+                self._outbox.put(topic, ALARM_KIND, payload, out)
             case StagingOver(experiment=name, why=why):
                 self._rollouts.staging_over(name, why, at, out)
             case _:

@@ -13,6 +13,7 @@ the root does not name says nothing new, and says so in a note.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
@@ -81,6 +82,11 @@ class Trust:
     def root(self) -> int:
         """Version of the newest root; 0: there is none."""
         return 0 if self._set is None else self._set.version
+
+    @property
+    def rows(self) -> Mapping[str, RoleRow]:
+        """Metadata by role; for reading."""
+        return self._roles
 
     def lists(self, manifest: bytes, size_bytes: int) -> bool:
         """Whether the newest targets list a manifest; always without roles."""

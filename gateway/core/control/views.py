@@ -18,8 +18,8 @@ from gateway.core.pace import utc_text
 from gateway.core.rows import Outcome, Phase, Purpose, WaveRow
 
 
-class WaveView(msgspec.Struct, frozen=True):
-    """One wave. `size` members; `exposed` ran the candidate, on trial or for good."""
+class WaveCounts(msgspec.Struct, frozen=True):
+    """What is told of a wave wherever it is told. `size` members; `exposed` ran the candidate, on trial or for good."""
 
     share: float
     size: int
@@ -34,13 +34,18 @@ class WaveView(msgspec.Struct, frozen=True):
     reverted: int
     unreached: int
     """Offered and not ended."""
-    opened_at_ns: int
-    closed_at_ns: int | None
     e_value: float
     """Evidence against the release when the wave was last weighed."""
     verdict: str
-    staged: int = 0
+    staged: int
     """Hold it beside what they run."""
+
+
+class WaveView(WaveCounts, frozen=True):
+    """One wave, with instants of the core's own clock."""
+
+    opened_at_ns: int
+    closed_at_ns: int | None
 
 
 class RolloutView(msgspec.Struct, frozen=True):

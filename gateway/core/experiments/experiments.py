@@ -78,6 +78,12 @@ class ExperimentView(msgspec.Struct, frozen=True):
     evidence_against: float
     evidence_for: float
     looks: int
+    brake: float = 0.0
+    """Evidence against it that stops it; 0: nobody said."""
+    promotes: float = 0.0
+    """Evidence for it that promotes it."""
+    tolerated: float = 0.0
+    """Share of the candidate's windows that may be bad."""
 
 
 class Experiments:
@@ -413,4 +419,7 @@ def _view(row: ExperimentRow) -> ExperimentView:
         evidence_against=eprocess.e_value(*tally.pair, plan.tolerated),
         evidence_for=eprocess.rarer(*tally.pair, plan.tolerated),
         looks=row.looks,
+        brake=plan.brake,
+        promotes=plan.evidence,
+        tolerated=plan.tolerated,
     )

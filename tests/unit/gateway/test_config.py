@@ -91,3 +91,26 @@ def test_a_password_that_cannot_be_one_is_not_repeated():
     with pytest.raises(ConfigError) as caught:
         load_config(env={"FLEETDRILL_BROKER_RECEIVE_MAXIMUM": "s3cret"})
     assert "s3cret" not in str(caught.value)
+
+
+def test_alarms_are_on_and_the_core_gets_their_thresholds():
+    said = "[alarms]\nbroker_s = 5\noff = ['drift']\nwebhook_url = 'https://a/b'\nmqtt = true\n"
+    limits = load_config(said).core().alarms
+    assert (limits.broker_ns, limits.off) == (5 * 10**9, ("drift",))
+    assert (limits.webhook, limits.mqtt) == (True, True)
+    assert load_config("[alarms]\nenabled = false").core().alarms is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("offline_percent_clear = 30", "clears offline below 20, which raises it, found 30"),
+        ("off = ['drfit']", "expected kinds of alarms in off, found 'drfit'"),
+        ("webhook_urk = 'x'", "did you mean webhook_url?"),
+        ("each_max = 0", "expected other values in [alarms]"),
+    ],
+)
+def test_alarms_that_cannot_be_are_refused(text, said):
+    with pytest.raises(ConfigError) as caught:
+        load_config(f"[alarms]\n{text}")
+    assert said in str(caught.value)

@@ -5,6 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from gateway.broker_cli import register
+from gateway.commands.asking import EXIT_AWAY
 from gateway.roles_cli import EXIT_INVALID, EXIT_STALE
 
 RUNNER = CliRunner()
@@ -61,6 +62,13 @@ def test_a_draft_shows_as_what_somebody_has_to_do(run):
     assert "has 1 signatures and needs 1 more" in half.stdout
 
 
+def test_roles_are_published_to_a_gateway_that_is_there(run):
+    begin(run)
+    done = run("keys", "publish", "k/roles/root.json", "--state", "nowhere")
+    assert done.exit_code == EXIT_AWAY
+    assert "expected a gateway" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -70,7 +78,6 @@ def test_a_draft_shows_as_what_somebody_has_to_do(run):
         (["release", "k", "--floor", "gauge"], "expected --floor ID=N"),
         (["release", "k", "--drop", "gauge/9.9.9"], "expected a path that is listed"),
         (["release", "k", "--bundle", "nowhere"], "expected a bundle's file"),
-        (["publish", "k/roles/root.json", "--state", "nowhere"], "expected a gateway"),
         (["sign", "k/roles/root.json", "--key", "none", "--passphrase-file", "secret"], "private key"),
         (["sign", "k/roles/root.json", "--key", "x", "--passphrase-file", "open"], "only its owner"),
         (["init", "k", "--roles", "--passphrase-file", "secret"], "keys are never overwritten"),

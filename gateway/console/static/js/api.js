@@ -17,7 +17,7 @@ function unguessable() {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-async function problemOf(answer) {
+export async function problemOf(answer) {
   const text = await answer.text();
   try {
     return new Problem(JSON.parse(text));
@@ -26,7 +26,7 @@ async function problemOf(answer) {
   }
 }
 
-async function sent(path, options) {
+export async function sent(path, options) {
   try {
     return await fetch(path, options);
   } catch (error) {

@@ -27,6 +27,11 @@ function load() {
   return underWay;
 }
 
+/** There is a new one: whoever wants names next asks again. */
+export function renewBundles() {
+  asked = 0;
+}
+
 /** {name(digest), list}: names as far as they are known, digests otherwise. */
 export function useBundles() {
   const [, again] = useState(0);

@@ -1,4 +1,4 @@
-// The keyboard: g and a letter goes to a screen, / to the filter, j and k along a list, ? tells all.
+// The keyboard: g and a letter goes to a screen, / to the filter, s to the search, j and k along a list, ? tells all.
 // Rules: nothing while somebody types or a dialog is open, nothing with Control, Alt or Meta.
 import { SCREENS } from "./screens.js";
 import { session } from "./session.js";
@@ -18,9 +18,14 @@ function along(step) {
 }
 
 /** Listen; gives the way to end it. */
-export function listenToKeys({ help }) {
+export function listenToKeys({ help, search }) {
   let since = 0;
   const pressed = (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      if (document.querySelector("dialog[open]") === null) search();
+      return;
+    }
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (typing(event.target)) return;
     const key = event.key;
@@ -42,6 +47,9 @@ export function listenToKeys({ help }) {
         filter.focus();
         filter.select?.();
       }
+    } else if (key === "s") {
+      event.preventDefault();
+      search();
     } else if (key === "j") along(1);
     else if (key === "k") along(-1);
     else if (key === "t") document.querySelector("[data-key=theme]")?.click();

@@ -2,12 +2,15 @@
 import { html, render, useEffect, useLayoutEffect, useState } from "./html.js";
 import { ask } from "./api.js";
 import * as live from "./live.js";
+import { extras } from "./extras.js";
 import { listenToKeys } from "./keys.js";
 import { begin as beginHistory } from "./history.js";
 import { onSession, session } from "./session.js";
 import { Login } from "./screens/login.js";
 import { Help } from "./help.js";
+import { Search } from "./search.js";
 import { SCREENS, screenOf } from "./screens.js";
+import { Tools } from "./tools.js";
 import { nextTheme, themeNow } from "./theme.js";
 import { Dialog, Notices } from "./ui.js";
 import { usePlace } from "./use.js";
@@ -23,7 +26,7 @@ function Live() {
 function Theme() {
   const [theme, set] = useState(themeNow());
   return html`<button class="quiet" data-key="theme" title="Colours: as the system says, light, dark (t)"
-    aria-label=${`Colours: ${theme}`} onClick=${() => set(nextTheme())}>${theme}</button>`;
+    aria-label=${`Colours: ${theme}`} onClick=${() => set(nextTheme())}><span class="moon" aria-hidden="true"></span>${theme}</button>`;
 }
 
 function Navigation({ current }) {
@@ -31,21 +34,22 @@ function Navigation({ current }) {
   useEffect(() => document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [current]);
   return html`<nav aria-label="Screens"><a class="brand" href="#/"><img src="icon.svg" alt="" width="22" height="22" />fleetdrill</a>
     <ul>${shown.map((screen) => html`<li><a href=${`#/${screen.path}`}
-      aria-current=${screen.path === current ? "page" : undefined} title=${`g ${screen.key}`}>${screen.title}</a></li>`)}</ul>
+      aria-current=${screen.path === current ? "page" : undefined} title=${`g ${screen.key}`}>${screen.title}${screen.badge && html`<${screen.badge} />`}</a></li>`)}</ul>
   </nav>`;
 }
 
 function Account() {
   const { name, role } = session.who;
-  return html`<div class="account"><${Live} /><span class="who"><b>${name}</b> <span class="muted">${role}</span></span>
+  return html`<div class="account"><${Tools} /><${Live} /><span class="who"><b>${name}</b> <span class="muted">${role}</span></span>
     <${Theme} /><button class="quiet" onClick=${() => session.end()}>Sign out</button></div>`;
 }
 
 function Frame() {
   const place = usePlace();
   const [help, setHelp] = useState(false);
+  const [searching, search] = useState(false);
   const [screen, ...words] = screenOf(place.parts);
-  useLayoutEffect(() => listenToKeys({ help: () => setHelp((before) => !before) }), []);
+  useLayoutEffect(() => listenToKeys({ help: () => setHelp((before) => !before), search: () => search(true) }), []);
   useEffect(() => {
     live.open();
     const end = beginHistory();
@@ -57,13 +61,15 @@ function Frame() {
     <div class="frame">
       <${Navigation} current=${screen.under ?? screen.path} />
       <div class="stage">
+        ${extras.top && html`<${extras.top} />`}
         <header class="top"><${Account} /></header>
         <main id="main" tabindex="-1">${allowed
-          ? html`<${screen.show} key=${place.parts.join("/")} words=${words} place=${place} />`
+          ? html`<${screen.show} key=${`${place.parts.join("/")}?${place.words}`} words=${words} place=${place} />`
           : html`<h1>${screen.title}</h1><p class="muted">Expected somebody who may ${screen.needs}, found the role ${session.who.role}.</p>`}</main>
       </div>
     </div>
     ${help && html`<${Dialog} title="Keys" close=${() => setHelp(false)} wide><${Help} /></${Dialog}>`}
+    ${searching && html`<${Search} close=${() => search(false)} />`}
     <${Notices} />`;
 }
 

@@ -1,4 +1,6 @@
 // All screens: where each is, which letter goes there, what somebody must be allowed to see it.
+import { AlarmBadge } from "./alarms.js";
+import { Alarms } from "./screens/alarms.js";
 import { Approvals } from "./screens/approvals.js";
 import { Audit } from "./screens/audit.js";
 import { Bundles } from "./screens/bundles.js";
@@ -8,6 +10,7 @@ import { Drift } from "./screens/drift.js";
 import { Experiments } from "./screens/experiments.js";
 import { Flags } from "./screens/flags.js";
 import { Fleet } from "./screens/fleet.js";
+import { NewExperiment } from "./screens/new_experiment.js";
 import { NewRollout } from "./screens/new_rollout.js";
 import { Rollout } from "./screens/rollout.js";
 import { Rollouts } from "./screens/rollouts.js";
@@ -23,6 +26,7 @@ export const SCREENS = [
   { path: "drift", title: "Drift", key: "h", show: Drift },
   { path: "bundles", title: "Bundles", key: "b", show: Bundles },
   { path: "transfers", title: "Transfers", key: "t", show: Transfers },
+  { path: "alarms", title: "Alarms", key: "l", show: Alarms, badge: AlarmBadge },
   { path: "approvals", title: "Approvals", key: "p", show: Approvals },
   { path: "audit", title: "Audit", key: "a", show: Audit, needs: "audit" },
   { path: "tokens", title: "Tokens", key: "u", show: Tokens, needs: "tokens" },
@@ -31,10 +35,13 @@ const DEVICE = { path: "device", under: "devices", title: "Device", show: Device
 const ROLLOUT = { path: "rollout", under: "rollouts", title: "Rollout", show: Rollout, hidden: true };
 const NEW = { path: "new-rollout", under: "rollouts", title: "New rollout", show: NewRollout, needs: "roll-out", hidden: true };
 
+const TRY = { path: "new-experiment", under: "experiments", title: "New experiment", show: NewExperiment, needs: "roll-out", hidden: true };
+
 /** The screen of a place, and the words after its name. */
 export function screenOf([name = "", ...words]) {
   if (name === "devices" && words.length) return [DEVICE, ...words];
   if (name === "rollouts" && words.length) return [ROLLOUT, ...words];
   if (name === "new-rollout") return [NEW, ...words];
+  if (name === "new-experiment") return [TRY, ...words];
   return [SCREENS.find((screen) => screen.path === name) ?? SCREENS[0], ...words];
 }

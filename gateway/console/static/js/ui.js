@@ -17,7 +17,7 @@ export function Empty({ title, children }) {
 }
 
 export function Loading({ of }) {
-  return html`<p class="loading muted" role="status">Asking for ${of} …</p>`;
+  return html`<div class="loading skeleton" role="status"><span class="unseen">Asking for ${of} …</span><i></i><i></i><i></i><i></i></div>`;
 }
 
 const TONES = {
@@ -78,7 +78,7 @@ export function Notices() {
 
 // -- asking before doing --------------------------------------------------------------------------
 
-export function Dialog({ title, close, children, wide }) {
+export function Dialog({ title, close, children, wide, kind = "" }) {
   const box = useRef();
   useEffect(() => {
     const dialog = box.current;
@@ -89,7 +89,7 @@ export function Dialog({ title, close, children, wide }) {
       before?.focus?.();
     };
   }, []);
-  return html`<dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title"
+  return html`<dialog ref=${box} class=${wide ? "wide" : kind} aria-labelledby="dialog-title"
       onCancel=${(event) => { event.preventDefault(); close(); }}
       onClick=${(event) => event.target === box.current && close()}>
     <div class="inside"><h2 id="dialog-title">${title}</h2>${children}</div>

@@ -1,6 +1,7 @@
 // Hooks: a resource that stays fresh, a mutation with its problem, the place in the page, the time.
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "./html.js";
 import { ask } from "./api.js";
+import { extras } from "./extras.js";
 import { live, on } from "./live.js";
 
 const POLL_MS = 15000;
@@ -89,9 +90,9 @@ export function go(hash) {
 }
 
 export function useNow(everyMs = 1000) {
-  const [now, set] = useState(Date.now());
+  const [now, set] = useState(extras.now());
   useEffect(() => {
-    const timer = setInterval(() => set(Date.now()), everyMs);
+    const timer = setInterval(() => set(extras.now()), everyMs);
     return () => clearInterval(timer);
   }, []);
   return now;

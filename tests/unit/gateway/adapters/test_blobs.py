@@ -131,3 +131,13 @@ def test_a_block_that_many_read_is_read_once_and_so_many_are_kept(blobs, monkeyp
     assert len(reads) == CACHE_BLOCKS_MAX + 1
     blobs.chunk(digest, 0, 4_096)
     assert len(reads) == CACHE_BLOCKS_MAX + 2, "the first was read longest ago, and went"
+
+
+def test_a_blob_that_is_discarded_is_gone_and_comes_again(blobs):
+    digest = blobs.put(DATA)
+    blobs.discard(digest)
+    blobs.discard(digest)
+    with pytest.raises(BlobError):
+        blobs.verify(digest)
+    assert blobs.put(DATA) == digest
+    blobs.verify(digest)

@@ -9,7 +9,7 @@ from gateway.core.stimuli import Kill
 from gateway.runtime.verbs import VerbError
 from tests_kit.plant import until
 
-KINDS = {"fleet", "rollouts", "experiments", "flags", "kills"}
+KINDS = {"fleet", "rollouts", "experiments", "flags", "kills", "alarms"}
 
 
 def test_the_newest_state_of_a_kind_replaces_the_older():

@@ -60,6 +60,7 @@ def test_every_table_has_a_sample_and_a_machine():
         "transfers",
         "collect",
         "experiments",
+        "alarms",
     }
 
 

@@ -1,12 +1,20 @@
 // What waits for a second person, and what was decided.
 import { html, useCallback, useEffect, useState } from "../html.js";
 import { all } from "../api.js";
-import { ago, instant } from "../format.js";
+import { When } from "../when.js";
 import { session } from "../session.js";
 import { Asking, Empty, Loading, Pill, Problem } from "../ui.js";
 import { useTitle } from "../use.js";
 
 const LOOK_MS = 5000;
+const empty = (value) => value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
+
+/** A value as people read it: lists with commas, the rest as JSON. */
+function worded(value) {
+  if (typeof value === "string") return value;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return Array.isArray(value) ? value.map(worded).join(", ") : JSON.stringify(value).replaceAll('"', "").replaceAll(",", ", ").replaceAll(":", ": ").replace(/^\{|\}$/g, "");
+}
 
 export function Approvals() {
   useTitle("Approvals");
@@ -36,9 +44,10 @@ function Request({ one, reload }) {
   const open = one.state === "waits";
   const decide = (how, title, tone, text) => html`<${Asking} big tone=${tone} title=${`${title} request ${one.number}?`} yes=${title} text=${html`<p>${text}</p>`}
     request=${() => [`/v1/approvals/${one.number}/${how}`, { method: "POST", body: { why: "" } }]} after=${() => reload()}>${title}</${Asking}>`;
-  return html`<li class="card"><header><h2>${one.number}. <span class="mono">${verb}</span></h2><${Pill} of=${one.state} /><span class="muted">asked by ${one.asked_by} (${one.role}), ${ago(one.asked_ms)}</span></header>
-    <pre>${JSON.stringify(words, null, 2)}</pre>
-    ${one.decided_by && html`<p class="muted">${one.state} by ${one.decided_by}, ${instant(one.decided_ms)} ${one.why}</p>`}
+  return html`<li class="card"><header><h2>${one.number}. <span class="mono">${verb}</span></h2><${Pill} of=${one.state} /><span class="muted">asked by ${one.asked_by} (${one.role}), <${When} ms=${one.asked_ms} /></span></header>
+    <dl class="asked">${Object.entries(words).filter(([, value]) => !empty(value)).map(([key, value]) => html`<dt>${key.replaceAll("_", " ")}</dt><dd class=${typeof value === "string" ? "" : "mono"}>${worded(value)}</dd>`)}</dl>
+    <details><summary>Exactly as it was asked</summary><pre>${JSON.stringify(one.asked, null, 2)}</pre></details>
+    ${one.decided_by && html`<p class="below">${one.state} by <b>${one.decided_by}</b>, <${When} ms=${one.decided_ms} />${one.why && html`: ${one.why}`}</p>`}
     ${open && mine && html`<p class="muted">It is your own request: somebody else must decide.</p>`}
     ${open && !mine && session.may("approve") && html`<div class="steering">${decide("approve", "Approve", "good", "It is done at once, in the name of whoever asked, with yours beside it.")}
       ${decide("deny", "Deny", "bad", "It is not done.")}</div>`}</li>`;

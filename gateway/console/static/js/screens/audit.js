@@ -1,7 +1,7 @@
 // The audit log, the newest first, and its signed head.
 import { html, useState } from "../html.js";
 import { ask, query } from "../api.js";
-import { count, instant } from "../format.js";
+import { ago, count, instant } from "../format.js";
 import { Empty, Loading, More, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
 
@@ -39,7 +39,7 @@ export function Audit() {
 }
 
 function Line({ entry }) {
-  return html`<tr><td class="right muted">${entry.number}</td><td class="nowrap">${instant(entry.at_ms)}</td><td>${entry.actor} <span class="muted">${entry.role}</span></td>
-    <td class="mono">${entry.verb}</td><td>${entry.subject}</td><td><${Pill} of=${entry.outcome} /></td>
+  return html`<tr><td class="right muted">${entry.number}</td><td class="nowrap" title=${ago(entry.at_ms)}>${instant(entry.at_ms)}</td><td class="nowrap">${entry.actor} <span class="muted">${entry.role}</span></td>
+    <td class="mono nowrap">${entry.verb}</td><td class="subject"><span class="cut" title=${entry.subject}>${entry.subject}</span></td><td><${Pill} of=${entry.outcome} /></td>
     <td class="wide"><details><summary>${entry.said.join(" ") || html`<span class="muted">what was asked</span>`}</summary><pre>${JSON.stringify(entry.arguments, null, 2)}</pre></details></td></tr>`;
 }

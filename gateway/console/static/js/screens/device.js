@@ -1,11 +1,14 @@
-// One device: what is wanted beside what it says, its labels, its debug mode, and its story.
+// One device: what is wanted beside what it says, its labels, its debug mode, what happened to it, and its story.
 import { html, useState } from "../html.js";
 import { segment } from "../api.js";
 import { useBundles } from "../bundles.js";
+import { extras } from "../extras.js";
 import { bytes, instant } from "../format.js";
 import { session } from "../session.js";
 import { Asking, Dialog, Field, Labels, Loading, Pill, Problem, notify } from "../ui.js";
 import { useMutation, useResource, useTitle } from "../use.js";
+import { When } from "../when.js";
+import { Lately, Story, Vitals, useHistory } from "./device_history.js";
 
 export function Device({ words: [id] }) {
   useTitle(id);
@@ -13,23 +16,26 @@ export function Device({ words: [id] }) {
   const { data: device, problem, reload } = useResource(path, ["fleet", "rollouts"], 4000);
   const labels = useResource(`${path}/labels`, ["fleet"]);
   const { name } = useBundles();
+  const history = useHistory(id);
+  const debug = useResource(GRANTS, []);
+  const grants = (debug.data?.grants ?? []).filter((one) => one.device === id);
   const crumbs = html`<p class="crumbs"><a href="#/devices">Devices</a></p>`;
   if (!device) return html`${crumbs}<h1>${id}</h1>${problem ? html`<${Problem} problem=${problem} retry=${reload} />` : html`<${Loading} of="the device" />`}`;
   return html`${crumbs}
     <div class="heading"><h1>${device.id}</h1><${Pill} of=${device.online ? "online" : "offline"} />${device.trial && html`<${Pill} tone="blue">on trial</${Pill}>`}</div>
     <${Problem} problem=${problem} />
     <p class="line below"><${Labels} of=${device.labels} /> ${session.may("enroll") && labels.data && html`<${LabelsButton} ...${{ path, labels, reload }} />`}</p>
-    <${Twin} ...${{ device, name }} />
-    <div class="columns">
+    <div class="columns"><section><h2>Wanted and reported</h2><${Twin} ...${{ device, name }} /></section><${Lately} ...${{ history, device }} />
       <section><h2>Says of itself</h2><dl class="counters">
         ${[["boot", device.boot_id || "–"], ["flags revision", device.flags_rev], ["kill list", device.kill_version],
           ["received", bytes(device.bytes_done)], ["attempt", device.attempt || "–"], ["held back", device.hold ? "yes" : "no"]]
           .map(([key, value]) => html`<div><dt>${key}</dt><dd>${value}</dd></div>`)}</dl>
         <h3>Quarantine</h3>${device.quarantine.length ? html`<p>${device.quarantine.map((one) => html`<span class="pill bad mono">${name(one)}</span> `)}</p>
           <p class="muted small">It never runs these again, whoever asks.</p>` : html`<p class="muted">Nothing.</p>`}</section>
-      <${Debug} device=${device.id} />
+      <${Debug} device=${device.id} ...${{ grants, problem: debug.problem, reload: debug.reload }} />
     </div>
-    <${Story} device=${device} />`;
+    <${Vitals} history=${history} /><${Story} ...${{ device, history, name, grants }} />
+    ${extras.device && html`<${extras.device} key=${device.id} device=${device.id} />`}`;
 }
 
 function Twin({ device, name }) {
@@ -75,17 +81,15 @@ function LabelsButton({ path, labels, reload }) {
 
 const GRANTS = "/v1/debug-grants?limit=1000";
 
-function Debug({ device }) {
-  const { data, problem, reload } = useResource(GRANTS, []);
-  const found = (data?.grants ?? []).filter((one) => one.device === device).reverse();
-  const newest = found[0];
+function Debug({ device, grants, problem, reload }) {
+  const newest = grants.at(-1);
   const running = newest && newest.state !== "over";
   return html`<section><h2>Debug mode</h2><${Problem} problem=${problem} />
     ${newest ? html`<p><${Pill} of=${newest.state} tone=${running ? "amber" : "plain"} /> <b>${newest.by}</b>: ${newest.why}</p>
-      <p class="muted">until ${instant(newest.until_ms)}${newest.ended ? `, ended: ${newest.ended}` : ""}</p>`
+      <p class="muted">${newest.ended ? html`granted until <span class="nowrap">${instant(newest.until_ms)}</span>, ended: ${newest.ended}` : html`ends <${When} ms=${newest.until_ms} />`}</p>`
     : html`<p class="muted">Nobody ever looked closer at it.</p>`}
-    ${session.may("debug") && (running ? html`<${Reasoned} title=${`Revoke debug mode: ${device}`} verb="Revoke" path=${`/v1/debug-grants/${segment(device)}/revoke`} reload=${reload} />`
-      : html`<${Reasoned} title=${`Grant debug mode: ${device}`} verb="Grant" path="/v1/debug-grants" device=${device} reload=${reload} />`)}</section>`;
+    <p class="below">${session.may("debug") && (running ? html`<${Reasoned} title=${`Revoke debug mode: ${device}`} verb="Revoke" path=${`/v1/debug-grants/${segment(device)}/revoke`} reload=${reload} />`
+      : html`<${Reasoned} title=${`Grant debug mode: ${device}`} verb="Grant" path="/v1/debug-grants" device=${device} reload=${reload} />`)}</p></section>`;
 }
 
 function Reasoned({ title, verb, path, device, reload }) {
@@ -106,22 +110,4 @@ function Reasoned({ title, verb, path, device, reload }) {
       ${device && html`<p class="text">Its owner must have agreed, on the device. Everything is written down.</p><${Field} label="Lasts"><input required value=${lasts} onInput=${(e) => setLasts(e.target.value)} /></${Field}>`}
       <${Field} label="Why"><input required value=${why} onInput=${(e) => setWhy(e.target.value)} /></${Field}><${Problem} problem=${problem} />
       <div class="actions"><button type="button" class="quiet" onClick=${() => set(false)}>Cancel</button><button class="solid" disabled=${busy}>${verb}</button></div></form></${Dialog}>`}`;
-}
-
-/** What was asked for this device, and for the rollout that wants something of it; for those who may read the log. */
-function Story({ device }) {
-  const may = session.may("audit");
-  const { data, problem } = useResource(may ? "/v1/audit?order=newest&limit=500" : null, ["rollouts", "fleet"]);
-  const grants = useResource(GRANTS, []);
-  const said = (data?.entries ?? []).filter((one) => one.subject === device.id || (device.rollout && one.subject === device.rollout))
-    .map((one) => ({ at: one.at_ms, who: one.actor, what: one.verb, subject: one.subject, said: one.said.join(" "), outcome: one.outcome }));
-  const looked = (grants.data?.grants ?? []).filter((one) => one.device === device.id).flatMap((one) => [
-    one.begun_ms && { at: one.begun_ms, who: one.by, what: "debug mode began", said: one.why },
-    one.ended_ms && { at: one.ended_ms, who: one.revoked_by || "device", what: "debug mode ended", said: one.ended },
-  ].filter(Boolean));
-  const story = [...said, ...looked].sort((a, b) => b.at - a.at);
-  return html`<section><h2>Story <small>${may ? "of the newest 500 entries of the log" : "debug mode; the log is for those who may read it"}</small></h2><${Problem} problem=${problem} />
-    ${!story.length && html`<p class="muted">Nothing was asked of it lately.</p>`}
-    <ol class="story">${story.map((one) => html`<li><time>${instant(one.at)}</time><span><b>${one.what}</b> ${one.subject && one.subject !== device.id && html`<code>${one.subject}</code>`}
-      <span class="muted">by ${one.who}</span>${one.outcome && one.outcome !== "done" && html` <${Pill} of=${one.outcome} />`}<br />${one.said}</span></li>`)}</ol></section>`;
 }

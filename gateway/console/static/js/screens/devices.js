@@ -8,7 +8,9 @@ import { count } from "../format.js";
 import { past } from "../history.js";
 import { on } from "../live.js";
 import { Empty, Labels, Pill, Problem } from "../ui.js";
+import { session } from "../session.js";
 import { go, useTitle } from "../use.js";
+import { Enroll } from "./enroll.js";
 
 const PAGE = 500;
 const DEVICES_MAX = 50000;
@@ -98,7 +100,7 @@ export function Devices({ place }) {
     if (shown.length) go(`#/devices/${encodeURIComponent(shown[0].id)}`);
     else if (id) go(`#/devices/${encodeURIComponent(text.trim())}`);
   };
-  return html`<div class="heading"><h1>Devices</h1><span class="muted" role="status">${plain && whole ? `${count(whole)} in all` : `${count(shown.length)}${ended ? "" : "+"} found`}</span></div>
+  return html`<div class="heading"><h1>Devices</h1><span class="muted" role="status">${plain && whole ? `${count(whole)} in all` : `${count(shown.length)}${ended ? "" : "+"} found`}</span>${session.may("enroll") && html`<${Enroll} />`}</div>
     <form class="filters" role="search" onSubmit=${open}>
       <input data-filter type="search" aria-label="Filter: a part of an id, or labels such as region:eu" placeholder="id, or label such as region:eu"
         value=${text} onInput=${(e) => setText(e.target.value)} autocomplete="off" spellcheck=${false} />
@@ -147,11 +149,11 @@ function Listing({ devices, total, more, busy, ended }) {
 
 function Row({ device, name, at }) {
   const wanted = device.wanted && device.wanted !== device.running ? name(device.wanted) : "";
-  return html`<tr aria-rowindex=${at}><td><a data-row href=${`#/devices/${encodeURIComponent(device.id)}`}>${device.id}</a></td>
+  return html`<tr aria-rowindex=${at}><td><a data-row class="cut" title=${device.id} href=${`#/devices/${encodeURIComponent(device.id)}`}>${device.id}</a></td>
     <td><span class=${`dot ${device.online ? "good" : "open"}`}></span>${device.online ? "online" : "offline"}</td>
     <td class="mono">${device.running ? name(device.running) : html`<span class="muted">–</span>`}${device.trial && html` <${Pill} tone="blue">trial</${Pill}>`}</td>
     <td class="mono">${wanted || html`<span class="muted">${device.wanted ? "the same" : "–"}</span>`}</td>
     <td>${QUIET.includes(device.state) ? html`<span class="muted">${device.state}</span>` : html`<${Pill} of=${device.state} tone=${BAD.includes(device.state) ? "bad" : "blue"} />`}</td>
     <td class="roomy">${device.rollout && html`<a href=${`#/rollouts/${encodeURIComponent(device.rollout)}`}>${device.rollout}</a> <span class="muted">${device.outcome}</span>`}</td>
-    <td class="roomy"><${Labels} of=${device.labels} /></td></tr>`;
+    <td class="roomy" title=${Object.entries(device.labels).map(([key, value]) => `${key} ${value}`).join(", ")}><${Labels} of=${device.labels} /></td></tr>`;
 }

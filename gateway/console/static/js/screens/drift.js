@@ -1,11 +1,12 @@
 // Drift: cohorts by features, how far each is from its baseline, and what the gateway makes of it.
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useState } from "../html.js";
 import { ask, query } from "../api.js";
 import { useBundles } from "../bundles.js";
-import { Curve } from "../charts.js";
-import { count, instant } from "../format.js";
+import { count } from "../format.js";
 import { Empty, Figure, Loading, More, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
+import { When } from "../when.js";
+import { Drill } from "./drill.js";
 
 const PAGE = 200;
 const WORDS = {
@@ -47,7 +48,7 @@ export function Drift() {
       <tbody>${cohorts.map((one) => html`<${Cohort} key=${one.name} ...${{ cohort: one, features, chosen, choose, bundle: bundle(one.bundle) }} />`)}</tbody></table></div>
       <p class="legend heatkey"><span>distance from the baseline (PSI)</span>${["below 0.05", "0.05", "0.1", "0.25", "0.5"].map((name, at) => html`<span><i class=${`heat${at}`}></i>${name}</span>`)}<span><i class="alarmed"></i>alarm</span></p>`}
     <${More} next=${next} more=${more} />
-    ${chosen && html`<${Series} key=${`${chosen.cohort} ${chosen.feature}`} ...${chosen} close=${() => choose(null)} />`}`;
+`;
 }
 
 function Figures({ data, cohorts }) {
@@ -57,33 +58,23 @@ function Figures({ data, cohorts }) {
     <${Figure} title="Drifting" note="with a verdict" tone=${bad ? "bad" : ""}>${count(bad)}</${Figure}>
     <${Figure} title="Windows heard" note=${`${count(data.counters.duplicates)} were heard before`}>${count(data.counters.accepted)}</${Figure}>
     <${Figure} title="Frames" note="behind these numbers">${count(data.counters.frames_accepted)}</${Figure}>
-    <${Figure} title="Newest window" note="closed">${data.closed_ms ? instant(data.closed_ms).slice(11) : "–"}</${Figure}></div>`;
+    <${Figure} title="Newest window" note="closed"><span class="said"><${When} ms=${data.closed_ms} /></span></${Figure}></div>`;
 }
 
 function Cohort({ cohort, features, chosen, choose, bundle }) {
+  const here = chosen?.cohort.name === cohort.name;
   const scores = new Map(cohort.scores.map((score) => [score.feature, score]));
   return html`<tr><th scope="row"><b>${cohort.hardware}</b> ${cohort.region} <span class="muted mono">${bundle}</span></th>
-    <td><span title=${WORDS[cohort.verdict]}><${Pill} of=${cohort.verdict} /></span></td><td class="muted">${cohort.probe}</td>
+    <td>${cohort.verdict === "none" ? html`<span class="muted">none</span>` : html`<span title=${WORDS[cohort.verdict]}><${Pill} of=${cohort.verdict} /></span>`}</td><td class="muted">${cohort.probe}</td>
     <td class="right">${count(cohort.devices)}</td><td class="right">${count(cohort.frames)}</td>
     ${features.map((feature) => {
       const score = scores.get(feature);
       if (!score) return html`<td class="cell none"><span class="muted">–</span></td>`;
-      const mine = chosen && chosen.cohort === cohort.name && chosen.feature === feature;
+      const mine = here && chosen.feature === feature;
       const raised = score.alarm || feature in cohort.alarms;
-      return html`<td class="cell"><button class=${`heat${step(score.psi)} ${raised ? "alarmed" : ""}`} aria-pressed=${mine ? "true" : "false"}
+      return html`<td class="cell"><button class=${`heat${step(score.psi)} ${raised ? "alarmed" : ""}`}
         aria-label=${`${cohort.hardware} ${cohort.region}, ${feature}: ${score.psi.toFixed(3)}${raised ? ", alarm" : ""}`}
-        onClick=${() => choose(mine ? null : { cohort: cohort.name, feature, verdict: cohort.verdict, quantiles: cohort.quantiles, sensors: cohort.sensors })}>${score.psi.toFixed(2)}</button></td>`;
-    })}</tr>`;
-}
-
-function Series({ cohort, feature, verdict, quantiles, sensors, close }) {
-  const { data, problem } = useResource(`/v1/drift/series${query({ cohort, feature, limit: 1000 })}`, ["fleet"]);
-  const box = useRef();
-  useEffect(() => box.current.scrollIntoView({ block: "nearest" }), [data !== null]);
-  const points = (data?.scores ?? []).map((one) => [one.closed_ms, Math.max(0, one.psi)]);
-  return html`<section ref=${box}><div class="heading"><h2>${feature.replaceAll("_", " ")} <small class="mono">${cohort}</small></h2><button class="quiet" onClick=${close}>Close</button></div>
-    <${Problem} problem=${problem} /><p>${WORDS[verdict]}</p>
-    ${data && html`<${Curve} lines=${[{ name: "PSI", tone: "blue", points }]} label=${`Distance of ${feature} from its baseline by window`} format=${(v) => v.toFixed(2)} mark=${{ value: 0.25, name: "strong" }} />`}
-    ${quantiles.length === 5 && html`<p class="muted">Readings, 5 to 95 %: ${quantiles.map((v) => v.toPrecision(3)).join(", ")}</p>`}
-    ${sensors.length > 0 && html`<p>Shifted alone: ${sensors.map(([device, name]) => html`<a href=${`#/devices/${encodeURIComponent(device)}`}>${device}</a> <span class="muted">${name}</span> `)}</p>`}</section>`;
+        aria-expanded=${mine ? "true" : "false"} onClick=${() => choose(mine ? null : { cohort, feature, bundle, quantiles: cohort.quantiles, sensors: cohort.sensors })}>${score.psi.toFixed(2)}</button></td>`;
+    })}</tr>
+    ${here && html`<tr class="drillrow"><td colspan=${features.length + 5}><${Drill} key=${`${cohort.name} ${chosen.feature}`} cell=${chosen} words=${WORDS[cohort.verdict]} ...${{ choose, features }} /></td></tr>`}`;
 }

@@ -1,7 +1,7 @@
 // A candidate beside production: how both do, what the evidence says, and the verbs.
 import { html } from "../html.js";
 import { segment } from "../api.js";
-import { count, evidence, ratio } from "../format.js";
+import { count, evidence, ratio, several } from "../format.js";
 import { session } from "../session.js";
 import { Asking, Empty, Loading, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
@@ -18,7 +18,7 @@ export function Experiments() {
   useTitle("Experiments");
   const { data, problem, reload } = useResource("/v1/experiments?limit=1000", ["experiments"], 5000);
   const found = data?.experiments ?? [];
-  return html`<h1>Experiments</h1><${Problem} problem=${problem} retry=${problem && reload} />
+  return html`<div class="heading"><h1>Experiments</h1>${session.may("roll-out") && html`<a class="button solid" data-new href="#/new-experiment">New experiment</a>`}</div><${Problem} problem=${problem} retry=${problem && reload} />
     ${!data && !problem && html`<${Loading} of="experiments" />`}
     ${data && !found.length && html`<${Empty} title="Nothing is being compared"><p>An experiment runs a candidate beside production, in its shadow or by turns, until the evidence says which is better.</p>
       <pre>fleetdrill experiment create night-reader --bundle gauge@1.2.0 --production gauge@1.1.0 --mode shadow</pre></${Empty}>`}
@@ -32,7 +32,16 @@ function Experiment({ one, reload }) {
     ${one.why && html`<p>${one.why}</p>`}
     <div class="scrolls" tabindex="0" role="region" aria-label=${`Both sides of ${one.id}`}><table><thead><tr><th><span class="unseen">Side</span></th><th>Bundle</th><th class="right">Windows</th><th class="right">Bad</th><th class="right">Share</th></tr></thead><tbody>${rows.map(([title, bundle, windows, bad]) => html`<tr><th scope="row">${title}</th>
       <td class="mono">${bundle}</td><td class="right">${count(windows)}</td><td class="right">${count(bad)}</td><td class="right">${ratio(bad, windows)}</td></tr>`)}</tbody></table></div>
-    <p class="muted">Evidence for it <b>${evidence(one.evidence_for)}</b>, against it <b>${evidence(one.evidence_against)}</b>, after ${count(one.looks)} looks.</p>
+    <div class="weigh"><${Weight} said="evidence for it" value=${one.evidence_for} limit=${one.promotes} tone="good" /><${Weight} said="evidence against it" value=${one.evidence_against} limit=${one.brake} tone="bad" /></div>
+    <p class="muted small below">After ${several(one.looks, "look")}. ${one.tolerated > 0 && html`Bad is at most ${ratio(one.tolerated, 1)} of the candidate's windows; evidence`}${!one.tolerated && "Evidence"} is a likelihood factor: 1 says nothing.</p>
     ${session.may("steer") && shown.length > 0 && html`<div class="steering">${shown.map((verb) => html`<${Asking} key=${verb.how} big tone=${verb.tone ?? ""} title=${`${verb.name}: ${one.id}?`} yes=${verb.name}
       typed=${verb.typed && one.id} text=${html`<p>${verb.text}</p>`} request=${() => [`/v1/experiments/${segment(one.id)}/${verb.how}`, { method: "POST" }]} after=${() => reload()}>${verb.name}</${Asking}>`)}</div>`}</li>`;
+}
+
+/** Evidence on a scale of factors, up to where it decides. */
+function Weight({ said, value, limit, tone }) {
+  const most = limit || 20;
+  const share = Math.min(1, Math.max(0, Math.log(Math.max(value, 1)) / Math.log(Math.max(most, 1.01))));
+  const words = `${evidence(value)} of ${evidence(most)}`;
+  return html`<span class="muted">${said}</span><span class="gauge" role="img" aria-label=${`${said}: ${words}`}><span class=${tone} style=${{ width: `${100 * share}%` }}></span></span><b>${words}</b>`;
 }

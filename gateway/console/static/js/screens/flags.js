@@ -51,7 +51,7 @@ function KillSwitch() {
 function Segment({ name }) {
   const { data, problem, reload } = useResource(`/v1/flags/${word(name)}`, ["flags"]);
   if (!data) return html`<${Problem} problem=${problem} />`;
-  return html`<section class="segment"><h3>${name} <small class="muted">revision ${data.rev}</small></h3><div class="scrolls" tabindex="0" role="region" aria-label=${`Flags of ${name}`}><table>
+  return html`<section class="segment"><h3><span class="muted">segment</span> ${name} <small class="muted">revision ${data.rev}</small></h3><div class="scrolls" tabindex="0" role="region" aria-label=${`Flags of ${name}`}><table class="flags">
     <thead><tr><th>Flag</th><th>State</th><th>By default</th><th class="wide">Variants</th><th><span class="unseen">Doing</span></th></tr></thead>
     <tbody>${Object.entries(data.flags).map(([flag, definition]) => html`<${Flag} key=${flag} segment=${name} ...${{ flag, definition, reload }} />`)}</tbody></table></div></section>`;
 }
@@ -59,10 +59,11 @@ function Segment({ name }) {
 function Flag({ segment, flag, definition, reload }) {
   const [open, set] = useState(false);
   const enabled = definition.state === "ENABLED";
-  return html`<tr><td><b class="mono">${flag}</b></td><td><${Pill} tone=${enabled ? "good" : "plain"}>${enabled ? "enabled" : "disabled"}</${Pill}></td>
+  const variants = Object.entries(definition.variants ?? {}).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join(", ");
+  return html`<tr><td><b class="mono cut" title=${flag}>${flag}</b></td><td><${Pill} tone=${enabled ? "good" : "plain"}>${enabled ? "enabled" : "disabled"}</${Pill}></td>
     <td class="mono">${definition.defaultVariant ?? "–"}${definition.targeting && Object.keys(definition.targeting).length > 0 && html` <span class="muted">and rules</span>`}</td>
-    <td class="wide muted mono">${Object.entries(definition.variants ?? {}).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join(", ")}</td>
-    <td>${session.may("flag") && html`<button class="quiet" aria-label=${`Change ${flag}`} onClick=${() => set(true)}>Change</button>`}
+    <td class="wide muted mono"><span class="cut" title=${variants}>${variants}</span></td>
+    <td class="right">${session.may("flag") && html`<button class="quiet" aria-label=${`Change ${flag}`} onClick=${() => set(true)}>Change</button>`}
       ${open && html`<${Change} segment=${segment} flag=${flag} close=${() => set(false)} reload=${reload} />`}</td></tr>`;
 }
 

@@ -2,6 +2,7 @@
 import { html, useEffect, useState } from "../html.js";
 import { Bars, Curve } from "../charts.js";
 import { bytes, count, ratio } from "../format.js";
+import { extras } from "../extras.js";
 import { onPast, past } from "../history.js";
 import { Empty, Figure, Loading, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
@@ -25,7 +26,7 @@ export function Fleet() {
     ${fleet.devices === 0 ? html`<${Empty} title="No device yet">
       <p>Take one in and start it:</p><pre>fleetdrill fleet enroll kiosk-1 --label region=eu${"\n"}fleetdrill device run --id kiosk-1 --broker mqtt://HOST:PORT --state FOLDER --trust trust.json</pre></${Empty}>`
     : html`<div class="columns">
-      <section><h2>Online <small>since this page was opened</small></h2>
+      <section><h2>Online <small>${extras.since}</small></h2>
         <${Curve} top=${fleet.devices} label=${`${count(fleet.online)} of ${count(fleet.devices)} devices are online now`}
           lines=${[{ name: "online", tone: "good", points: past.points.map((p) => [p.at, p.online]) },
             { name: "on their way", tone: "blue", points: past.points.map((p) => [p.at, p.updating]) }]} />
@@ -57,7 +58,8 @@ function Going({ rollouts }) {
     ${rollouts.data && !found.length && html`<p class="muted">None. <a href="#/rollouts">All rollouts</a></p>`}
     <ul class="going">${found.slice(0, 6).map((one) => html`<li key=${one.id}>
       <p class="line"><a href=${`#/rollouts/${encodeURIComponent(one.id)}`}>${one.id}</a> <span class="muted">${one.bundle}</span> <${Pill} of=${one.state} /></p>
-      <${Waves} waves=${one.waves} small /><p class="muted small">${one.why}</p></li>`)}</ul></section>`;
+      <${Waves} waves=${one.waves} small /><p class="muted small">${one.why}</p></li>`)}</ul>
+    ${found.length > 6 && html`<p><a href="#/rollouts">${found.length - 6} more</a></p>`}</section>`;
 }
 
 function Killed({ kills }) {

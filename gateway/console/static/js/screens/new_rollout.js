@@ -1,6 +1,7 @@
 // A new staged rollout.
 import { html, useMemo, useState } from "../html.js";
 import { useBundles } from "../bundles.js";
+import { PlanRehearsal } from "../rehearsal.js";
 import { Field, Problem, notify } from "../ui.js";
 import { go, useMutation, useTitle } from "../use.js";
 
@@ -9,7 +10,8 @@ const BEGIN = {
   failures: "2", evidence: "20", quorum: "90", latency: "", drift: false,
 };
 
-function labelsOf(text) {
+/** Labels of words such as region:eu. */
+export function labelsOf(text) {
   return Object.fromEntries(text.split(/[\s,]+/).filter(Boolean).map((word) => {
     const at = word.search(/[:=]/);
     return at < 0 ? [word, ""] : [word.slice(0, at), word.slice(at + 1)];
@@ -73,6 +75,7 @@ export function NewRollout({ place }) {
         <${Field} label="When it halts"><select name="on_halt" value=${form.on_halt} onChange=${(e) => set({ ...form, on_halt: e.target.value })}>
           <option value="revert">go back to what ran before</option><option value="hold">hold, wait for somebody</option></select></${Field}>
       </fieldset>
+      <${PlanRehearsal} plan=${asked(form)} />
       <${Problem} problem=${problem} />
       <div class="actions"><a class="button quiet" href="#/rollouts">Cancel</a><button type="submit" class="solid" disabled=${busy}>${busy ? "Asking …" : "Start the rollout"}</button></div>
     </form>`;

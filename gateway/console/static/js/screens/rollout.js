@@ -2,9 +2,11 @@
 import { html } from "../html.js";
 import { ask, segment } from "../api.js";
 import { count, evidence, lasting, ratio } from "../format.js";
+import { RolloutRehearsal } from "../rehearsal.js";
 import { session } from "../session.js";
 import { Asking, Labels, Loading, Pill, Problem } from "../ui.js";
 import { useResource, useTitle } from "../use.js";
+import { Progress } from "./rollout_curve.js";
 import { Legend, Wave, Waves, sum } from "./waves.js";
 
 const SENTENCES = {
@@ -41,7 +43,9 @@ export function Rollout({ words: [id] }) {
     ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
     <section><h2>Devices <small>${rollout.waves.length ? `${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far` : "nobody was offered it yet"}</small></h2>
       <${Waves} waves=${rollout.waves} /><${Legend} /></section>
+    <${Progress} rollout=${rollout} />
     ${plan && html`<${Plan} plan=${plan} />`}
+    <${RolloutRehearsal} key=${rollout.id} rollout=${rollout} />
     <section><h2>Waves</h2>${rollout.waves.length ? html`
         <ol class="wavelist">${rollout.waves.map((wave, at) => html`<${Wave} wave=${wave} number=${at} limit=${plan?.evidence} />`)}
         ${planned.map((share, at) => html`<${Planned} share=${share} number=${rollout.waves.length + at} />`)}</ol>`

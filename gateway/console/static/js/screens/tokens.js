@@ -2,6 +2,7 @@
 import { html, useState } from "../html.js";
 import { segment } from "../api.js";
 import { ago, instant } from "../format.js";
+import { When } from "../when.js";
 import { session } from "../session.js";
 import { Asking, Dialog, Field, Labels, Loading, Pill, Problem } from "../ui.js";
 import { useMutation, useNow, useResource, useTitle } from "../use.js";
@@ -26,7 +27,7 @@ export function Tokens() {
       <tbody>${data.tokens.map((one) => {
         const [state, tone] = stateOf(one, now);
         return html`<tr key=${one.name}><td><b>${one.name}</b>${one.name === session.who.name && html` <span class="muted">you</span>`}</td><td>${one.role}</td><td><${Pill} tone=${tone}>${state}</${Pill}></td>
-          <td><${Labels} of=${one.labels} /></td><td class="muted">${instant(one.made_ms)} by ${one.made_by}</td><td class="nowrap" title=${instant(one.expires_ms)}>${one.revoked_ms ? `revoked by ${one.revoked_by}` : ago(one.expires_ms, now)}</td>
+          <td><${Labels} of=${one.labels} /></td><td class="muted nowrap"><${When} ms=${one.made_ms} /> by ${one.made_by}</td><td class="nowrap" title=${instant(one.expires_ms)}>${one.revoked_ms ? `revoked by ${one.revoked_by}` : ago(one.expires_ms, now)}</td>
           <td>${state !== "revoked" && state !== "expired" && html`<${Asking} tone="bad" title=${`Revoke the token ${one.name}?`} yes="Revoke it" typed=${one.name} label=${`Revoke ${one.name}`}
             text=${html`<p>Whoever uses it is out at once. Its name is never used again.</p>`} request=${() => [`/v1/tokens/${segment(one.name)}`, { method: "DELETE" }]} after=${() => reload()}>Revoke</${Asking}>`}</td></tr>`;
       })}</tbody></table></div>`}`;

@@ -1,8 +1,9 @@
 // A rollout's waves as bars: what became of whom.
 import { html } from "../html.js";
 import { Parts } from "../charts.js";
-import { count, evidence, instant, ratio } from "../format.js";
+import { count, evidence, ratio, several } from "../format.js";
 import { Pill } from "../ui.js";
+import { When } from "../when.js";
 
 export function partsOf(wave) {
   const bad = wave.failed + wave.rolled_back + wave.rejected;
@@ -41,13 +42,13 @@ const SHORT = ["", "passed", "closed"];
 export function Wave({ wave, number, limit }) {
   const open = wave.opened_ms;
   const closed = wave.closed_ms;
-  return html`<li class="wave"><header><h3>Wave ${number}</h3><span class="muted">up to ${ratio(wave.share, 1)} of the fleet, ${count(wave.size)} devices</span>
+  return html`<li class="wave"><header><h3>Wave ${number}</h3><span class="muted">up to ${ratio(wave.share, 1)} of the fleet, ${several(wave.size, "device")}</span>
       <${Pill} of=${SHORT.includes(wave.verdict) ? wave.verdict || (open && "open") : "halted"} /></header>
     ${!SHORT.includes(wave.verdict) && html`<p class="said">${wave.verdict}</p>`}
     <${Parts} parts=${partsOf(wave)} whole=${wave.size} label=${`Wave ${number}`} />
     <div class="about"><dl class="counters">${DETAILS.filter((name) => wave[name]).map((name) => html`<div><dt>${name.replaceAll("_", " ")}</dt>
       <dd class=${["failed", "rolled_back", "rejected"].includes(name) ? "bad" : ""}>${count(wave[name])}</dd></div>`)}</dl>
-      <p class="muted small">${open ? `opened ${instant(open)}` : ""}${closed ? `, closed ${instant(closed)}` : ""}</p>
+      <p class="muted small">${open ? html`opened <${When} ms=${open} />` : ""}${closed ? html`, closed <${When} ms=${closed} />` : ""}</p>
       <${Evidence} value=${wave.e_value} limit=${limit} /></div></li>`;
 }
 

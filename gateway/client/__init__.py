@@ -1,0 +1,1 @@
+"""How commands reach a gateway: over HTTP from anywhere, or by the door of its state folder."""

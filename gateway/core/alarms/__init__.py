@@ -1,0 +1,1 @@
+"""The alarms machine: what people must look at, once each."""

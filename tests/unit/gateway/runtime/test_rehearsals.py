@@ -1,0 +1,231 @@
+"""Rehearsals asked for, run and asked after: with a process that says what a test wants it to say."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.adapters.rehearsing import Bounds, Rehearsing
+from gateway.config import RehearsalSection
+from gateway.core import stimuli as hear
+from gateway.core.access.roles import Role
+from gateway.core.access.tokens import Asker
+from gateway.core.rehearsals.book import REHEARSAL, WAITING_MAX
+from gateway.runtime.verbs import (
+    CreateRollout,
+    Decide,
+    ListRehearsals,
+    RehearsePlan,
+    RehearseRollout,
+    ShowRehearsal,
+    ShowShape,
+)
+from tests_kit.agent_bundles import Bundle
+from tests_kit.office_stage import ADMIN, RELEASER, SECURITY, VIEWER, Bureau
+from tests_kit.plant import until
+
+DAY_MS = 24 * 3_600_000
+ANSWER = """
+import json, sys
+job = json.load(sys.stdin)
+print(json.dumps({{"share": 0.5, "doing": "seed 1"}}), flush=True)
+{body}
+"""
+HOLDS = 'print(json.dumps({"verdict": {"outcome": "held", "why": "held in 1 run"}}))'
+FAILS = """
+told = {"outcome": "failed", "why": "halted after 20 devices", "story": ["first this", "then that"]}
+print(json.dumps({"verdict": told}))
+"""
+EU_RELEASER = Asker("rea", Role.RELEASER, (("region", "eu"),))
+
+
+def command(folder: Path, body: str) -> tuple[str, ...]:
+    file = folder / "player.py"
+    file.write_text(ANSWER.format(body=body))
+    return sys.executable, str(file)
+
+
+class Stage(Bureau):
+    """An office with one bundle and one device, and somewhere to rehearse."""
+
+    def __init__(
+        self, folder: Path, body: str = HOLDS, gate: str = "required", wall_s: float = 60.0
+    ):
+        super().__init__(
+            rules=RehearsalSection(gate=gate, seeds=2),
+            rehearsing=Rehearsing(
+                command(folder, body), folder, folder / "out", Bounds(wall_s, 2**30)
+            ),
+        )
+        self.bundle = Bundle(2, 1_000)
+        self.plan = CreateRollout(id="spring", bundle=self.bundle.manifest.name, waves=(1.0,))
+        self.task: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        await self.up()
+        size = len(self.bundle.envelope)
+        await self.runtime.submit(
+            hear.RegisterBundle(self.bundle.manifest, self.bundle.digest, size),
+            hear.Enroll("d-1", {"region": "eu"}),
+        )
+        self.task = asyncio.get_running_loop().create_task(self.office.rehearsals.run())
+
+    async def rehearsed(self, plan: CreateRollout | None = None) -> dict:
+        asked = await self.office.do(RELEASER, RehearsePlan(plan=plan or self.plan))
+        verb = ShowRehearsal(number=asked["number"])
+        await until(lambda: self.office.rehearsals.book.get(verb.number).ended_ms, "its end")
+        return await self.office.do(VIEWER, verb)
+
+    def end(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+        self.runtime.close()
+
+
+@pytest.fixture
+async def stages(tmp_path):
+    made = []
+
+    async def make(**more):
+        stage = Stage(tmp_path, **more)
+        made.append(stage)
+        await stage.begin()
+        return stage
+
+    yield make
+    for stage in made:
+        stage.end()
+
+
+async def test_a_rollout_that_must_be_rehearsed_begins_when_its_rehearsal_has_held(stages):
+    stage = await stages()
+    code, why = await stage.fails(stage.office.do(RELEASER, stage.plan))
+    assert (code, "found none" in why) == ("refused", True), why
+    found = await stage.rehearsed()
+    assert (found["state"], found["why"], found["seeds"]) == ("held", "held in 1 run", [1, 2])
+    changed = replace(stage.plan, soak="21m")
+    assert (await stage.fails(stage.office.do(RELEASER, changed)))[0] == "refused"
+    spelled = replace(stage.plan, soak="1200s")
+    assert (await stage.office.do(RELEASER, spelled))["said"], "the same plan in other words"
+    assert [row[1:] for row in stage.told] == [
+        ("rollout.create", "refused"), ("rehearsal.plan", "done"), ("rehearsal.ended", "held"),
+        ("rollout.create", "refused"), ("rollout.create", "done"),
+    ]  # fmt: skip
+
+
+async def test_one_that_failed_stops_it_and_tells_its_story(stages):
+    stage = await stages(body=FAILS)
+    found = await stage.rehearsed()
+    assert found["verdict"]["story"] == ["first this", "then that"]
+    code, why = await stage.fails(stage.office.do(RELEASER, stage.plan))
+    assert code == "refused"
+    assert "rehearsal 1 failed: halted after 20 devices" in why
+    assert stage.runtime.core.rollout_views() == []
+
+
+async def test_somebody_else_may_let_it_begin_without_and_the_log_says_why(stages):
+    stage = await stages()
+    asked = replace(stage.plan, unrehearsed="the simulator is down")
+    found = await stage.office.do(RELEASER, asked)
+    assert found["waits"] == 1
+    assert stage.runtime.core.rollout_views() == []
+    decide = Decide(number=1, approve=True, why="seen")
+    assert (await stage.fails(stage.office.do(RELEASER, decide)))[0] == "forbidden"
+    await stage.office.do(SECURITY, decide)
+    (view,) = stage.runtime.core.rollout_views()
+    assert view.id == "spring"
+    assert any(b"the simulator is down" in row.arguments for row in stage.log)
+
+
+async def test_a_rollout_may_ask_for_it_where_nobody_else_does(stages):
+    stage = await stages(gate="advised")
+    careful = replace(stage.plan, rehearsal="required")
+    assert (await stage.fails(stage.office.do(RELEASER, careful)))[0] == "refused"
+    assert (await stage.office.do(RELEASER, stage.plan))["said"]
+    asked = await stage.office.do(RELEASER, RehearseRollout(rollout="spring", seeds=1))
+    await until(lambda: stage.office.rehearsals.book.get(asked["number"]).ended_ms, "its end")
+    heads = await stage.office.do(VIEWER, ListRehearsals(rollout="spring"))
+    assert (heads["gate"], heads["able"]) == ("advised", True)
+    assert [(one["number"], one["state"]) for one in heads["rehearsals"]] == [(1, "held")]
+
+
+async def test_who_may_ask(stages):
+    stage = await stages()
+    wish = RehearsePlan(plan=stage.plan)
+    assert (await stage.fails(stage.office.do(VIEWER, wish)))[0] == "forbidden"
+    assert (await stage.fails(stage.office.do(EU_RELEASER, wish)))[0] == "forbidden"
+    own = RehearsePlan(plan=replace(stage.plan, selector={"region": "eu"}))
+    assert (await stage.office.do(EU_RELEASER, own))["number"] == 1
+    assert [row[1:] for row in stage.told[:2]] == [("rehearsal.plan", "refused")] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ("sys.exit(7)", "ended with 7"),
+        ('print("hello")', "expected how far"),
+        ('print("x" * 10_000_000)', "expected a verdict"),
+        ('sys.exit("out of luck")', "out of luck"),
+        ("x = bytearray(2 ** 31)", "MemoryError"),
+    ],
+)
+async def test_a_process_without_a_verdict_is_broken_and_lets_nothing_begin(stages, body, word):
+    stage = await stages(body=body)
+    found = await stage.rehearsed()
+    assert (found["state"], found["verdict"]) == ("broken", None)
+    assert word in found["why"]
+    assert "broke" in (await stage.fails(stage.office.do(RELEASER, stage.plan)))[1]
+
+
+async def test_one_that_takes_too_long_is_ended(stages):
+    stage = await stages(body="import time\ntime.sleep(600)", wall_s=0.2)
+    assert "within 0.2 s" in (await stage.rehearsed())["why"]
+
+
+async def test_the_queue_is_bounded_and_a_crash_loses_what_waits(stages):
+    stage = await stages(body="import time\ntime.sleep(600)")
+    wish = RehearsePlan(plan=stage.plan)
+    for _ in range(WAITING_MAX):
+        await stage.office.do(RELEASER, wish)
+    assert (await stage.fails(stage.office.do(RELEASER, wish)))[0] == "busy"
+    await until(lambda: stage.office.rehearsals.step.share == 0.5, "the first to be under way")
+    stage.task.cancel()
+    await asyncio.wait((stage.task,))
+    await stage.again()
+    states = [row.state for row in stage.table(REHEARSAL).values()]
+    assert states == ["lost"] * WAITING_MAX
+    assert (await stage.office.do(RELEASER, wish))["number"] == WAITING_MAX + 1
+
+
+async def test_what_cannot_be_rehearsed_is_refused_at_once(stages):
+    stage = await stages()
+    for plan in (replace(stage.plan, bundle="none@1.0.0"), replace(stage.plan, waves=(0.5, 0.2))):
+        asked = stage.office.do(RELEASER, RehearsePlan(plan=plan))
+        assert (await stage.fails(asked))[0] == "refused", plan
+    bad = RehearsePlan(plan=replace(stage.plan, soak="soon"))
+    assert (await stage.fails(stage.office.do(RELEASER, bad)))[0] == "invalid"
+    unknown = stage.office.do(RELEASER, RehearseRollout(rollout="none"))
+    assert (await stage.fails(unknown))[0] == "unknown"
+    assert (await stage.fails(stage.office.do(VIEWER, ShowRehearsal(number=9))))[0] == "unknown"
+    nowhere = Bureau()
+    await nowhere.up()
+    code, why = await nowhere.fails(nowhere.office.do(ADMIN, RehearsePlan(plan=stage.plan)))
+    assert (code, "fleetdrill[sim]" in why) == ("refused", True)
+    nowhere.runtime.close()
+
+
+async def test_a_registry_that_changed_is_told_and_the_shape_names_nobody(stages):
+    stage = await stages()
+    found = await stage.rehearsed()
+    assert found["stale"] == ""
+    await stage.runtime.submit(hear.Enroll("d-2", {}), hear.Enroll("d-3", {}))
+    found = await stage.office.do(VIEWER, ShowRehearsal(number=1))
+    assert "2 devices more" in found["stale"]
+    shape = await stage.office.do(VIEWER, ShowShape())
+    assert (shape["devices"], sum(one["devices"] for one in shape["groups"])) == (3, 3)
+    stage.now_ms += 8 * DAY_MS
+    assert "too long" in (await stage.fails(stage.office.do(RELEASER, stage.plan)))[1]
