@@ -84,7 +84,11 @@ Broker = Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port] or
 Lasts = Annotated[str, typer.Option("--for", help="How long, such as 10m; Ctrl-C ends it well.")]
 OutFile = Annotated[Path, typer.Option(help="Where the recording is written.")]
 Certificates = Annotated[
-    Path | None, typer.Option(help="For mqtts://: folder with ca.crt, as fleetdrill keys makes it.")
+    Path | None,
+    typer.Option(
+        help="For mqtts://: folder with ca.crt, and clients/recorder.crt and .key where the broker asks for them, "
+        "as fleetdrill keys makes it."
+    ),
 ]
 Root = Annotated[str, typer.Option(help="Root of the fleet's topics.")]
 Source = Annotated[
@@ -437,11 +441,12 @@ def _capture(wish: _Capture) -> int:
     from devicesim.recordings.capture import SOURCES, Capture, run_capture
     from devicesim.recordings.drafting import chosen
     from devicesim.recordings.native import write_recording
-    from gateway.adapters.brokers.find import endpoint_of
+    from gateway.adapters.brokers.acl import RECORDER
+    from gateway.adapters.brokers.find import endpoint_as
 
     if wish.source not in SOURCES:
         raise ValueError(f"expected --source {', '.join(SOURCES)}, found {wish.source!r}")
-    endpoint = endpoint_of(wish.broker, wish.certificates)
+    endpoint = endpoint_as(RECORDER, wish.broker, wish.certificates)
     session = Capture(root=wish.root, source=wish.source)
     where = f"{endpoint.host}:{endpoint.port}"
     ready = f"recording {where} for {wish.lasts}; Ctrl-C ends it and keeps what is there"

@@ -255,11 +255,11 @@ def device(
 
 
 def _make_tls(folder: Path, names: tuple[str, ...], devices: tuple[str, ...], days: int) -> None:
-    from gateway.adapters.brokers.acl import ALARMS, GATEWAY_USERS, HEALTH
+    from gateway.adapters.brokers.acl import ALARMS, GATEWAY_USERS, HEALTH, RECORDER
     from gateway.adapters.certificates import make_tls
 
     _check_names(devices)
-    make_tls(folder, names, (*GATEWAY_USERS, HEALTH, ALARMS, *devices), _now(), days)
+    make_tls(folder, names, (*GATEWAY_USERS, HEALTH, RECORDER, ALARMS, *devices), _now(), days)
 
 
 def _issue(folder: Path, devices: tuple[str, ...], days: int) -> None:

@@ -1,9 +1,14 @@
 """Each user of the broker, on a real one: says and hears exactly what its row of the table grants, and nothing else."""
 
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
+from devicesdk.wire import codec
+from devicesdk.wire.messages import Link
 from gateway.adapters.brokers.acl import (
     CONTROL,
     DATA,
@@ -149,3 +154,28 @@ def test_a_will_is_bound_by_the_table_like_any_other_word(plant):
     honest.drop()
     assert control.next() == ("message", "fd/main/d/dev-1/link", b"honest")
     control.leave()
+
+
+def test_a_capture_proves_to_be_the_recorder_and_hears_who_comes_and_goes(plant, tmp_path):
+    heard = tmp_path / "heard.csv"
+    recorder = subprocess.Popen(
+        [sys.executable, "-m", "devicesdk", "capture", "--broker", f"mqtts://localhost:{plant.port}", "--for", "5m",
+         "--certificates", str(plant.tls), "--out", str(heard)],
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert "recording" in recorder.stderr.readline()
+        plant.until_logged(r" as recorder .*u'recorder'")
+        device = plant.guest(DEVICE).joined()
+        link = codec.encode(Link(boot_id=1, session=1, online=True))
+        assert device.say(f"fd/main/d/{DEVICE}/link", link) == ("puback", 0)
+        device.leave()
+        recorder.send_signal(signal.SIGINT)
+        told, complaints = recorder.communicate(timeout=PATIENCE_S)
+        assert recorder.returncode == 0, complaints
+    finally:
+        recorder.kill()
+        recorder.wait(PATIENCE_S)
+    assert "used: link" in told
+    assert "1 devices" in told or "1 device" in told, told
+    assert DEVICE in heard.read_text()

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace
+
 from devicesdk.aio.port import Endpoint
 from gateway.adapters.brokers.embedded import start_embedded
 from gateway.adapters.brokers.mosquitto import find_mosquitto, start_mosquitto
 from gateway.adapters.brokers.process import BrokerError
 from gateway.adapters.brokers.running import RunningBroker
 from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
-from gateway.adapters.certificates import client_context
+from gateway.adapters.certificates import client_context, client_pair
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 KINDS: Final = ("auto", "mosquitto", "embedded")
@@ -110,6 +112,21 @@ def endpoint_of(url: str, certificates: Path | None = None) -> Endpoint:
         tls=_trusting(certificates) if secure else None,
         username=None if parts.username is None else unquote(parts.username),
         password=None if parts.password is None else unquote(parts.password),
+    )
+
+
+def endpoint_as(user: str, url: str, certificates: Path | None = None) -> Endpoint:
+    """The same as `endpoint_of`, for a client that proves to be `user` where the folder has its certificate.
+
+    Raises:
+        BrokerError: as `endpoint_of`.
+        KeyFileError: no authority in `certificates`, or a certificate that cannot be used.
+    """
+    found = endpoint_of(url, certificates)
+    if certificates is None or not client_pair(certificates, user).certificate.exists():
+        return found
+    return replace(
+        found, tls=client_context(certificates / "ca.crt", client_pair(certificates, user))
     )
 
 

@@ -53,6 +53,7 @@ def test_init_with_tls_makes_certificates_for_the_broker_the_gateway_and_devices
         "gateway-data",
         "gateway-monitor",
         "health",
+        "recorder",
         "alarms",
         "dev-1",
         "dev-2",
