@@ -34,6 +34,7 @@ from gateway.core.access.tokens import TOKEN
 from gateway.core.control import trust
 from gateway.core.control.flags import KILL_KEY
 from gateway.core.experiments import rows as experiments
+from gateway.core.internal import ALARM_KIND
 
 RESTORED: Final = "service.restored"
 RESTORED_KEY: Final = "last"
@@ -98,7 +99,7 @@ class Recovery:
         if table == rows.SEGMENT:
             return replace(row, rev=max(base, row.rev + 1))
         if table == rows.OUTBOX:
-            return None
+            return row if row.kind == ALARM_KIND else None
         if table == TOKEN and not self._keep_tokens and not row.revoked_ms:
             return replace(row, revoked_ms=base, revoked_by=BY_RESTORE)
         if table == rows.ROLE and key in (trust.SNAPSHOT, trust.TIMESTAMP, trust.FLOOR):

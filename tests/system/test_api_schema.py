@@ -18,7 +18,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.core.access.roles import Role
+from gateway.core.alarms.rules import DISK, Reading
+from gateway.core.stimuli import Observed
 from tests_kit.agent_bundles import Bundle
+from tests_kit.alarm_stage import core_with
 from tests_kit.api_stage import ApiStage
 
 EXAMPLES = 8
@@ -47,8 +50,10 @@ class Running:
 
     async def _serve(self):
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        async with ApiStage(self._folder) as self.stage:
+        async with ApiStage(self._folder, make=core_with()) as self.stage:
             await self.stage.enroll(3)
+            full = Observed(DISK, (Reading("/", 1, "7 MiB"),))
+            await self.stage.runtime.submit(full)
             bundle = Bundle(1)
             for blob, _ in bundle.blobs.values():
                 self.stage.blobs.put(blob)

@@ -104,7 +104,7 @@ class Alarms:
                 self._look_ns = now
             case BrokerUp():
                 self._up = True
-                self._telling.say_again(self._books.open_rows(), now + self._offset_ns, out)
+                self._telling.say_again(self._books.open_rows(), out)
             case BrokerDown(reason=reason):
                 self._up, self._why_down = False, reason
             case Observed(kind=kind, readings=readings):

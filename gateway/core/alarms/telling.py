@@ -57,7 +57,7 @@ class Telling:
         self._last = max(self._last + 1, at // MS)
         told = change != notes.CLEARED
         row = replace(row, change=change, event=self._last, told=told)
-        payload = event_of(row, self._rules, at)
+        payload = event_of(row, self._rules)
         if self._limits.webhook:
             delivery = DeliveryRow(row.event, payload, at)
             self.waiting[row.event] = delivery
@@ -73,12 +73,12 @@ class Telling:
         if self._limits.mqtt:
             out += [AlarmTold(self.topic(row), b"") for row in rows if row.event]
 
-    def say_again(self, rows: Iterable[AlarmRow], at: int, out: Batch) -> None:
+    def say_again(self, rows: Iterable[AlarmRow], out: Batch) -> None:
         """The broker is there (again), perhaps with an older state: what is open stands on its topics."""
         if self._limits.mqtt:
             for row in rows:
                 if row.told:
-                    out.append(AlarmTold(self.topic(row), event_of(row, self._rules, at)))
+                    out.append(AlarmTold(self.topic(row), event_of(row, self._rules)))
 
     def gone(self, event: int, why: str, out: Batch) -> None:
         """An event waits no more: the webhook took it, or (`why`) it is dropped."""

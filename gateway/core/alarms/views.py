@@ -116,6 +116,6 @@ def event_id(number: int) -> str:
     return f"evt_{number}"
 
 
-def event_of(row: AlarmRow, rules: Mapping[str, Rule], at: int) -> bytes:
-    """The JSON of an alarm's newest event; `at` is UTC, ns."""
-    return _ENCODE(AlarmEvent(event_id(row.event), row.change, at // MS, view(row, rules)))
+def event_of(row: AlarmRow, rules: Mapping[str, Rule]) -> bytes:
+    """The JSON of an alarm's newest event."""
+    return _ENCODE(AlarmEvent(event_id(row.event), row.change, row.event, view(row, rules)))

@@ -173,9 +173,11 @@ def test_what_was_signed_under_old_numbers_is_dropped():
     old = rows.RoleRow(b"signed")
     kept = recovered(
         (rows.OUTBOX, "fd/v1/kill", rows.OutboxRow("kill", b"x")),
+        (rows.OUTBOX, "fd/v1/a/disk/7", rows.OutboxRow("alarm", b"x")),
         *((rows.ROLE, key, old) for key in ("root/1", "targets", "snapshot", "timestamp")),
     )
     assert (rows.OUTBOX, "fd/v1/kill") not in kept
+    assert (rows.OUTBOX, "fd/v1/a/disk/7") in kept, "no number is in it that devices have seen"
     roles = {key for table, key in kept if table == rows.ROLE}
     assert roles == {"root/1", "targets", trust.FLOOR}
     assert kept[rows.ROLE, trust.FLOOR].data == b"%d" % NOW_MS

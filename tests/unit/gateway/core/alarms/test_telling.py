@@ -67,7 +67,7 @@ def test_what_waited_waits_after_a_restart_and_numbers_go_on():
 def test_a_broker_that_comes_back_is_told_what_is_open_as_the_same_event_and_what_is_forgotten_is_emptied():
     one, out = telling(mqtt=True), []
     row = one.tell(ROW, notes.RAISED, 50 * MS, [])
-    one.say_again([row, msgspec.structs.replace(ROW, number=8)], 60 * MS, out)
+    one.say_again([row, msgspec.structs.replace(ROW, number=8)], out)
     (told,) = out
     assert msgspec.json.decode(told.payload)["id"] == "evt_50", "and the silent one is not told of"
     one.forget([row], out)
