@@ -52,11 +52,13 @@ from gateway.runtime.verbs import (
     PAGE_ENTRIES_MAX,
     AnyVerb,
     Clerical,
+    ListRehearsals,
     Mutation,
     Reading,
-    Rehearsal,
     RehearsePlan,
     RehearseRollout,
+    ShowRehearsal,
+    ShowShape,
     VerbError,
 )
 
@@ -155,6 +157,10 @@ class Office:
             VerbError: it was not done: the codes of `verbs.VerbError`, and ``forbidden``, ``conflict`` (the
                 same key is under way) or ``mismatch`` (the key was used for something else).
         """
+        if isinstance(verb, RehearsePlan | RehearseRollout):
+            return await self._keys.once(
+                asker.name, once, partial(self._rehearsed, asker, verb, once)
+            )
         if isinstance(verb, Clerical):
             return await self._clerical(asker, verb)
         if isinstance(verb, Reading):
@@ -253,17 +259,23 @@ class Office:
                 return await self.decide(asker, verb.number, approve=verb.approve, why=verb.why)
             case verbs.ReadLog():
                 return [entry_view(row) for row in await self.log(asker, verb.after, verb.limit)]
-            case _:
-                return await self._rehearsed(asker, verb)
+            case ListRehearsals() | ShowRehearsal() | ShowShape():
+                self._may(asker, NEEDS[type(verb)])
+                return await self.rehearsals.look(verb)
+            case RehearsePlan() | RehearseRollout():
+                return await self._rehearsed(asker, verb, None)
 
-    async def _rehearsed(self, asker: Asker, verb: Rehearsal) -> Any:
-        if isinstance(verb, RehearsePlan | RehearseRollout):
-            _refuse_unwritable(verb)
-            if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
-                await self._told_off(asker, verb)
-            return await self.rehearsals.ask(asker, verb)
-        self._may(asker, NEEDS[type(verb)])
-        return await self.rehearsals.look(verb)
+    async def _rehearsed(
+        self, asker: Asker, verb: RehearsePlan | RehearseRollout, once: Once | None
+    ) -> Any:
+        _refuse_unwritable(verb)
+        if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
+            await self._told_off(asker, verb)
+
+        def remembered(result: dict[str, Any], at: int) -> list[Persist]:
+            return self._keys.remembered(asker.name, once, {"ok": True, "result": result}, at)
+
+        return await self.rehearsals.ask(asker, verb, remembered)
 
     # -- a second person --------------------------------------------------------------------------
 

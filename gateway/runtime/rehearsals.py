@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -95,8 +96,18 @@ class Rehearsals:
 
     # -- asking -----------------------------------------------------------------------------------
 
-    async def ask(self, asker: Asker, verb: RehearsePlan | RehearseRollout) -> dict[str, Any]:
+    async def ask(
+        self,
+        asker: Asker,
+        verb: RehearsePlan | RehearseRollout,
+        remembered: Callable[[dict[str, Any], int], list[Persist]] = lambda result, at: [],  # noqa: ARG005
+    ) -> dict[str, Any]:
         """Put a rehearsal down; returns its number.
+
+        Args:
+            asker: who asks.
+            verb: what for.
+            remembered: rows to make durable with it, of the answer and the instant.
 
         Raises:
             VerbError: it cannot be rehearsed.
@@ -125,6 +136,7 @@ class Rehearsals:
             return [
                 *rows,
                 *self._ledger.journal.write(entry_of(asker, verb, "done", said), at),
+                *remembered(told, at),
             ]
 
         await self._ledger.write(work)

@@ -10,7 +10,7 @@ from pydantic import Field
 from starlette.responses import FileResponse
 
 from gateway.api.answers import plain, shape
-from gateway.api.desk import Desk, Looked
+from gateway.api.desk import Asked, Desk, Looked
 from gateway.api.models import Request
 from gateway.api.routes.rollouts import Id, NewRollout, verb_of
 from gateway.core.access.roles import Permission
@@ -25,7 +25,7 @@ SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-sr
 """A report that is opened where it was served may run nothing."""
 
 
-class Asked(msgspec.Struct, frozen=True):
+class RehearsalAsked(msgspec.Struct, frozen=True):
     """A rehearsal waits."""
 
     number: int
@@ -54,8 +54,8 @@ async def list_rehearsals(
     return desk.answer(await _see(desk, verbs.ListRehearsals(rollout=rollout)))
 
 
-@router.post("/rehearsals", **shape(Asked, 202, "It waits for its turn."))
-async def rehearse_plan(desk: Looked, asked: NewRehearsal) -> Response:
+@router.post("/rehearsals", **shape(RehearsalAsked, 202, "It waits for its turn."))
+async def rehearse_plan(desk: Asked, asked: NewRehearsal) -> Response:
     """Rehearse a plan before it is created: the fleet's shape and the bundle's own bytes go into the simulator."""
     words = asked.model_dump()
     seeds = words.pop("seeds")
@@ -91,8 +91,8 @@ async def download_report(
     )
 
 
-@router.post("/rollouts/{id}/rehearse", **shape(Asked, 202, "It waits for its turn."))
-async def rehearse_rollout(desk: Looked, id: Id, asked: Wish) -> Response:  # noqa: A002 - the resource's own word
+@router.post("/rollouts/{id}/rehearse", **shape(RehearsalAsked, 202, "It waits for its turn."))
+async def rehearse_rollout(desk: Asked, id: Id, asked: Wish) -> Response:  # noqa: A002 - the resource's own word
     """Rehearse a rollout that was created already, as it would go from its beginning."""
     return plain(await desk.do(verbs.RehearseRollout(rollout=id, seeds=asked.seeds)), 202)
 

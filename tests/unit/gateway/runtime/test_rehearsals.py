@@ -25,7 +25,7 @@ from gateway.runtime.verbs import (
     ShowShape,
 )
 from tests_kit.agent_bundles import Bundle
-from tests_kit.office_stage import ADMIN, RELEASER, SECURITY, VIEWER, Bureau
+from tests_kit.office_stage import ADMIN, RELEASER, SECURITY, VIEWER, Bureau, once
 from tests_kit.plant import until
 
 DAY_MS = 24 * 3_600_000
@@ -151,6 +151,18 @@ async def test_a_rollout_may_ask_for_it_where_nobody_else_does(stages):
     heads = await stage.office.do(VIEWER, ListRehearsals(rollout="spring"))
     assert (heads["gate"], heads["able"]) == ("advised", True)
     assert [(one["number"], one["state"]) for one in heads["rehearsals"]] == [(1, "held")]
+
+
+async def test_a_key_that_is_asked_again_finds_its_rehearsal_after_a_crash_too(stages):
+    stage = await stages()
+    wish = RehearsePlan(plan=stage.plan)
+    first = await stage.office.do(RELEASER, wish, once("k"))
+    assert await stage.office.do(RELEASER, wish, once("k")) == first
+    stage.task.cancel()
+    await asyncio.wait((stage.task,))
+    await stage.again()
+    assert await stage.office.do(RELEASER, wish, once("k")) == first
+    assert len(stage.table(REHEARSAL)) == 1
 
 
 async def test_who_may_ask(stages):
