@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from gateway.commands.asking import EXIT_DONE, Ask, _sleep, asks
+from gateway.commands.asking import EXIT_DONE, Ask, _sleep, asks, changes
 from gateway.commands.completing import rollout_ids
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def register(rollouts: typer.Typer) -> None:
     rollouts.command("rehearsals")(list_command)
 
 
-@asks
+@changes
 def rehearse_command(
     ask: Ask,
     rollout: Annotated[

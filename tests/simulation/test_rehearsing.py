@@ -17,6 +17,7 @@ from devicesim.rehearse import Rehearsal, open_scenario
 from devicesim.rehearsing.bundles import NotRehearsable, blobs_in, unpack
 from devicesim.rehearsing.compose import virtual_plan
 from devicesim.rehearsing.work import rehearse_job
+from devicesim.stock import load_plans
 from gateway.adapters.blobs import FileBlobs
 from gateway.core.control.shape import UTC
 from gateway.core.pace import Budget, Pace, read_windows
@@ -213,3 +214,10 @@ def test_the_command_repeats_a_job_and_tells_a_gateway_by_lines(tmp_path):
     assert (done.exit_code, steps[-1].verdict.outcome) == (0, HELD), done.output
     assert CliRunner().invoke(app, ["rehearse"]).exit_code == 2
     assert CliRunner().invoke(app, ["rehearse", "--stdin"], input=json.dumps({})).exit_code == 2
+
+
+def test_a_file_of_plans_that_holds_none_is_refused_by_its_name(tmp_path):
+    (tmp_path / "mine.plans.json").write_text('{"plan": {"id": 3}}')
+    with pytest.raises(ValueError, match=r"mine\.plans\.json: expected plans of rollouts"):
+        load_plans(tmp_path / "mine.yaml")
+    assert load_plans(tmp_path / "other.yaml") == {}
