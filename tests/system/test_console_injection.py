@@ -22,7 +22,7 @@ WORDS = ("<script>pwned=1", '"><svg\x0bonload=pwned=1>', "javascript:pwned=1", "
 """Names without white space."""
 SCREENS = (
     "", "devices", "devices/d-00000", "devices/d-00001", "rollouts", "new-rollout", "experiments", "flags", "drift",
-    "bundles", "transfers", "approvals", "audit", "tokens",
+    "bundles", "transfers", "approvals", "audit", "tokens", "alarms", "new-experiment",
 )  # fmt: skip
 
 
