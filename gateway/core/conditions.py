@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from gateway.core.alarms.limits import AlarmLimits
-from gateway.core.alarms.rules import DRIFT, OFFLINE, OUTBOX, ROLLOUT_HALTED, Reading
+from gateway.core.alarms.rules import DRIFT, OFFLINE, OUTBOX, ROLLOUT_HALTED
 from gateway.core.collect.collect import Collect
 from gateway.core.control.control import Control
+from gateway.core.readings import Reading
 from gateway.core.rows import Phase, RolloutRow
 
 FLEET: Final = "fleet"

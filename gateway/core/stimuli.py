@@ -15,9 +15,9 @@ import msgspec
 
 from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import DeltaRef, UpdatePolicy
-from gateway.core.alarms.rules import Reading
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.pace import Pace
+from gateway.core.readings import Reading
 
 
 class Stimulus(msgspec.Struct, frozen=True):

@@ -21,9 +21,10 @@ from devicesdk.bundle.roles import show
 from devicesdk.wire.errors import ProtocolError
 from devicesdk.wire.timebase import DAY, HOUR, MS, SECOND
 from gateway.adapters.expiries import certificate_ends, certificates_in
-from gateway.core.alarms.rules import AUDIT_BROKEN, DISK, EXPIRY, Reading
+from gateway.core.alarms.rules import AUDIT_BROKEN, DISK, EXPIRY
 from gateway.core.control.trust import SNAPSHOT, TARGETS, TIMESTAMP
 from gateway.core.gateway import Gateway
+from gateway.core.readings import Reading
 from gateway.core.stimuli import Observed
 from gateway.ports import StorageError
 from gateway.runtime.life import BusyError, NotRunningError

@@ -18,10 +18,11 @@ from gateway.core import stimuli
 from gateway.core.alarms.alarms import Alarms
 from gateway.core.alarms.limits import AlarmLimits
 from gateway.core.alarms.rows import ALARM, DELIVERY, State
-from gateway.core.alarms.rules import OFFLINE, ROLLOUT_HALTED, Reading
+from gateway.core.alarms.rules import OFFLINE, ROLLOUT_HALTED
 from gateway.core.effects import Persist
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
+from gateway.core.readings import Reading
 from tests_kit.gateway_charts import Loop, bundle, digest_of, factory, plan
 
 LIMITS = AlarmLimits(

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gateway.core.access.roles import Role
-from gateway.core.alarms.rules import DISK, EXPIRY, Reading
+from gateway.core.alarms.rules import DISK, EXPIRY
+from gateway.core.readings import Reading
 from gateway.core.stimuli import Observed
 from tests_kit.alarm_stage import core_with
 from tests_kit.api_stage import ApiStage

@@ -39,7 +39,6 @@ from gateway.core.alarms.rules import (
     SUBJECT_CHARS_MAX,
     WORDS_CHARS_MAX,
     Level,
-    Reading,
     Rule,
     Severity,
     rules_of,
@@ -47,6 +46,7 @@ from gateway.core.alarms.rules import (
 from gateway.core.alarms.telling import Telling
 from gateway.core.alarms.views import AlarmCounts, AlarmView, view
 from gateway.core.effects import Note
+from gateway.core.readings import Reading
 from gateway.core.stimuli import (
     AcknowledgeAlarm,
     AlarmDelivered,

@@ -47,15 +47,6 @@ class Level(enum.Enum):
     CALM = enum.auto()
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """What was seen of one subject."""
-
-    subject: str
-    value: int
-    words: str = ""
-    """More for people."""
-
-
 class Rule(msgspec.Struct, frozen=True):
     """When one kind of alarm is raised and cleared. Levels are inclusive."""
 

@@ -3,8 +3,8 @@
 import pytest
 
 from devicesdk.wire.timebase import DAY
-from gateway.core.alarms.rules import Reading
 from gateway.core.conditions import drifting, halted, offline
+from gateway.core.readings import Reading
 from gateway.core.rows import Phase, RolloutRow, WaveRow
 from gateway.core.stimuli import RolloutPlan
 

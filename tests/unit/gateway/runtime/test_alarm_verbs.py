@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.core.alarms.rows import ALARM
-from gateway.core.alarms.rules import DISK, EXPIRY, Reading
+from gateway.core.alarms.rules import DISK, EXPIRY
+from gateway.core.readings import Reading
 from gateway.core.stimuli import Observed
 from gateway.runtime import verbs
 from tests_kit.alarm_stage import core_with

@@ -10,7 +10,8 @@ import pytest
 from gateway.adapters.webhook import Webhook
 from gateway.config import AlarmsSection
 from gateway.core.alarms.rows import DELIVERY
-from gateway.core.alarms.rules import DISK, Reading
+from gateway.core.alarms.rules import DISK
+from gateway.core.readings import Reading
 from gateway.core.stimuli import Observed
 from gateway.runtime.courier import Courier
 from tests_kit.alarm_stage import SECRET, Receiver, core_with

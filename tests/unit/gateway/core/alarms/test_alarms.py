@@ -8,8 +8,9 @@ from gateway.core.alarms import notes
 from gateway.core.alarms.alarms import Alarms
 from gateway.core.alarms.limits import AlarmLimits
 from gateway.core.alarms.rows import ALARM, DELIVERY, State
-from gateway.core.alarms.rules import BROKER_DOWN, DISK, DRIFT, FULL, OFFLINE, Reading
+from gateway.core.alarms.rules import BROKER_DOWN, DISK, DRIFT, FULL, OFFLINE
 from gateway.core.effects import Note, Persist
+from gateway.core.readings import Reading
 from gateway.core.stimuli import (
     AcknowledgeAlarm,
     AlarmDelivered,
