@@ -155,33 +155,16 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         tally = AlarmTally()
         if config.metrics.port:
             _tell_metrics(config, runtime, broker, stack, tally)
-        operator = Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE)))
-        office = Office(
-            runtime,
-            operator,
-            Journal(audit_signer(keys, source(SEED_BYTES))),
-            wall_ms=clock.wall_ms,
-            entropy=source,
-            second=frozenset(config.security.second_person),
-            rules=config.rehearsal,
-            rehearsing=_rehearsing(config.rehearsal, state),
-        )
+        office = _office(config, state, keys, runtime, blobs, clock, source)
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
         )
         tls = _tls(config.http, clock)
         service = Service(
-            office,
-            runtime,
-            blobs,
-            clock.wall_ms,
-            uploads,
-            config.http,
-            alarms=tally,
-            chronicle=chronicle,
-            names=() if tls is None else tls.names,
-        )
+            office, runtime, blobs, clock.wall_ms, uploads, config.http, alarms=tally,
+            chronicle=chronicle, names=() if tls is None else tls.names,
+        )  # fmt: skip
         http = _http(config.http, service, tls)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
         lookout = make_lookout(
@@ -191,6 +174,27 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
             runtime, office, door, broker.name,
             http=http, state=state, witness=witness, leased=storage.leased, lookout=lookout,
         )  # fmt: skip
+
+
+def _office(
+    config: Config,
+    state: Path,
+    keys: Path,
+    runtime: Runtime,
+    blobs: FileBlobs,
+    clock: Clock,
+    source: Callable[[int], bytes],
+) -> Office:
+    return Office(
+        runtime,
+        Operator(runtime, blobs, Ed25519Verifier(read_trust(keys / TRUST_FILE))),
+        Journal(audit_signer(keys, source(SEED_BYTES))),
+        wall_ms=clock.wall_ms,
+        entropy=source,
+        second=frozenset(config.security.second_person),
+        rules=config.rehearsal,
+        rehearsing=_rehearsing(config.rehearsal, state),
+    )
 
 
 def kept_port(state: Path) -> int:

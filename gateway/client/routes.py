@@ -62,14 +62,15 @@ def _devices(verb: verbs.ListDevices) -> list[tuple[str, str]]:
     words = [("label", f"{name}:{value}") for name, value in verb.labels.items()]
     if verb.online is not None:
         words.append(("online", str(verb.online).lower()))
-    return [*words, *((k, v) for k, v in (("state", verb.state), ("version", verb.version)) if v)]
+    said = (("state", verb.state), ("version", verb.version), ("prefix", verb.prefix))
+    return [*words, *((name, word) for name, word in said if word)]
 
 
 def _newest(verb: verbs.PageRollouts) -> list[tuple[str, str]]:
     return [("order", "newest" if verb.newest else "oldest")]
 
 
-def _scores(verb: verbs.ListScores) -> list[tuple[str, str]]:
+def _scores(verb: verbs.ListScores | verbs.ShowHistogram) -> list[tuple[str, str]]:
     return [("cohort", verb.cohort), ("feature", verb.feature)]
 
 
@@ -137,6 +138,7 @@ ROUTES: Final[dict[type[Verb], Route]] = {
     verbs.ShowBundle: Route(_GET, "/bundles/{bundle}"),
     verbs.ShowDrift: Route(_GET, "/drift", listed="cohorts"),
     verbs.ListScores: Route(_GET, "/drift/series", listed="scores", query=_scores),
+    verbs.ShowHistogram: Route(_GET, "/drift/histogram", query=_scores),
     verbs.ShowTransfers: Route(_GET, "/transfers"),
     verbs.MakeToken: Route("POST", "/tokens", ("name", "role", "labels"), more=_life, keyed=False),
     verbs.RevokeToken: Route("DELETE", "/tokens/{name}"),

@@ -16,8 +16,8 @@ from gateway.core.alarms.limits import AlarmLimits
 from gateway.core.alarms.rules import DRIFT, OFFLINE, OUTBOX, ROLLOUT_HALTED
 from gateway.core.collect.collect import Collect
 from gateway.core.control.control import Control
-from gateway.core.readings import Reading
 from gateway.core.rows import Phase, RolloutRow
+from gateway.core.stimuli import Reading
 
 FLEET: Final = "fleet"
 BAD: Final = 1

@@ -17,7 +17,6 @@ from devicesdk.bundle.manifest import Manifest
 from devicesdk.wire.messages import DeltaRef, UpdatePolicy
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.pace import Pace
-from gateway.core.readings import Reading
 
 
 class Stimulus(msgspec.Struct, frozen=True):
@@ -219,6 +218,15 @@ class Kill(Stimulus, frozen=True):
 
     feature: str
     alive: bool = False
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """What was seen of one subject."""
+
+    subject: str
+    value: int
+    words: str = ""
+    """More for people."""
 
 
 class Observed(Stimulus, frozen=True):

@@ -24,8 +24,7 @@ from gateway.adapters.expiries import certificate_ends, certificates_in
 from gateway.core.alarms.rules import AUDIT_BROKEN, DISK, EXPIRY
 from gateway.core.control.trust import SNAPSHOT, TARGETS, TIMESTAMP
 from gateway.core.gateway import Gateway
-from gateway.core.readings import Reading
-from gateway.core.stimuli import Observed
+from gateway.core.stimuli import Observed, Reading
 from gateway.ports import StorageError
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.logs import say

@@ -22,7 +22,7 @@ from gateway.core.alarms.rules import OFFLINE, ROLLOUT_HALTED
 from gateway.core.effects import Persist
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
-from gateway.core.readings import Reading
+from gateway.core.stimuli import Reading
 from tests_kit.gateway_charts import Loop, bundle, digest_of, factory, plan
 
 LIMITS = AlarmLimits(

@@ -6,8 +6,7 @@ import pytest
 
 from gateway.core.access.roles import Role
 from gateway.core.alarms.rules import DISK, EXPIRY
-from gateway.core.readings import Reading
-from gateway.core.stimuli import Observed
+from gateway.core.stimuli import Observed, Reading
 from tests_kit.alarm_stage import core_with
 from tests_kit.api_stage import ApiStage
 

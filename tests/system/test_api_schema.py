@@ -19,8 +19,7 @@ from schemathesis.specs.openapi.checks import (
 
 from gateway.core.access.roles import Role
 from gateway.core.alarms.rules import DISK
-from gateway.core.readings import Reading
-from gateway.core.stimuli import Observed
+from gateway.core.stimuli import Observed, Reading
 from tests_kit.agent_bundles import Bundle
 from tests_kit.alarm_stage import core_with
 from tests_kit.api_stage import ApiStage

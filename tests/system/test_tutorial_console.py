@@ -64,7 +64,15 @@ def goes_to(page, title):
 
 
 def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
-    # Look
+    looks(stage, page)
+    publishes(stage, page)
+    rolls_out(stage, page)
+    flips_a_flag(stage, page)
+    kills(stage, page)
+    sees_drift(page)
+
+
+def looks(stage, page):
     page.goto(stage.url)
     assert "50 devices online" in WALK
     page.get_by_label("Token").fill(stage.token)
@@ -73,7 +81,8 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     expect(online).to_have_text("50")
     picture(page, "1-fleet")
 
-    # Publish
+
+def publishes(stage, page):
     goes_to(page, "Bundles")
     page.get_by_role("button", name=told("Publish a bundle")).click()
     picture(page, "2-publish")
@@ -83,7 +92,8 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     page.get_by_role("button", name=told("Publish gauge@1.1.0")).click()
     expect(page.locator("tbody")).to_contain_text("gauge@1.1.0")
 
-    # Roll out
+
+def rolls_out(stage, page):
     page.get_by_role("link", name=f"{told('Roll out')} gauge@1.1.0").click()
     page.locator("[name=id]").fill(typed("better"))
     page.get_by_label(told("Up to this share")).fill(typed("10, 50, 100"))
@@ -99,7 +109,8 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     new = next(b["digest"] for b in stage.ask("/v1/bundles")["bundles"] if b["version"] == "1.1.0")
     assert {device["running"] for device in stage.devices()} == {new}
 
-    # Flip a flag
+
+def flips_a_flag(stage, page):
     goes_to(page, "Flags and kill")
     page.get_by_role("button", name=told("New flag")).click()
     dialog = page.get_by_role("dialog")
@@ -117,7 +128,8 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     )
     assert {one["flags_rev"] for one in stage.devices("group:boiler")} == {0}, "others heard of it"
 
-    # Kill
+
+def kills(stage, page):
     goes_to(page, "Flags and kill")
     page.get_by_label("Feature to kill").fill("gauge")
     page.get_by_role("button", name=told("Kill it everywhere")).click()
@@ -135,7 +147,8 @@ def test_a_newcomer_plays_with_a_fleet_in_the_browser(stage, page):
     page.get_by_role("button", name="Revive it").click()
     expect(page.locator(".kill")).to_contain_text("Nothing is killed")
 
-    # See drift
+
+def sees_drift(page):
     goes_to(page, "Drift")
     row = page.locator("tr", has_text="south-hall").filter(has_text="gauge@1.1.0")
     expect(row.locator(".pill")).to_have_text("data")

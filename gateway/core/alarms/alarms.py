@@ -46,13 +46,13 @@ from gateway.core.alarms.rules import (
 from gateway.core.alarms.telling import Telling
 from gateway.core.alarms.views import AlarmCounts, AlarmView, view
 from gateway.core.effects import Note
-from gateway.core.readings import Reading
 from gateway.core.stimuli import (
     AcknowledgeAlarm,
     AlarmDelivered,
     BrokerDown,
     BrokerUp,
     Observed,
+    Reading,
     SilenceAlarm,
     Started,
     Stimulus,

@@ -4,9 +4,8 @@ import pytest
 
 from devicesdk.wire.timebase import DAY
 from gateway.core.conditions import drifting, halted, offline
-from gateway.core.readings import Reading
 from gateway.core.rows import Phase, RolloutRow, WaveRow
-from gateway.core.stimuli import RolloutPlan
+from gateway.core.stimuli import Reading, RolloutPlan
 
 
 def rollout(name, ordinal, phase=Phase.HALTED, closed_ns=5 * DAY, **plan):

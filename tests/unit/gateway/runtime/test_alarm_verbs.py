@@ -4,8 +4,7 @@ import pytest
 
 from gateway.core.alarms.rows import ALARM
 from gateway.core.alarms.rules import DISK, EXPIRY
-from gateway.core.readings import Reading
-from gateway.core.stimuli import Observed
+from gateway.core.stimuli import Observed, Reading
 from gateway.runtime import verbs
 from tests_kit.alarm_stage import core_with
 from tests_kit.office_stage import EU, RELEASER, SECURITY, VIEWER, Bureau, once

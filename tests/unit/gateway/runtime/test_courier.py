@@ -11,8 +11,7 @@ from gateway.adapters.webhook import Webhook
 from gateway.config import AlarmsSection
 from gateway.core.alarms.rows import DELIVERY
 from gateway.core.alarms.rules import DISK
-from gateway.core.readings import Reading
-from gateway.core.stimuli import Observed
+from gateway.core.stimuli import Observed, Reading
 from gateway.runtime.courier import Courier
 from tests_kit.alarm_stage import SECRET, Receiver, core_with
 from tests_kit.office_stage import Bureau

@@ -8,7 +8,7 @@ from devicesdk.bundle.roles import make_snapshot, make_targets, make_timestamp
 from devicesdk.wire.timebase import DAY, HOUR, MS, SECOND
 from gateway.adapters.certificates import Authority
 from gateway.core.alarms.rules import AUDIT_BROKEN, EXPIRY
-from gateway.core.readings import Reading
+from gateway.core.stimuli import Reading
 from gateway.runtime import verbs
 from gateway.runtime.patrol import Patrol
 from gateway.runtime.probes import (

@@ -10,7 +10,6 @@ from gateway.core.alarms.limits import AlarmLimits
 from gateway.core.alarms.rows import ALARM, DELIVERY, State
 from gateway.core.alarms.rules import BROKER_DOWN, DISK, DRIFT, FULL, OFFLINE
 from gateway.core.effects import Note, Persist
-from gateway.core.readings import Reading
 from gateway.core.stimuli import (
     AcknowledgeAlarm,
     AlarmDelivered,
@@ -18,6 +17,7 @@ from gateway.core.stimuli import (
     BrokerUp,
     DeadlineReached,
     Observed,
+    Reading,
     SilenceAlarm,
     Started,
 )
