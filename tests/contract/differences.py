@@ -198,7 +198,19 @@ def _no_expiry_across_a_restart(scene: Scene, verb: str, args: tuple, options: d
     return scene.restarts and verb == "connect" and not options["clean"] and not options["expiry_s"]
 
 
+def _shared_across_a_restart(scene: Scene, verb: str, args: tuple, options: dict) -> bool:
+    del options
+    shared = verb == "subscribe" and any(name.startswith("$share/") for name, _ in args[1:])
+    return scene.restarts and shared
+
+
 AVOIDED: dict[str, Avoided] = {
+    "shared subscription across a restart": Avoided(
+        "4.1.0",
+        "a session's subscriptions are part of its state; mosquitto 2.0.11 saves none that is shared",
+        "a_restart_keeps_shared_subscriptions",
+        _shared_across_a_restart,
+    ),
     "will of a connection that is taken over": Avoided(
         "3.1.4",
         "MQTT-3.1.4-3: the will of a connection that is taken over is published as for any that "

@@ -236,6 +236,27 @@ def a_restart_saves_sessions_that_began_with_clean_start(s):
 
 @script(
     RESTARTS,
+    dev=["connack 0 new", "suback 0x1", "connack 0 present", "t=1 q1"],
+    pub=["connack 0 new", "puback 0x0"],
+    mosquitto={
+        "dev": ["connack 0 new", "suback 0x1", "connack 0 present"],
+        "pub": ["connack 0 new", "puback 0x10"],
+    },
+    because="4.1.0: the session's subscriptions are part of its state, the shared ones too (4.8.2); mosquitto "
+    "2.0.11 saves no shared subscription, and says nothing of it when the session comes back",
+)
+def a_restart_keeps_shared_subscriptions(s):
+    s.connect("dev", clean=False, expiry_s=1000)
+    s.subscribe("dev", ("$share/g/t", 1))
+    s.drop("dev")
+    s.restart(lose_sessions=False)
+    s.connect("dev", clean=False, expiry_s=1000)
+    s.connect("pub")
+    s.publish("pub", "t", "1")
+
+
+@script(
+    RESTARTS,
     dev=["connack 0 new", "suback 0x1", "closed 0x8b", "connack 0 new"],
     pub=["connack 0 new", "puback 0x10"],
     mosquitto={
