@@ -154,8 +154,8 @@ def _parts(url: str) -> SplitResult:
     """
     try:
         parts = urlsplit(url)
-        httpx.URL(url)  # as it will be read when something is sent
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        # As it will be read when something is sent.
+        good = parts.scheme in ("http", "https") and bool(parts.hostname and httpx.URL(url).host)
         good = good and " " not in url and parts.port != 0
         found = f"scheme {parts.scheme!r}"
     except (ValueError, httpx.InvalidURL) as error:

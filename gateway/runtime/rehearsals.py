@@ -120,7 +120,7 @@ class Rehearsals:
         if not self.able:
             raise VerbError("refused", NO_PLACE)
         plan = await self._plan(verb)
-        bundle, known = await self._runtime.read(lambda core: _looked(core, plan))
+        bundle, known = await self._read(lambda core: _looked(core, plan))
         if bundle is None:
             raise VerbError(
                 "refused", f"expected a registered bundle, found {plan.bundle}: publish it first"
@@ -156,12 +156,12 @@ class Rehearsals:
             except ValueError as error:
                 raise VerbError("invalid", str(error)) from error
             at = self._runtime.wall_ns()
-            refusal = await self._runtime.read(lambda core: core.preview(plan, at, "", 1).refusal)
+            refusal = await self._read(lambda core: core.preview(plan, at, "", 1).refusal)
             if refusal:
                 raise VerbError("refused", refusal)
             return plan
         name = verb.rollout
-        found = await self._runtime.read(lambda core: core.control.find_plan(name))
+        found = await self._read(lambda core: core.control.find_plan(name))
         if found is None:
             raise VerbError("unknown", f"expected the id of a rollout, found {name!r}")
         return found
@@ -215,7 +215,7 @@ class Rehearsals:
             while (row := self.book.first_waiting) is not None:
                 try:
                     await self._one(row.number)
-                except (VerbError, NotRunningError) as error:  # the next start tells it lost
+                except VerbError as error:  # the runtime has ended: the next start tells it lost
                     say(logging.WARNING, "rehearsal not ended", number=row.number, why=str(error))
                     return
 
@@ -231,8 +231,6 @@ class Rehearsals:
             verdict = await rehearsing.run(await self._job(number, rehearsing), self._hear)
         except (RehearsalError, VerbError) as error:
             await self._end(number, None, cut(str(error)))
-        except NotRunningError:
-            raise
         except Exception as error:  # noqa: BLE001 - one plan must not end the rehearsals of all
             say(
                 logging.ERROR, "a rehearsal failed in the gateway", number=number, error=repr(error)
@@ -248,7 +246,16 @@ class Rehearsals:
         await _patiently(lambda: self._ledger.write(work))
 
     async def _seen(self, look: Callable[[Gateway], T]) -> T:
-        return await _patiently(lambda: self._runtime.read(look))
+        return await _patiently(lambda: self._read(look))
+
+    async def _read(self, look: Callable[[Gateway], T]) -> T:
+        """Ask the core; raises `VerbError` where it does not answer."""
+        try:
+            return await self._runtime.read(look)
+        except BusyError as error:
+            raise VerbError("busy", str(error)) from error
+        except NotRunningError as error:
+            raise VerbError("stopped", str(error)) from error
 
     def _hear(self, step: Step) -> None:
         self.step = step
@@ -309,7 +316,7 @@ class Rehearsals:
                     raise VerbError(
                         "unknown", f"expected a rehearsal's number, found {verb.number}"
                     )
-                known, plan = await self._runtime.read(
+                known, plan = await self._read(
                     lambda core: (
                         core.control.known_devices(),
                         core.control.find_plan(row.rollout),
@@ -319,7 +326,7 @@ class Rehearsals:
                 return told_of(row, self.step, known, another=another)
             case ShowShape():
                 at = self._runtime.wall_ns()
-                return await self._runtime.read(lambda core: core.control.shape(None, at))
+                return await self._read(lambda core: core.control.shape(None, at))
 
     async def look(self, verb: ListRehearsals | ShowRehearsal | ShowShape) -> Any:
         """As `see`; what can be written as JSON."""
@@ -362,8 +369,6 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except BusyError:
-            pass
         except VerbError as error:
             if error.code != "busy":
                 raise

@@ -253,6 +253,17 @@ async def test_a_gateway_that_is_busy_for_a_moment_goes_on_rehearsing(stages, tm
     assert (await stage.rehearsed())["state"] == "held", "nobody runs what waits any more"
 
 
+async def test_a_gateway_that_is_busy_says_so(stages):
+    stage = await stages()
+    usual = stage.runtime._limits
+    await stage.rehearsed()
+    stage.runtime._limits = replace(usual, submissions_max=0)
+    wishes = RehearsePlan(plan=stage.plan), RehearseRollout(rollout="spring")
+    for verb in (*wishes, ShowRehearsal(number=1), ShowShape()):
+        code, why = await stage.fails(stage.office.do(RELEASER, verb))
+        assert code == "busy", (verb, why)
+
+
 async def test_one_that_takes_too_long_is_ended(stages):
     stage = await stages(body="import time\ntime.sleep(600)", wall_s=0.2)
     assert "within 0.2 s" in (await stage.rehearsed())["why"]
