@@ -7,13 +7,15 @@ file appears (written beside, synced, renamed: whole or not at all) and when it 
 Rules: a file is never changed, so two writers of one blob agree, whichever renames last; a file that
 does not hash to its name is refused and left where it is for people to look at; at most
 `open_files_max` files are open, and the one that was read longest ago is closed first. What many devices
-fetch at the same time is read once: blocks that were read last are kept, `CACHE_BLOCKS_MAX` of them.
+fetch at the same time is read once: blocks that were read last are kept, `CACHE_BLOCKS_MAX` of them. Threads that check
+what was published may read, too, so no file is closed while one of them reads it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections import OrderedDict
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -37,11 +39,11 @@ class FileBlobs:
         open_files_max: how many files stay open for reading.
     """
 
-    __slots__ = ("_blocks", "_folder", "_open", "_verified", "open_files_max")
+    __slots__ = ("_blocks", "_folder", "_lock", "_open", "_verified", "open_files_max")
 
     def __init__(self, folder: Path, open_files_max: int = OPEN_FILES_MAX) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = folder
+        self._folder, self._lock = folder, threading.Lock()
         self._open: OrderedDict[bytes, int] = OrderedDict()
         self._verified: set[bytes] = set()
         self._blocks: OrderedDict[tuple[bytes, int], memoryview] = OrderedDict()
@@ -96,15 +98,29 @@ class FileBlobs:
         except FileNotFoundError as error:
             raise self._missing(digest) from error
         if found != digest:
-            raise BlobError(
-                f"expected {self._path(digest)} to hash to its name, found {found.hex()}: the file is "
-                "damaged; remove it and publish its bundle again"
-            )
+            raise self._damaged(digest, found.hex())
         self._verified.add(digest)
 
     def read(self, digest: bytes, offset: int, size: int) -> bytes:
         """The bytes from `offset`, at most `size` of them."""
-        return os.pread(self._file(digest), size, offset)
+        if digest not in self._verified:
+            self.verify(digest)  # not under the lock: a large blob takes its time
+        with self._lock:
+            return os.pread(self._file(digest), size, offset)
+
+    def whole(self, digest: bytes) -> bytes:
+        """All bytes, hashed; no file stays open, so that what is discarded is gone. May be called from any thread.
+
+        Raises:
+            BlobError: it is not here, or damaged.
+        """
+        try:
+            found = self._path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise self._missing(digest) from error
+        if sha256(found).digest() != digest:
+            raise self._damaged(digest, sha256(found).hexdigest())
+        return found
 
     def chunk(self, digest: bytes, offset: int, size: int) -> bytes | memoryview:
         """As `read`, for what others will read soon as well."""
@@ -132,8 +148,9 @@ class FileBlobs:
 
     def close(self) -> None:
         """Close all open files, and hash again what is read next."""
-        while self._open:
-            os.close(self._open.popitem()[1])
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
         self._verified.clear()
         self._blocks.clear()
 
@@ -164,7 +181,13 @@ class FileBlobs:
 
     def _missing(self, digest: bytes) -> BlobError:
         return BlobError(
-            f"expected a blob {digest.hex()}, found no {self._path(digest)}; publish its bundle again"
+            f"expected a blob {digest.hex()}, found none here; publish its bundle again"
+        )
+
+    def _damaged(self, digest: bytes, found: str) -> BlobError:
+        return BlobError(
+            f"expected {self._path(digest)} to hash to its name, found {found}: the file is "
+            "damaged; remove it and publish its bundle again"
         )
 
 

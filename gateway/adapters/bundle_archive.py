@@ -50,7 +50,7 @@ def open_archive(blobs: FileBlobs, digest: bytes, bytes_max: int) -> Opened:
             f"expected an archive of at most {bytes_max} bytes, found {size}: publish it with `fleetdrill bundle "
             "publish`, which opens it where it is",
         )
-    members = unpack(blobs.read(digest, 0, size))
+    members = unpack(blobs.whole(digest))
     envelope = members.get(SIGNATURE_FILE)
     if envelope is None:
         raise SourceError(

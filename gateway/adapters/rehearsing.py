@@ -3,8 +3,9 @@
 Decides how long it may take, how much memory and output it may have, and what is left of one that breaks a bound. Leaves
 out what it does (the simulator's business: this package knows it as a command) and when (gateway/runtime/rehearsals.py).
 
-Rules: no process of ours outlives its time or ours; it runs at a low priority, without our settings (passwords are among them); its standard
-error is kept in its folder, bounded; whatever it says that is not a verdict is no verdict.
+Rules: no process of ours outlives its time or ours; it runs at a low priority, and of our environment it has `KEPT` alone, because it computes
+models of somebody else's and passwords are among the rest; its standard error is kept in its folder, bounded; whatever
+it says that is not a verdict is no verdict, and that a plan held it must say with its exit code, too.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from typing import Final
 
 import msgspec
 
-from gateway.config import PREFIX
-from gateway.core.rehearsals.job import VERDICT_BYTES_MAX, Job, Step, Verdict, read_step
+from gateway.core.rehearsals.job import HELD, VERDICT_BYTES_MAX, Job, Step, Verdict, read_step
 
 NICENESS: Final = 10
 ERRORS_FILE: Final = "errors.txt"
 JOB_FILE: Final = "job.json"
-ERRORS_BYTES_MAX: Final = 4 * 1024 * 1024
+ERRORS_BYTES_MAX: Final = 64 * 1024
+"""Of its standard error that are looked at, from the end."""
 ERRORS_SHOWN_CHARS: Final = 300
 ENDED_S_MAX: Final = 10.0
 """Between its last line and its end."""
@@ -38,6 +39,12 @@ FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 SIMULATOR: Final = "devicesim"
 NEEDED: Final = (SIMULATOR, "simpy", "onnxruntime")
 FOLDER: Final = "rehearsals"
+KEPT: Final = frozenset(
+    {"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHASHSEED", "PYTHONHOME",
+     "PYTHONPATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
+)  # fmt: skip
+"""Variables that a process needs to find itself; those of a locale beside them."""
+KEPT_BEGIN: Final = ("LC_", "OPENBLAS_", "OMP_", "NVPL_", "KMP_")
 
 
 class RehearsalError(RuntimeError):
@@ -123,6 +130,11 @@ class Rehearsing:
             raise RehearsalError(
                 f"expected a verdict, found that the process ended with {process.returncode}{_errors(place)}"
             )
+        if found.outcome == HELD and process.returncode:
+            raise RehearsalError(
+                f"expected a verdict, found a process that said it held, and then ended with {process.returncode}"
+                f"{_errors(place)}"
+            )
         return found
 
     async def _start(self, place: Path) -> asyncio.subprocess.Process:
@@ -143,8 +155,12 @@ class Rehearsing:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without our settings, passwords among them; with one thread, as virtual time is told to be the same by."""
-    mine = {name: word for name, word in os.environ.items() if not name.startswith(PREFIX)}
+    """What it needs of ours; with one thread, as virtual time is told to be the same by."""
+    mine = {
+        name: word
+        for name, word in os.environ.items()
+        if name in KEPT or name.startswith(KEPT_BEGIN)
+    }
     return {**mine, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -181,7 +197,9 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 def _errors(place: Path) -> str:
     """The end of what it said on standard error."""
     try:
-        text = (place / ERRORS_FILE).read_bytes()[-ERRORS_BYTES_MAX:].decode(errors="replace")
+        with (place / ERRORS_FILE).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - ERRORS_BYTES_MAX))
+            text = file.read(ERRORS_BYTES_MAX).decode(errors="replace")
     except OSError:
         return ""
     words = " ".join(text.split())[-ERRORS_SHOWN_CHARS:]

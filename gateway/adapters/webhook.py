@@ -23,7 +23,7 @@ from hashlib import sha256
 from hmac import digest
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
@@ -104,11 +104,7 @@ class Webhook:
     """
 
     def __init__(self, url: str, secret: bytes, timeout_s: float, ca: str = "") -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise WebhookError(
-                f"expected webhook_url to be like https://host/path, found scheme {parts.scheme!r}"
-            )
+        parts = _parts(url)
         try:
             context = ssl.create_default_context(cafile=ca or None)
         except OSError as error:
@@ -139,7 +135,7 @@ class Webhook:
             asked = self._client.stream("POST", self._url, content=payload, headers=headers)
             async with asyncio.timeout(STEPS * self._timeout_s), asked as answer:
                 status = answer.status_code
-        except (httpx.HTTPError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - what an answer breaks here must not end all alarms
             return Posted.LATER, type(error).__name__
         if 200 <= status < 300:
             return Posted.TAKEN, f"HTTP {status}"
@@ -148,3 +144,22 @@ class Webhook:
     async def close(self) -> None:
         """Close its connections."""
         await self._client.aclose()
+
+
+def _parts(url: str) -> SplitResult:
+    """An address, taken apart; its words are not told, because tokens may be among them.
+
+    Raises:
+        WebhookError: nothing can be sent there.
+    """
+    try:
+        parts = urlsplit(url)
+        # As it will be read when something is sent.
+        good = parts.scheme in ("http", "https") and bool(parts.hostname and httpx.URL(url).host)
+        good = good and " " not in url and parts.port != 0
+        found = f"scheme {parts.scheme!r}"
+    except (ValueError, httpx.InvalidURL) as error:
+        good, found = False, type(error).__name__
+    if not good:
+        raise WebhookError(f"expected webhook_url to be like https://host/path, found {found}")
+    return parts

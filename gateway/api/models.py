@@ -14,8 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from devicesdk.wire import limits
 from devicesdk.wire.messages import UpdatePolicy
 
+_SIGN = r"[^\s/\x00-\x1f\x7f-\x9f]"
+_SIGN_NO_DOT = r"[^\s/\x00-\x1f\x7f-\x9f.]"
 Name = Annotated[
-    str, Field(min_length=1, max_length=limits.TEXT_CHARS_MAX, pattern=r"^[^\s/\x00]+$")
+    str,
+    Field(
+        min_length=1,
+        max_length=limits.TEXT_CHARS_MAX,
+        # Neither `.` nor `..`: in an address they mean another one, so nobody could ask for what is called so.
+        pattern=rf"^({_SIGN_NO_DOT}|\.{_SIGN_NO_DOT}|\.\.{_SIGN}){_SIGN}*$",
+    ),
 ]
 Duration = Annotated[
     str,

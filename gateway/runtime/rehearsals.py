@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -32,7 +33,7 @@ from gateway.core.rehearsals.job import Job, Named, Step, Verdict, cut, plan_dig
 from gateway.core.stimuli import RolloutPlan
 from gateway.runtime.askable import Askable
 from gateway.runtime.ledger import Ledger, entry_of
-from gateway.runtime.life import Guard, GuardError
+from gateway.runtime.life import BusyError, Guard, GuardError, NotRunningError
 from gateway.runtime.logs import say
 from gateway.runtime.operator import rollout_plan
 from gateway.runtime.rehearsal_views import RehearsalsTold, head_of, told_of
@@ -47,12 +48,16 @@ from gateway.runtime.verbs import (
     VerbError,
 )
 
+T = TypeVar("T")
+
 OURSELVES: Final = "gateway"
 ENDED: Final = "rehearsal.ended"
 OTHERS_MAX: Final = 8
 """Bundles that run now, the most frequent first; devices with others are rehearsed with the first."""
 FILES_KEPT_MAX: Final = 20
 """Rehearsals whose files, reports among them, are kept."""
+BUSY_S: Final = 0.2
+"""After which a gateway that was too busy to write down how a rehearsal goes is asked again."""
 NO_PLACE: Final = "expected the simulator beside the gateway, found none: pip install 'fleetdrill[sim]', or name a command in [rehearsal]"
 
 
@@ -115,7 +120,7 @@ class Rehearsals:
         if not self.able:
             raise VerbError("refused", NO_PLACE)
         plan = await self._plan(verb)
-        bundle, known = await self._runtime.read(lambda core: _looked(core, plan))
+        bundle, known = await self._read(lambda core: _looked(core, plan))
         if bundle is None:
             raise VerbError(
                 "refused", f"expected a registered bundle, found {plan.bundle}: publish it first"
@@ -151,12 +156,12 @@ class Rehearsals:
             except ValueError as error:
                 raise VerbError("invalid", str(error)) from error
             at = self._runtime.wall_ns()
-            refusal = await self._runtime.read(lambda core: core.preview(plan, at, "", 1).refusal)
+            refusal = await self._read(lambda core: core.preview(plan, at, "", 1).refusal)
             if refusal:
                 raise VerbError("refused", refusal)
             return plan
         name = verb.rollout
-        found = await self._runtime.read(lambda core: core.control.find_plan(name))
+        found = await self._read(lambda core: core.control.find_plan(name))
         if found is None:
             raise VerbError("unknown", f"expected the id of a rollout, found {name!r}")
         return found
@@ -187,7 +192,9 @@ class Rehearsals:
         def both(core: Gateway) -> str:
             bundle = core.control.bundles.get(plan.bundle)
             digest = b"" if bundle is None else bundle.digest
-            found = self.book.refusal(plan_digest(plan), digest, self._ledger.wall_ms(), good_ms)
+            found = self.book.refusal(
+                plan_digest(plan), digest, self._ledger.wall_ms(), good_ms, self.rules.seeds
+            )
             if found:
                 raise GuardError(
                     f"expected a rehearsal of exactly this plan and bundle that held, {found}; rehearse it, or say "
@@ -215,19 +222,40 @@ class Rehearsals:
     async def _one(self, number: int) -> None:
         rehearsing = self._rehearsing
         if rehearsing is None:
-            await self._ledger.write(lambda at: self.book.fail(number, at, NO_PLACE))
+            await self._written(lambda at: self.book.fail(number, at, NO_PLACE))
             return
         self.step = Step(doing="begins")
-        await self._ledger.write(lambda at: self.book.begin(number, at))
+        await self._written(lambda at: self.book.begin(number, at))
         say(logging.INFO, "rehearsal begins", number=number)
         try:
             verdict = await rehearsing.run(await self._job(number, rehearsing), self._hear)
         except (RehearsalError, VerbError) as error:
             await self._end(number, None, cut(str(error)))
+        except Exception as error:  # noqa: BLE001 - one plan must not end the rehearsals of all
+            say(
+                logging.ERROR, "a rehearsal failed in the gateway", number=number, error=repr(error)
+            )
+            await self._end(number, None, cut(f"the gateway failed at this: {error!r}"))
         else:
             await self._end(number, verdict, verdict.why)
         newest = [row.number for row in self.book.rows()][-FILES_KEPT_MAX:]
-        await asyncio.to_thread(rehearsing.forget, lambda n: n in newest)
+        with suppress(OSError):  # the next one tries again
+            await asyncio.to_thread(rehearsing.forget, lambda n: n in newest)
+
+    async def _written(self, work: Callable[[int], list[Persist]]) -> None:
+        await _patiently(lambda: self._ledger.write(work))
+
+    async def _seen(self, look: Callable[[Gateway], T]) -> T:
+        return await _patiently(lambda: self._read(look))
+
+    async def _read(self, look: Callable[[Gateway], T]) -> T:
+        """Ask the core; raises `VerbError` where it does not answer."""
+        try:
+            return await self._runtime.read(look)
+        except BusyError as error:
+            raise VerbError("busy", str(error)) from error
+        except NotRunningError as error:
+            raise VerbError("stopped", str(error)) from error
 
     def _hear(self, step: Step) -> None:
         self.step = step
@@ -250,7 +278,7 @@ class Rehearsals:
             )  # fmt: skip
             return [*rows, *self._ledger.journal.write(entry, at)]
 
-        await self._ledger.write(work)
+        await self._written(work)
         say(logging.INFO, "rehearsal ended", number=number, outcome=outcome, why=why)
 
     async def _job(self, number: int, rehearsing: Rehearsing) -> Job:
@@ -258,11 +286,9 @@ class Rehearsals:
         assert row is not None, f"rehearsal {number} is not in the book"
         plan = msgspec.json.decode(row.plan, type=RolloutPlan)
         at = self._runtime.wall_ns()
-        shape, others = await self._runtime.read(lambda core: _shaped(core, plan, at))
+        shape, others = await self._seen(lambda core: _shaped(core, plan, at))
         zone = "UTC" if plan.pace is None else plan.pace.zone
-        offset_s = await self._runtime.read(
-            lambda core: core.control.zones.offset_s(zone, at // SECOND)
-        )
+        offset_s = await self._seen(lambda core: core.control.zones.offset_s(zone, at // SECOND))
         rules = self.rules
         return Job(
             number=number, plan=plan, candidate=Named(row.bundle, row.bundle_digest.hex()), others=others,
@@ -290,7 +316,7 @@ class Rehearsals:
                     raise VerbError(
                         "unknown", f"expected a rehearsal's number, found {verb.number}"
                     )
-                known, plan = await self._runtime.read(
+                known, plan = await self._read(
                     lambda core: (
                         core.control.known_devices(),
                         core.control.find_plan(row.rollout),
@@ -300,7 +326,7 @@ class Rehearsals:
                 return told_of(row, self.step, known, another=another)
             case ShowShape():
                 at = self._runtime.wall_ns()
-                return await self._runtime.read(lambda core: core.control.shape(None, at))
+                return await self._read(lambda core: core.control.shape(None, at))
 
     async def look(self, verb: ListRehearsals | ShowRehearsal | ShowShape) -> Any:
         """As `see`; what can be written as JSON."""
@@ -336,6 +362,17 @@ def _shaped(core: Gateway, plan: RolloutPlan, at: int) -> tuple[Shape, tuple[Nam
     known = core.control.bundles
     names = sorted((n for n in counts if n in known and n != plan.bundle), key=lambda n: -counts[n])
     return shape, tuple(Named(n, known[n].digest.hex()) for n in names[:OTHERS_MAX])
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until the gateway is not busy: nobody else will say how a rehearsal ended."""
+    while True:
+        try:
+            return await ask()
+        except VerbError as error:
+            if error.code != "busy":
+                raise
+        await asyncio.sleep(BUSY_S)
 
 
 def _seeds(count: int) -> tuple[int, ...]:

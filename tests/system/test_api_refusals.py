@@ -67,6 +67,22 @@ async def test_a_form_cannot_speak_json(ask):
     assert told.status == 201, told
 
 
+async def test_what_could_not_be_asked_for_afterwards_is_not_made(ask):
+    """A browser makes another address of `/v1/rollouts/../pause`: nobody could stop a rollout of that name."""
+    other = {"production": "b@1.0.0", "mode": "shadow"}
+    for path, more in (("rollouts", {}), ("experiments", other)):
+        for name in (".", "..", "a/b", "a b", "a\x1b[2Jb", "a\x7f", "a\x9b"):
+            body = json.dumps({"id": name, "bundle": "b@2.0.0", **more}).encode()
+            length = f"Content-Length: {len(body)}"
+            told = await ask(f"POST /v1/{path}", JSON, length, body=body)
+            assert told.status == 422, (path, name, told)
+        for name in ("...", ".a", "..a", "a..b", "-", "köln", "v1.0"):
+            body = json.dumps({"id": name, "bundle": "b@2.0.0", **more}).encode()
+            length = f"Content-Length: {len(body)}"
+            told = await ask(f"POST /v1/{path}", JSON, length, body=body)
+            assert told.status in (201, 409), (path, name, told)
+
+
 async def test_a_preflight_is_allowed_nothing(ask):
     told = await ask(
         "OPTIONS /v1/rollouts", "Origin: https://evil.example",

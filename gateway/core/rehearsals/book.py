@@ -4,6 +4,7 @@ Decides how many may wait, which are kept, and when a rehearsal counts for a pla
 (gateway/runtime/rehearsals.py) and what a verdict says (job.py).
 
 Rules: a rehearsal counts for exactly the plan and the bundle that were rehearsed, and the newest that has ended decides;
+one with fewer virtual fleets than are asked for can only speak against a plan: luck is not drawn again until it is good;
 one that a restart interrupted is lost and says so; verdicts are rows like any other: durable before anybody is told.
 """
 
@@ -118,22 +119,28 @@ class Book:
         """It has ended without one."""
         return self._kept(_ended(self._by_number[number], BROKEN, now_ms, why))
 
-    def newest(self, plan: bytes, bundle: bytes) -> RehearsalRow | None:
-        """The newest that has ended of exactly this plan (its digest) and bundle (its digest)."""
-        found = [
+    def newest(self, plan: bytes, bundle: bytes, seeds_min: int = 1) -> RehearsalRow | None:
+        """The newest that has ended of exactly this plan (its digest) and bundle (its digest), where one that held has
+        so many virtual fleets, if there is one."""
+        ended = [
             row
             for row in self._by_number.values()
             if row.state not in OPEN and row.plan_digest == plan and row.bundle_digest == bundle
         ]
-        return found[-1] if found else None
+        long = [row for row in ended if row.state != HELD or len(row.seeds) >= seeds_min]
+        return next(reversed(long or ended), None)
 
-    def refusal(self, plan: bytes, bundle: bytes, now_ms: int, good_ms: int) -> str:
+    def refusal(
+        self, plan: bytes, bundle: bytes, now_ms: int, good_ms: int, seeds_min: int = 1
+    ) -> str:
         """Why a plan does not count as rehearsed; empty when it does."""
-        row = self.newest(plan, bundle)
+        row = self.newest(plan, bundle, seeds_min)
         if row is None:
             return "found none"
         if row.state != HELD:
             return f"found that rehearsal {row.number} {_WORDS[row.state]}: {row.why}"
+        if len(row.seeds) < seeds_min:
+            return f"found rehearsal {row.number}, which held in {len(row.seeds)} of {seeds_min} virtual fleets"
         age_ms = now_ms - row.ended_ms
         if age_ms > good_ms:
             hours = age_ms // 3_600_000

@@ -1,6 +1,8 @@
 """Blobs: whole or not at all, and what their name says or nothing."""
 
 import os
+import sys
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from gateway.adapters.blobs import (
     FileBlobs,
 )
 from gateway.ports import BlobError
+from tests_kit.open_files import held_below
 
 DATA = bytes(range(256)) * 300
 
@@ -141,3 +144,50 @@ def test_a_blob_that_is_discarded_is_gone_and_comes_again(blobs):
         blobs.verify(digest)
     assert blobs.put(DATA) == digest
     blobs.verify(digest)
+
+
+def test_threads_that_read_close_no_file_under_each_other(tmp_path):
+    """A bundle is checked in a thread while chunks are read for devices: each gets its own bytes."""
+    blobs = FileBlobs(tmp_path, open_files_max=1)
+    wanted = [bytes([number]) * 4096 for number in range(4)]
+    names = [blobs.put(data) for data in wanted]
+    wrong = []
+
+    def read(first):
+        for turn in range(4_000):
+            place = (first + turn) % len(names)
+            try:
+                found = blobs.read(names[place], 0, 4096)
+            except OSError as error:
+                wrong.append(repr(error))
+                return
+            if found != wanted[place]:
+                wrong.append(f"blob {place} had bytes of {found[:1]!r}")
+                return
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=read, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(before)
+    blobs.close()
+    assert wrong == []
+
+
+def test_a_blob_that_is_not_here_is_told_without_where_it_would_be(tmp_path):
+    with pytest.raises(BlobError) as told:
+        FileBlobs(tmp_path).size_bytes(bytes(32))
+    assert str(tmp_path) not in str(told.value), "callers of the API need not know our folders"
+
+
+def test_a_whole_blob_is_read_without_a_file_that_stays_open(tmp_path):
+    blobs = FileBlobs(tmp_path)
+    name = blobs.put(b"archive")
+    assert blobs.whole(name) == b"archive"
+    blobs.discard(name)
+    assert held_below(tmp_path) == [], "its bytes stay on the disk"
+    with pytest.raises(BlobError):
+        blobs.whole(name)

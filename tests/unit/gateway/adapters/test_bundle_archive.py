@@ -13,6 +13,7 @@ from gateway.adapters.bundle_archive import open_archive
 from gateway.ports import BlobError
 from tests_kit.agent_bundles import SIGNERS
 from tests_kit.archives import archive
+from tests_kit.open_files import held_below
 
 BYTES_MAX = 16 * 1024 * 1024
 
@@ -37,6 +38,7 @@ def test_what_the_manifest_names_is_in_the_store_and_the_archive_is_not(blobs, t
     names = stored(tmp_path)
     assert opened.digest in names
     assert sha256(packed).hexdigest() not in names, "the archive was left behind"
+    assert held_below(tmp_path) == [], "an open file keeps the archive's bytes on the disk"
     assert opened.bytes == sum(blobs.size_bytes(bytes.fromhex(name)) for name in names)
 
 

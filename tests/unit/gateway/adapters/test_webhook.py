@@ -117,3 +117,20 @@ def test_a_missing_secret_is_said_with_the_way_to_one(tmp_path):
         read_secret("")
     with pytest.raises(WebhookError, match=r"nowhere.*No such file"):
         read_secret(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://127.0.0.1:99999/x",
+        "http://a\x7fb/",
+        "https://xn--/",
+        "http://ex ample/",
+        "http://a:0/",
+    ],
+)
+def test_an_address_to_which_nothing_can_be_sent_is_refused_at_the_beginning(url):
+    """Else the first alarm would find out, and nobody would hear of it."""
+    with pytest.raises(WebhookError, match="expected webhook_url to be like https://host/path"):
+        Webhook(url, SECRET, TIMEOUT_S)

@@ -206,6 +206,64 @@ async def test_no_setting_of_the_gateway_reaches_the_process(stages, monkeypatch
     assert (await stage.rehearsed())["why"].endswith("ended with 1: none")
 
 
+async def test_nobodys_secrets_reach_the_process(stages, monkeypatch):
+    """A model that is rehearsed is code of somebody else's: what else the gateway was given is not for it."""
+    for name in ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.setenv(name, "hush")
+    tell = (
+        "import os\nsys.exit(' '.join(k for k, v in os.environ.items() if v == 'hush') or 'none')"
+    )
+    stage = await stages(body=tell)
+    assert (await stage.rehearsed())["why"].endswith("ended with 1: none")
+
+
+async def test_what_says_that_it_held_and_then_fails_has_not_held(stages):
+    stage = await stages(body=f"{HOLDS}\nsys.exit(7)")
+    found = await stage.rehearsed()
+    assert (found["state"], found["verdict"]) == ("broken", None), found["why"]
+    assert "held, and then ended with 7" in found["why"]
+
+
+async def test_fewer_virtual_fleets_than_are_asked_for_let_nothing_begin(stages):
+    stage = await stages()
+    few = RehearsePlan(plan=stage.plan, seeds=1)
+    asked = await stage.office.do(RELEASER, few)
+    await until(lambda: stage.office.rehearsals.book.get(asked["number"]).ended_ms, "its end")
+    code, why = await stage.fails(stage.office.do(RELEASER, stage.plan))
+    assert (code, "1 of 2 virtual fleets" in why) == ("refused", True), why
+    await stage.rehearsed()
+    assert (await stage.office.do(RELEASER, few))["number"] == 3
+    assert await stage.office.do(RELEASER, stage.plan), "a short one takes nothing away"
+
+
+async def test_a_gateway_that_is_busy_for_a_moment_goes_on_rehearsing(stages, tmp_path):
+    go = tmp_path / "go"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\n{HOLDS}"
+    stage = await stages(body=wait)
+    asked = await stage.office.do(RELEASER, RehearsePlan(plan=stage.plan))
+    await until(lambda: stage.office.rehearsals.step.share == 0.5, "it to be under way")
+    usual = stage.runtime._limits
+    stage.runtime._limits = replace(usual, submissions_max=0)
+    go.touch()
+    await asyncio.sleep(0.5)
+    stage.runtime._limits = usual
+    row = stage.office.rehearsals.book.get
+    await until(lambda: row(asked["number"]).ended_ms or stage.task.done(), "its end")
+    assert row(asked["number"]).state == "held", "its verdict was lost"
+    assert (await stage.rehearsed())["state"] == "held", "nobody runs what waits any more"
+
+
+async def test_a_gateway_that_is_busy_says_so(stages):
+    stage = await stages()
+    usual = stage.runtime._limits
+    await stage.rehearsed()
+    stage.runtime._limits = replace(usual, submissions_max=0)
+    wishes = RehearsePlan(plan=stage.plan), RehearseRollout(rollout="spring")
+    for verb in (*wishes, ShowRehearsal(number=1), ShowShape()):
+        code, why = await stage.fails(stage.office.do(RELEASER, verb))
+        assert code == "busy", (verb, why)
+
+
 async def test_one_that_takes_too_long_is_ended(stages):
     stage = await stages(body="import time\ntime.sleep(600)", wall_s=0.2)
     assert "within 0.2 s" in (await stage.rehearsed())["why"]
