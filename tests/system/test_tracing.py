@@ -1,5 +1,6 @@
 """Spans of a gateway: one trace from a request to the broker, a collector that is away, and nobody who listens."""
 
+import asyncio
 import re
 import subprocess
 import sys
@@ -165,3 +166,20 @@ def test_an_endpoint_that_is_none_is_refused_without_being_repeated(url):
 def test_an_endpoint_without_a_path_has_the_usual_one():
     assert url_of("http://c:4318") == url_of("http://c:4318/") == "http://c:4318/v1/traces"
     assert url_of("https://c/otlp/traces?x=1") == "https://c/otlp/traces?x=1"
+
+
+async def test_verbs_that_share_a_commit_have_each_their_own_trace_and_number(tmp_path):
+    with Collector() as collector:
+        async with ApiStage(tmp_path) as stage, stage.client() as client:
+            tracing = listening(stage, collector.url)
+            await asyncio.gather(*(client.put(f"/v1/kills/f{number}") for number in range(8)))
+            tracing.close()
+    verbs = collector.named("verb kill")
+    commits = {span.parent: span for span in collector.named("commit")}
+    sent = {span.parent: span for span in collector.named("publish kill")}
+    assert len({span.trace for span in verbs}) == len(verbs) == 8
+    assert len({span.told["fleetdrill.audit_number"] for span in verbs}) == 8
+    for verb in verbs:
+        commit = commits[verb.id]
+        assert sent[commit.id].trace == commit.trace == verb.trace
+        assert sent[commit.id].told["messaging.batch.message_count"] == 1
