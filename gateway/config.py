@@ -305,6 +305,20 @@ class RehearsalSection(msgspec.Struct, frozen=True, kw_only=True):
     """What one may allocate."""
 
 
+class TelemetrySection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[telemetry]``: spans for OpenTelemetry."""
+
+    otlp_endpoint: str = ""
+    """Where spans are sent by OTLP over HTTP, such as ``http://127.0.0.1:4318``; empty: nowhere."""
+    service_name: Annotated[str, Meta(min_length=1, max_length=100)] = "fleetdrill-gateway"
+    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    """Which part of the traces is told, of those that begin here. Who sends a ``traceparent`` has decided already."""
+    timeout_s: Annotated[float, Meta(ge=0.1, le=60)] = 5.0
+    """How long the collector may take to take a batch; then it is lost, and counted."""
+    queue_spans_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 2_048
+    """Spans that wait. Full: the newest is dropped, and counted."""
+
+
 class LogSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[log]``."""
 
@@ -323,6 +337,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     security: SecuritySection = SecuritySection()
     alarms: AlarmsSection = AlarmsSection()
     rehearsal: RehearsalSection = RehearsalSection()
+    telemetry: TelemetrySection = TelemetrySection()
     runtime: RuntimeLimits = RuntimeLimits()
     control: ControlLimits = ControlLimits()
     transfers: TransferLimits = TransferLimits()

@@ -195,3 +195,112 @@ class AlarmTally(msgspec.Struct):
     deliveries_waiting_now: int = 0
     deliveries_dropped: int = 0
     """Since the process began."""
+
+
+class TraceTally(msgspec.Struct):
+    """Spans in numbers; plain integers that others may read at any time. Each is written by one thread."""
+
+    accepted: int = 0
+    """Into the queue."""
+    taken: int = 0
+    """Out of the queue, to be sent."""
+    exported: int = 0
+    """Taken by the collector."""
+    dropped: int = 0
+    """The queue was full, or the gateway was ending."""
+    failed: int = 0
+    """Not taken by the collector, and not sent again."""
+
+    @property
+    def waiting_now(self) -> int:
+        """In the queue."""
+        return self.accepted - self.taken
+
+
+Told = dict[str, str | int]
+"""What a span says: names of `gateway.runtime.tracing`, numbers and short words. Never a token, a payload or a label."""
+
+
+class Span(Protocol):
+    """Something that takes time, in a trace."""
+
+    @property
+    def recording(self) -> bool:
+        """Whether its trace is one of the sample."""
+        ...
+
+    def tell(self, told: Told) -> None:
+        """Say more of it; nothing happens when it has ended."""
+        ...
+
+    def end(self, *, failed: bool = False) -> None:
+        """It is over."""
+        ...
+
+
+class Tracing(Protocol):
+    """Where what is done is told as spans. Nothing of it waits for the world outside but `close`."""
+
+    on: bool
+    """Whether anybody listens; nothing else is asked where not."""
+    tally: TraceTally
+
+    def begin(
+        self,
+        name: str,
+        told: Told,
+        *,
+        parent: Span | None = None,
+        caller: str = "",
+        took_us: int = 0,
+    ) -> Span:
+        """Begin a span.
+
+        Args:
+            name: a few words of a closed set.
+            told: what it says.
+            parent: within what it happens; None: nothing.
+            caller: a ``traceparent`` of W3C Trace Context; empty or malformed: none.
+            took_us: how long ago it began, microseconds.
+        """
+        ...
+
+    def close(self) -> None:
+        """Send what waits, bounded in time; blocks."""
+        ...
+
+
+class Unspanned:
+    """The span of `Untraced`."""
+
+    __slots__ = ()
+    recording = False
+
+    def tell(self, told: Told) -> None:
+        """Nothing."""
+
+    def end(self, *, failed: bool = False) -> None:
+        """Nothing."""
+
+
+class Untraced:
+    """The tracing that tells nobody."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.tally = TraceTally()
+
+    def begin(
+        self,
+        name: str,  # noqa: ARG002 - as the protocol has it
+        told: Told,  # noqa: ARG002
+        *,
+        parent: Span | None = None,  # noqa: ARG002
+        caller: str = "",  # noqa: ARG002
+        took_us: int = 0,  # noqa: ARG002
+    ) -> Span:
+        """A span that says nothing."""
+        return Unspanned()
+
+    def close(self) -> None:
+        """Nothing."""

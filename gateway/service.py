@@ -71,13 +71,21 @@ from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.rehearsing import FOLDER as REHEARSALS_FOLDER
 from gateway.adapters.rehearsing import Bounds, Rehearsing, usual_command
 from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.adapters.trace_metrics import TracesCollector
 from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
 from gateway.adapters.uploads import Uploads
 from gateway.adapters.zones import SystemZones
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
-from gateway.config import BrokerSection, Config, ConfigError, HttpSection, RehearsalSection
+from gateway.config import (
+    BrokerSection,
+    Config,
+    ConfigError,
+    HttpSection,
+    RehearsalSection,
+    TelemetrySection,
+)
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import LIFE_MS_MAX, Asker
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -85,7 +93,7 @@ from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import HEAD
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE
-from gateway.ports import AlarmTally, StorageError
+from gateway.ports import AlarmTally, StorageError, Tracing, Untraced
 from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.door import DOOR_FILE, Door
 from gateway.runtime.life import Ports
@@ -94,6 +102,7 @@ from gateway.runtime.lookout import Lookout, make_lookout
 from gateway.runtime.office import Local, Office
 from gateway.runtime.operator import Operator
 from gateway.runtime.runtime import Runtime
+from gateway.runtime.tracing import ATTRIBUTES
 from gateway.runtime.witness import Witness
 
 PORT_FILE: Final = "broker.port"
@@ -145,17 +154,19 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         keep_port(state, broker)
         zones = SystemZones()
         chronicle = Chronicle(clock.wall_ms)
+        tracing = _tracing(config.telemetry, clock)
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
         runtime = Runtime(
             lambda: Gateway(config.core(), director, flags, roles, zones=zones),
             storage, blobs, clock, _ports(config, broker), Topics(config.gateway.root),
             limits=config.runtime, seed=int.from_bytes(entropy[2 * SEED_BYTES :]),
-            observer=chronicle, heard=chronicle.heard,
+            observer=chronicle, heard=chronicle.heard, tracing=tracing,
         )  # fmt: skip
         stack.callback(runtime.close)
         tally = AlarmTally()
         if config.metrics.port:
-            _tell_metrics(config, runtime, broker, stack, tally)
-        office = _office(config, state, keys, runtime, blobs, clock, source)
+            _tell_metrics(config, runtime, broker, stack, tally, tracing)
+        office = _office(config, state, keys, runtime, blobs, clock, source, tracing)
         door = Door(Local(office, f"local:{getpass.getuser()}"), state / DOOR_FILE)
         uploads = Uploads(
             blobs, state / BLOBS_FOLDER / UPLOADS_FOLDER, config.http.upload_parts_max
@@ -163,7 +174,7 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         tls = _tls(config.http, clock)
         service = Service(
             office, runtime, blobs, clock.wall_ms, uploads, config.http, alarms=tally,
-            chronicle=chronicle, names=() if tls is None else tls.names,
+            chronicle=chronicle, names=() if tls is None else tls.names, tracing=tracing,
         )  # fmt: skip
         http = _http(config.http, service, tls)
         witness = Witness(runtime, HeadFile(state), audit_verifier(keys))
@@ -184,6 +195,7 @@ def _office(
     blobs: FileBlobs,
     clock: Clock,
     source: Callable[[int], bytes],
+    tracing: Tracing,
 ) -> Office:
     return Office(
         runtime,
@@ -194,7 +206,27 @@ def _office(
         second=frozenset(config.security.second_person),
         rules=config.rehearsal,
         rehearsing=_rehearsing(config.rehearsal, state),
+        tracing=tracing,
     )
+
+
+def _tracing(said: TelemetrySection, clock: Clock) -> Tracing:
+    """Who is told of spans.
+
+    Raises:
+        ConfigError: what is said cannot be used, or the extra is not installed.
+    """
+    if not said.otlp_endpoint:
+        return Untraced()
+    try:
+        from gateway.adapters.tracing import OtlpTracing
+    except ImportError as error:
+        raise ConfigError(
+            "expected OpenTelemetry, because [telemetry] has an otlp_endpoint, found it is not installed "
+            f"({error}): pip install 'fleetdrill[otel]'"
+        ) from None
+    say(logging.INFO, "tracing", sample=said.sample)
+    return OtlpTracing(said, clock, ATTRIBUTES)
 
 
 def kept_port(state: Path) -> int:
@@ -390,6 +422,7 @@ def _tell_metrics(
     broker: RunningBroker,
     stack: AsyncExitStack,
     tally: AlarmTally,
+    tracing: Tracing,
 ) -> None:
     """Answer Prometheus, with the broker's own count of drops where it may be read."""
     endpoint = broker.endpoint_for(MONITOR)
@@ -403,7 +436,7 @@ def _tell_metrics(
         host=config.metrics.host,
         port=config.metrics.port,
         dropped=lambda: drops.dropped,
-        more=(AlarmsCollector(tally),),
+        more=(AlarmsCollector(tally), *((TracesCollector(tracing.tally),) if tracing.on else ())),
     )
     stack.callback(metrics.close)
     say(logging.INFO, "metrics", url=metrics.url)

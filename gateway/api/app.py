@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.adapters.metrics import CountersCollector
+from gateway.adapters.trace_metrics import TracesCollector
 from gateway.api import problems
 from gateway.api.desk import Entrance, Service
 from gateway.api.document import document
@@ -85,6 +86,8 @@ def make_app(service: Service) -> FastAPI:
     registry.register(CountersCollector(service.runtime.counters))
     registry.register(meter)
     registry.register(AlarmsCollector(service.alarms))
+    if service.tracing.on:
+        registry.register(TracesCollector(service.tracing.tally))
     entrance = Entrance(service)
     app.state.service, app.state.entrance = service, entrance
     app.state.beacon, app.state.registry = beacon, registry

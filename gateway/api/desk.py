@@ -23,16 +23,19 @@ from devicesdk.wire.timebase import SECOND
 from gateway.adapters.uploads import Uploads
 from gateway.api.answers import answered, etag
 from gateway.api.crowd import peer_of
+from gateway.api.guard import SPAN
 from gateway.api.limiter import ASKER, Limiter, TooOftenError
 from gateway.config import HttpSection
 from gateway.core.access.roles import Permission
 from gateway.core.access.tokens import AccessError, Asker
 from gateway.core.gateway import Gateway
-from gateway.ports import AlarmTally, Blobs
+from gateway.ports import AlarmTally, Blobs, Tracing, Untraced
 from gateway.runtime.askable import Askable
 from gateway.runtime.chronicle import Chronicle
 from gateway.runtime.life import Guard
 from gateway.runtime.office import KEY_CHARS_MAX, Office, Once
+from gateway.runtime.spans import CURRENT
+from gateway.runtime.tracing import METHOD
 from gateway.runtime.verbs import AnyVerb, Reading
 
 _BEARER = HTTPBearer(
@@ -57,6 +60,8 @@ class Service(msgspec.Struct, frozen=True):
     """What happened lately; None: nobody remembers."""
     names: tuple[str, ...] = ()
     """Host names of the certificate."""
+    tracing: Tracing = msgspec.field(default_factory=Untraced)
+    """Is told of requests."""
 
 
 class Entrance:
@@ -67,7 +72,7 @@ class Entrance:
     """
 
     def __init__(self, service: Service) -> None:
-        self._office, said = service.office, service.http
+        self._office, said, self.tracing = service.office, service.http, service.tracing
         self._asks = Limiter(said.requests_per_s_max, said.requests_burst_max)
         self.failures = Limiter(said.failures_per_s_max, said.failures_burst_max)
         """Of addresses: refused before they were known."""
@@ -200,6 +205,14 @@ async def asker(
     found = entrance.enter(None if said is None else said.credentials, address, now_ns)
     request.scope["state"][ASKER] = found.name
     entrance.pace(found, now_ns)
+    tracing = entrance.tracing
+    if tracing.on:
+        span = tracing.begin(
+            f"request {request.method}", {METHOD: request.method},
+            caller=request.headers.get("traceparent", ""),
+        )  # fmt: skip
+        request.scope["state"][SPAN] = span
+        CURRENT.set(span)
     return found
 
 

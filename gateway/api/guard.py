@@ -29,7 +29,9 @@ from gateway.api.gate import STREAMED, Gate
 from gateway.api.limiter import ASKER, Limiter
 from gateway.api.problems import HEADERS, problem
 from gateway.config import HttpSection
+from gateway.ports import Span
 from gateway.runtime.logs import say
+from gateway.runtime.tracing import ROUTE, STATUS
 
 BODY_BYTES_MAX: Final = 256 * 1024
 """Of a JSON body, bytes."""
@@ -37,6 +39,8 @@ _RAW: Final = [(name.lower().encode(), value.encode()) for name, value in HEADER
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 CONSOLE: Final = "/console/"
+SPAN: Final = "span"
+"""Where a request keeps the span that the desk began: strangers have none."""
 REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431})
 """Statuses that somebody who is not known has earned."""
 
@@ -88,6 +92,10 @@ class Guard:
                 await told(scope, receive, out.send)
         finally:
             self._count(scope["method"], out.status)
+            span: Span | None = scope["state"].get(SPAN)
+            if span is not None:
+                span.tell({STATUS: out.status, ROUTE: _route_of(scope)})
+                span.end(failed=not 0 < out.status < 500)
             if out.status in REFUSALS and ASKER not in scope["state"]:
                 self._refused(peer, out.status)
 
@@ -141,6 +149,14 @@ class Guard:
 def _private(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     """Whether an answer is for nobody else: all but the console's files."""
     return b"authorization" in headers or not scope["path"].startswith(CONSOLE)
+
+
+def _route_of(scope: Scope) -> str:
+    """The template of the path that was asked, such as ``/v1/rollouts/{id}``; never the path itself."""
+    found = str(getattr(scope.get("route"), "path", ""))
+    # A route of an included router knows its own part of the path in some releases of FastAPI, the whole in others.
+    inside = scope["path"].startswith("/v1/") and not found.startswith("/v1/")
+    return f"/v1{found}" if inside else found
 
 
 def _now_ns() -> int:

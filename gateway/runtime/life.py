@@ -17,9 +17,11 @@ from devicesdk.aio.port import Dial
 from gateway.core import effects as ask
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
+from gateway.ports import Span
 from gateway.runtime.acks import Acks
 from gateway.runtime.plane import MakePort, Plane
 from gateway.runtime.rounds import Rounds
+from gateway.runtime.spans import Asked
 
 Notes = tuple[ask.Note, ...]
 Answer = asyncio.Future[Notes]
@@ -39,6 +41,8 @@ class Asking(msgspec.Struct, frozen=True):
     stimuli: tuple[hear.AnyStimulus, ...]
     record: Record | None = None
     guard: Guard | None = None
+    span: Span | None = None
+    """Within which it is told what became of it."""
 
 
 class NotRunningError(RuntimeError):
@@ -92,6 +96,7 @@ class Life:
         "_timers",
         "acks",
         "answers",
+        "asked",
         "closing",
         "control",
         "data",
@@ -119,6 +124,8 @@ class Life:
         """What this turn's commit will answer."""
         self.refusals: list[tuple[Answer, Exception]] = []
         """The same for those whom the core would not hear."""
+        self.asked: list[Asked] = []
+        """Those in this turn who want to be told of its commit."""
         self.looks: deque[tuple[Callable[[Gateway], Any], asyncio.Future[Any]]] = deque()
         self.group: list[int] = []
         """Telemetry that waits for its commit: packet ids, 0 for QoS 0."""

@@ -32,6 +32,7 @@ from gateway.core.audit.rows import AuditRow, HeadRow
 from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
 from gateway.core.recovery import BY_RESTORE, RESTORED, RESTORED_KEY, RestoredRow
+from gateway.ports import Tracing, Untraced
 from gateway.runtime import verbs
 from gateway.runtime.askable import Askable
 from gateway.runtime.clerk import Clerk
@@ -49,6 +50,7 @@ from gateway.runtime.permissions import (
 )
 from gateway.runtime.rehearsals import Rehearsals
 from gateway.runtime.scopes import guard_within, look_within
+from gateway.runtime.tracing import told as traced
 from gateway.runtime.verbs import (
     PAGE_ENTRIES_MAX,
     AnyVerb,
@@ -81,6 +83,7 @@ class Office:
         second: verbs (such as ``rollout.create``) that a second person must approve.
         rules: whether rollouts must be rehearsed.
         rehearsing: runs rehearsals; None: there is no place for it.
+        tracing: is told of each verb.
 
     Raises:
         ValueError: a name in `second` is no mutation's.
@@ -97,12 +100,14 @@ class Office:
         second: frozenset[str] = frozenset(),
         rules: RehearsalSection = RehearsalSection(),  # noqa: B008 - frozen
         rehearsing: Rehearsing | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._runtime, self._operator, self._journal = runtime, operator, journal
         self._wall_ms, self._second = wall_ms, second_person(second)
         self._ledger = Ledger(runtime, operator, journal, wall_ms)
         self._clerk, self._keys = Clerk(self._ledger, entropy), Keys(journal, wall_ms)
         self._approvals = Approvals()
+        self._tracing: Tracing = Untraced() if tracing is None else tracing
         self.rehearsals = Rehearsals(runtime, self._ledger, rules, rehearsing)
 
     async def restore(self, verifier: Verifier, kept: Sequence[Head] = ()) -> None:
@@ -160,6 +165,11 @@ class Office:
             VerbError: it was not done: the codes of `verbs.VerbError`, and ``forbidden``, ``conflict`` (the
                 same key is under way) or ``mismatch`` (the key was used for something else).
         """
+        if not self._tracing.on:
+            return await self._do(asker, verb, once, guard)
+        return await traced(self._tracing, verb, lambda: self._do(asker, verb, once, guard))
+
+    async def _do(self, asker: Asker, verb: AnyVerb, once: Once | None, guard: Guard | None) -> Any:
         if isinstance(verb, RehearsePlan | RehearseRollout):
             return await self._keys.once(
                 asker.name, once, partial(self._rehearsed, asker, verb, once)

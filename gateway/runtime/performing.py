@@ -64,7 +64,16 @@ class Performer:
         inference: runs the asks of devices.
     """
 
-    __slots__ = ("_blobs", "_brake", "_clock", "_counters", "_inference", "_life", "_observer")
+    __slots__ = (
+        "_blobs",
+        "_brake",
+        "_clock",
+        "_counters",
+        "_inference",
+        "_life",
+        "_observer",
+        "sent",
+    )
 
     def __init__(
         self,
@@ -79,6 +88,8 @@ class Performer:
         self._inference = inference
         self._clock, self._counters = clock, counters
         self._brake = LogBrake()
+        self.sent: dict[str, tuple[int, int]] | None = None
+        """Where it is counted what the connections took: messages and payload bytes by kind; None: nowhere."""
 
     def perform(self, effects: list[ask.AnyEffect], now: int) -> None:
         """Everything but rows, in order; stops when the observer ended this life."""
@@ -131,6 +142,9 @@ class Performer:
         out = counters.messages_out
         out[effect.kind] = out.get(effect.kind, 0) + 1
         counters.bytes_out += len(effect.payload)
+        if self.sent is not None:
+            count, size = self.sent.get(effect.kind, (0, 0))
+            self.sent[effect.kind] = count + 1, size + len(effect.payload)
         counters.unacked_out_now = len(life.unacked_out)
 
     def _refused(self, plane: Plane, effect: ask.Publish, error: Exception) -> None:

@@ -36,7 +36,7 @@ from gateway.core import effects as ask
 from gateway.core import rows
 from gateway.core import stimuli as hear
 from gateway.core.gateway import Gateway
-from gateway.ports import Blobs, Counters, Observer, Storage, Unobserved
+from gateway.ports import Blobs, Counters, Observer, Storage, Tracing, Unobserved, Untraced
 from gateway.runtime.backoff import Backoff
 from gateway.runtime.hearing import Hearing
 from gateway.runtime.inference import Inference
@@ -55,6 +55,8 @@ from gateway.runtime.logs import LOGGER, say
 from gateway.runtime.performing import Performer
 from gateway.runtime.plane import Plane
 from gateway.runtime.rounds import Rounds
+from gateway.runtime.spans import CURRENT, Asked
+from gateway.runtime.tracing import Turn, perform
 
 T = TypeVar("T")
 
@@ -77,6 +79,7 @@ class Runtime:
         limits: bounds.
         seed: entropy for the jitter of reconnects.
         heard: is told of each telemetry message, device and payload, before the core judges it.
+        tracing: is told of commits and of what follows from them.
     """
 
     def __init__(
@@ -92,12 +95,15 @@ class Runtime:
         limits: RuntimeLimits | None = None,
         seed: int = 0,
         heard: Callable[[str, bytes], None] | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._make, self._storage, self._blobs, self._clock = make, storage, blobs, clock
         self._ports, self.topics = ports, topics
         self._observer: Observer = Unobserved() if observer is None else observer
         self._limits = RuntimeLimits() if limits is None else limits
         self._seed, self._heard = seed, heard
+        self._tracing: Tracing = Untraced() if tracing is None else tracing
+        self._last = Turn(0, 0)
         self.counters = Counters()
         self.core: Gateway = make()
         self._outbox: set[str] = set()
@@ -260,7 +266,7 @@ class Runtime:
         """
         life = self._open_life()
         answer: Answer = asyncio.get_running_loop().create_future()
-        life.inbox.append((None, 0, Asking(answer, stimuli, record, guard)))
+        life.inbox.append((None, 0, Asking(answer, stimuli, record, guard, CURRENT.get())))
         self._asked += 1
         answer.add_done_callback(self._asked_done)
         life.wake.set()
@@ -335,7 +341,11 @@ class Runtime:
             life.group, life.group_due = [], False
         if not await self._made_durable(life, effects, now):
             return
-        performer.perform(effects, self._clock.now())
+        if self._tracing.on:
+            asked, life.asked = life.asked, []
+            perform(self._tracing, performer, effects, asked, self._last, self._clock.now())
+        else:
+            performer.perform(effects, self._clock.now())
         if not life.over:
             self._acknowledge(life, acks, epoch)
             self._answer(life)
@@ -352,7 +362,10 @@ class Runtime:
         for _ in range(min(len(inbox), self._limits.batch_messages_max)):
             stimulus, packet_id, asking = inbox.popleft()
             if asking is not None:
+                first = len(effects)
                 effects += self._handled_for(life, asking, now)
+                if self._tracing.on:
+                    life.asked.append(Asked(asking.span, first, len(effects)))
                 continue
             assert stimulus is not None, "nobody asks, and nothing happened"
             effects += self._handled(stimulus, now)
@@ -415,6 +428,8 @@ class Runtime:
                 (outbox.discard if effect.row is None else outbox.add)(effect.key)
         if count:
             await self._commit(count)
+        elif self._tracing.on:
+            self._last = Turn(0, 0)
         return not life.over
 
     async def _commit(self, count: int) -> None:
@@ -425,6 +440,8 @@ class Runtime:
         counters.commits += 1
         counters.rows += count
         counters.commit_us_sum += took_us
+        if self._tracing.on:
+            self._last = Turn(count, took_us)
         counters.commit_us_max = max(counters.commit_us_max, took_us)
         counters.outbox_rows_now = len(self._outbox)
 
