@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from devicesdk.wire.timebase import HOUR
 from devicesim.entropy import Stream
 from devicesim.models import outlook
 from devicesim.models.battery import Battery
@@ -31,6 +32,9 @@ from devicesim.models.profile import Profile
 from devicesim.models.radio import Radio
 from devicesim.models.thermal import Ambient
 
+FAR_NS: Final = 2 * HOUR
+"""An end of the charge so far away is a bound that holds for a while: it is not sought at each burst."""
+_FAR_LOAD: Final = 1.25
 _NS: Final = 1e-9
 
 
@@ -47,8 +51,8 @@ class Body(PowerFlow):
     """
 
     __slots__ = (
-        "_full_told", "_off_for", "_radio", "_sensor_is_chip", "_slow_since", "_trip_c", "flash",
-        "lowest_soc", "throttled_ns",
+        "_far", "_far_until", "_far_w", "_full_told", "_off_for", "_radio", "_sensor_is_chip",
+        "_slow_since", "_trip_c", "flash", "lowest_soc", "throttled_ns",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +81,9 @@ class Body(PowerFlow):
         self.lowest_soc = soc
         """Lowest usable charge when power came or went, and at `settle_accounts`; charge falls in between."""
         self._full_told = self.battery is None or self.battery.is_full()
+        self._far: Outlook | None = None
+        self._far_until, self._far_w = now, 0.0
+        """Until when `_far` holds, and at up to which power."""
         self._radio = Radio(profile.radio())
         self.flash = FlashWear(profile.flash)
         self._trip_c = profile.heat.trip_c
@@ -190,6 +197,7 @@ class Body(PowerFlow):
         self._modify(now, modifier)
 
     def _modify(self, now: int, changed: Modifier) -> None:
+        self._far_until = now
         ages = changed.capacity != 1.0 or changed.resistance != 1.0
         if ages and self.battery is not None:
             capacity = resistance = 1.0
@@ -207,7 +215,7 @@ class Body(PowerFlow):
     def set_plugged(self, now: int, plugged: bool) -> None:  # noqa: FBT001 - a switch
         """Put on, or take off, the charger or grid."""
         self.settle_accounts(now)
-        self._plugged = plugged
+        self._plugged, self._far_until = plugged, now
         if self.battery is not None:
             self._full_told = plugged and self.battery.is_full()
         if not plugged and self._charge_heat:
@@ -231,8 +239,20 @@ class Body(PowerFlow):
             best = outlook.heat_outlook(thermal, processor, self.profile.heat, now, change)
         battery = self.battery
         if battery is not None:
-            return outlook.sooner(best, self._supply(battery, now))
+            if now < self._far_until and self._power <= self._far_w:
+                return outlook.sooner(best, self._far)
+            return outlook.sooner(best, self._look(battery, now))
         return best if self._plugged else (now, Crossing.BROWN_OUT)
+
+    def _look(self, battery: Battery, now: int) -> Outlook | None:
+        """Look at the supply; what is far away is remembered, as a bound for a little more load."""
+        found = self._supply(battery, now)
+        if found is not None and found[1] is Crossing.EMPTY and not self._plugged:
+            left = found[0] - now
+            if left >= FAR_NS:
+                self._far = now + left * 3 // 4, Crossing.EMPTY
+                self._far_until, self._far_w = now + left // 4, self._power * _FAR_LOAD
+        return found
 
     def _supply(self, battery: Battery, now: int) -> Outlook | None:
         temp = self.thermal.body_c

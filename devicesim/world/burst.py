@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from devicesdk.agent import effects as ask
 from devicesdk.wire.timebase import NEVER
-from devicesim.world.device_parts import LazyRows, Model, Parts, Shot
+from devicesim.world.device_parts import Model, Parts, Shot
 
 if TYPE_CHECKING:
     from devicesim.world.device_host import DeviceHost
@@ -90,11 +90,11 @@ class Burst:
             self._host.parts.body.cut_burst(now)
         return ran
 
-    def readings(self, ran: int) -> LazyRows:
+    def readings(self, ran: int) -> Shot:
         """The results of the first `ran` frames, computed when looked at."""
         return self._handle.first(ran)
 
-    def shadowed(self, ran: int) -> LazyRows | None:
+    def shadowed(self, ran: int) -> Shot | None:
         """The same of what ran beside; None where nothing did."""
         return None if self._shadow is None else self._shadow.first(ran)
 

@@ -210,19 +210,20 @@ class DeviceHost:
         if not self.on:
             return
         queue, connection = self._queue, self.path.connection
+        settled: list[int] | None = None
         if connection is not None:
             late = connection.late_acks
             if late and late[0][0] <= now:
-                for token in connection.settle(now):
-                    queue.append(hear.PubAcked(token))
+                settled = connection.settle(now)
         if self._performing:
+            queue += [hear.PubAcked(token) for token in settled or ()]
             queue.append(stimulus)
             return
         self._performing = True
         try:
-            if queue:
-                queue.append(stimulus)
-            else:
+            if settled:
+                self._acknowledged(settled, now)
+            if self.on:
                 self._step(stimulus, now)
             while queue and self.on:
                 self._step(queue.pop(0), now)
@@ -230,6 +231,11 @@ class DeviceHost:
             self._performing = False
         if not self._crowded:
             self._rearm(now)
+
+    def _acknowledged(self, tokens: list[int], now: int) -> None:
+        for token in tokens:
+            if self.on:  # the fuse may burn at what an acknowledgement leads to
+                self._step(hear.PubAcked(token), now)
 
     def _step(self, stimulus: hear.AnyStimulus, now: int) -> None:
         agent, shop = self.agent, self.shop
@@ -260,7 +266,9 @@ class DeviceHost:
         if self.agent is not None:
             due = self.agent.deadline(self.acked_by)
             at = NEVER if due is None else due[0]
-            self._deadline.arm(at if at > now else now)
+            alarm = self._deadline
+            if at != alarm.at:
+                alarm.arm(at if at > now else now)
 
     def _deadline_comes(self, now: int) -> None:
         if self.agent is None:

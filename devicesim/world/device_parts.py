@@ -50,28 +50,23 @@ class KitJudgement(msgspec.Struct, frozen=True):
 
 
 class Shot(msgspec.Struct, frozen=True, gc=False):
-    """A burst handed to the pool; rows come out in the order that the agent's contract names."""
+    """A burst handed to the pool, and its results: `devicesdk.agent.stimuli.Readings`, computed when first
+    looked at; rows come out in the order that the agent's contract names."""
 
     handle: Readings
 
-    def first(self, frames: int) -> LazyRows:
+    def first(self, frames: int) -> Shot:
         """The results of the first `frames`; the rest was cut."""
         if frames < self.handle.frames:
             self.handle.cut(frames)
-        return LazyRows(self.handle)
-
-    def discard(self) -> None:
-        """Nobody will look at them; they were executed all the same, so they are not cut."""
-
-
-class LazyRows(msgspec.Struct, frozen=True, gc=False):
-    """`devicesdk.agent.stimuli.Readings`: computed when first looked at."""
-
-    handle: Readings
+        return self
 
     def rows(self) -> list[list[int]]:
         """One row a frame: reading, confidence bin, entropy bin, eight feature bins, error."""
         return self.handle.lists()
+
+    def discard(self) -> None:
+        """Nobody will look at them; they were executed all the same, so they are not cut."""
 
 
 class Model(msgspec.Struct, frozen=True):

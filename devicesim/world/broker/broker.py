@@ -200,11 +200,14 @@ class Broker:
         session = self._sessions.get(client_id)
         if session is None or session.outlet is None:
             session = self._connected(client_id, f"PUBLISH to {message.topic!r}")
-        fault = self._fault(message)
-        if fault is not None:
-            self._refuse(message, fault[1])
-            self._lifecycle.cut(now, session, fault[0])
-            return fault[0]
+        # The bound spares encoding the topic, and the call, for all but the largest packets.
+        bytes_most = len(message.payload) + 4 * len(message.topic) + 16
+        if message.qos > 1 or bytes_most > self._limits.packet_bytes_max:
+            fault = self._fault(message)
+            if fault is not None:
+                self._refuse(message, fault[1])
+                self._lifecycle.cut(now, session, fault[0])
+                return fault[0]
         if self._authorize is not None and not self._authorize(
             session.username, message.topic, Access.PUBLISH
         ):
@@ -368,9 +371,7 @@ class Broker:
         """Find what makes a PUBLISH a reason to hang up."""
         if message.qos > 1:
             return ReasonCode.QOS_NOT_SUPPORTED, DropCause.MALFORMED
-        most = self._limits.packet_bytes_max
-        # The bound spares encoding the topic of all but the largest packets.
-        if len(message.payload) + 4 * len(message.topic) + 16 > most < packet_bytes(message):
+        if packet_bytes(message) > self._limits.packet_bytes_max:
             return ReasonCode.PACKET_TOO_LARGE, DropCause.PACKET_TOO_LARGE
         return None
 
