@@ -33,6 +33,7 @@ from tests_kit.picture_stage import LONG, EmptyStage, PictureStage  # noqa: E402
 
 CHROMIUM: Final = "/usr/bin/chromium"
 PATIENCE_MS: Final = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 DEVICES: Final = (0, 10, 10_000)
 RUN_DEVICES: Final = 5
 THEMES: Final = ("light", "dark")

@@ -120,6 +120,7 @@ function Attending({ alarm, how, title, yes, tone, start, text, after, children 
   const [looked, set] = useState(null);
   const [problem, setProblem] = useState(null);
   const body = useRef(start);
+  const { list } = useBundles();
   const path = `/v1/alarms/${alarm.id}`;
   const look = async () => {
     body.current = { ...start };
@@ -136,7 +137,7 @@ function Attending({ alarm, how, title, yes, tone, start, text, after, children 
   };
   const request = () => [`${path}/${how}`, { method: "POST", body: body.current, match: looked.etag }];
   return html`<button class=${`quiet ${tone}`} aria-label=${`${title}: ${alarm.says}`} onClick=${look}>${children}</button><${Problem} problem=${problem} />
-    ${looked && html`<${Confirm} ...${{ title, request, again, yes, tone }} text=${html`<p>${looked.data.says}</p>${text(body.current)}`} after=${() => after()} close=${() => set(null)} />`}`;
+    ${looked && html`<${Confirm} ...${{ title, request, again, yes, tone }} text=${html`<p>${named(looked.data.says, list)}</p>${text(body.current)}`} after=${() => after()} close=${() => set(null)} />`}`;
 }
 
 const Why = ({ into }) => html`<${Field} label="Why" help="For the others, and for the audit log."><input maxlength=${WHY_CHARS_MAX} onInput=${(e) => { into.why = e.target.value; }} /></${Field}>`;
