@@ -34,7 +34,7 @@ _GATEWAYS: Final[dict[str, str]] = {
     for part in (notes, collected, trials, offloads, transfers)
     for kind, sentence in part.SENTENCES.items()
 }
-_SUBJECT: Final = re.compile(r"( ?\b([Ii]n|of))? \{subject\}")
+_SUBJECT: Final = re.compile(r"(;[^;{}]*:| ?\b([Ii]n|of))? \{subject\}")
 """A trace knows numbers only: sentences of the gateway go without what they are about."""
 _EITHER: Final = {
     "bearer": ("has no carrier", "has a carrier again"),

@@ -113,7 +113,7 @@ SENTENCES: Final[dict[str, str]] = {
     DELTA_FAILED: "A delta was of no use, {a} times so far; device {subject}.",
     FLAG_SET: "A flag was set: {subject}, revision {a}.",
     FLAG_REFUSED: "A flag was refused: {subject}.",
-    KILL_SET: "The kill list is now version {a} with {b} features: {subject}.",
+    KILL_SET: "The kill list is now version {a}; killed: {subject}.",
     KILL_REFUSED: "A kill was refused: {subject}.",
     CANDIDATE_LEFT: "A device fell back from a candidate to production by itself: {subject}.",
     BOOT_BACK: "Device {subject} counts its boots anew: {a}, after {b} has said nothing for long.",

@@ -373,4 +373,4 @@ def _experiment(verb: CreateExperiment) -> ExperimentPlan:
 
 def _sentence(note: ask.Note) -> str:
     pattern = _SENTENCES.get(note.kind, "{subject} ({a}, {b})")
-    return pattern.format(subject=note.subject, a=note.a, b=note.b)
+    return pattern.format(subject=note.subject or "nothing", a=note.a, b=note.b)

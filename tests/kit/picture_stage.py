@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import time
+from hashlib import sha256
 from pathlib import Path
 from typing import ClassVar
+
+import msgspec
 
 from bench.console_fleet import REGIONS, seed
 from gateway.adapters.storage import SqlStorage, sqlite_url
@@ -16,6 +19,8 @@ from gateway.core.access import approvals
 from gateway.core.experiment_plan import ExperimentPlan
 from gateway.core.experiments import rows as experiments
 from gateway.core.experiments.bandit import Tally
+from gateway.core.rehearsals import book
+from gateway.core.rehearsals.job import FAILED, HELD, CheckTold, Outcome, RunTold, Verdict
 from tests_kit.console_stage import ConsoleStage
 
 LIVE = ("lab-1", "lab-2", "lab-3")
@@ -53,6 +58,8 @@ class PictureStage(ConsoleStage):
             storage.put(experiments.EXPERIMENT, row.plan.id, row)
         for asked in _requests(now_ms):
             storage.put(approvals.APPROVAL, f"{asked.number:012d}", asked)
+        for told in _rehearsals(now_ms, self._seeded):
+            storage.put(book.REHEARSAL, book.rehearsal_key(told.number), told)
         storage.commit()
         storage.close()
 
@@ -110,3 +117,45 @@ def _requests(now_ms: int) -> list[approvals.ApprovalRow]:
                               now_ms - 2 * DAY_MS + 600_000, "the wrong feature"),
         approvals.ApprovalRow(2, create, "ci", "releaser", now_ms - 900_000),
     ]  # fmt: skip
+
+
+def _rehearsals(now_ms: int, devices: int) -> list[book.RehearsalRow]:
+    """One that failed, with its story, and one that held."""
+    story = (
+        "00:21:04  wave 0 opens for 2 devices",
+        "00:36:10  kiosk-0031 runs gauge@1.3.0 on trial; chip 84 °C, throttled",
+        "00:51:10  kiosk-0031 rolls back by itself: its own test took 4.1 times as long as before",
+        "01:06:40  the gate halts the rollout: evidence 27.4 that more than 2 % fail",
+    )
+    check = CheckTold("no_device_bricked", "invariant", "kiosk-0031 rolled back")
+    halted = "evidence 27.4 that more than 2 % fail"
+    failed = (
+        _run(1, devices, halted, check),
+        _run(2, devices, ""),
+        _run(3, devices, halted, check),
+    )
+    held = tuple(_run(seed, devices, "") for seed in (1, 2, 3))
+    assumed = ("4 devices said nothing of their hardware: they are taken for rpi4", "links are those of the region's profile")  # fmt: skip
+    return [
+        _rehearsal(1, "winter", FAILED, Verdict(outcome=FAILED, why="2 of 3 virtual fleets halted: a gate or a check failed",
+                   story=story, runs=failed, assumptions=assumed), now_ms, devices),
+        _rehearsal(2, "winter-canary", HELD, Verdict(outcome=HELD, why="3 of 3 virtual fleets came through", runs=held), now_ms, devices),
+    ]  # fmt: skip
+
+
+def _run(seed: int, devices: int, why: str, *failed: CheckTold) -> RunTold:
+    few = max(1, devices // 100)
+    return RunTold(seed=seed, held=not failed, digest=f"{seed:064x}", state="halted" if why else "completed", why=why,
+                   exposed=few if why else devices, devices=devices, virtual_s=90_000.0, cpu_s=3.0, failed=failed,
+                   report="" if why else f"{seed}.html")  # fmt: skip
+
+
+def _rehearsal(
+    number: int, rollout: str, state: Outcome, verdict: Verdict, now_ms: int, devices: int
+) -> book.RehearsalRow:
+    digest = sha256(rollout.encode()).digest()
+    began_ms = now_ms - 3_600_000 + number * 60_000
+    return book.RehearsalRow(
+        number, "ci", began_ms, rollout, "gauge@1.3.0", b'{"id":"winter"}', digest, digest, (1, 2, 3), devices, state,
+        began_ms, began_ms + 40_000, verdict.why, msgspec.json.encode(verdict),
+    )  # fmt: skip

@@ -1,20 +1,28 @@
 """Every screen of the console on every size of window: nothing sticks out, nothing is cut off, no serious fault of
-accessibility, no error of the page. With none, with 10 and with 10,000 devices, light and dark."""
+accessibility, no error of the page. With none, with 10 and with 10,000 devices, and on a run; light and dark."""
 
 import pytest
 
-from tests_kit.console_pictures import BARE, DEVICES, SCREENS, THEMES, WINDOWS, chromium, take
-from tests_kit.picture_stage import EmptyStage, PictureStage
+from tests_kit.console_pictures import (
+    DEVICES,
+    RUN_DEVICES,
+    THEMES,
+    WINDOWS,
+    chromium,
+    screens_of,
+    stage_of,
+    take,
+)
 
 pytestmark = [pytest.mark.mosquitto, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("devices", DEVICES)
+@pytest.mark.parametrize("devices", [*DEVICES, RUN_DEVICES])
 def test_no_screen_breaks(devices, tmp_path):
-    stage = PictureStage(tmp_path, devices) if devices else EmptyStage(tmp_path)
+    stage = stage_of(tmp_path, devices)
     out = tmp_path / "pictures"
     out.mkdir()
-    screens = list(SCREENS) if devices else list(BARE)
+    screens = screens_of(devices)
     try:
         with chromium() as browser:
             found = [

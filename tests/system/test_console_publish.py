@@ -1,5 +1,6 @@
 """Publishing by browser: by button and by drop, over a way that breaks, and what is said of what is no good."""
 
+from base64 import b64encode
 from hashlib import sha256
 
 import pytest
@@ -11,7 +12,7 @@ from tests_kit.console_stage import PATIENCE_S, ConsoleStage
 pytestmark = pytest.mark.mosquitto
 PART_BYTES = 1024 * 1024
 DROP = """async ([name, bytes]) => {
-  const file = new File([new Uint8Array(bytes)], name);
+  const file = new File([Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0))], name);
   const data = new DataTransfer();
   data.items.add(file);
   for (const kind of ["dragover", "drop"]) {
@@ -79,7 +80,7 @@ def test_by_keyboard_it_is_chosen_looked_at_and_published(stage, page):
 
 
 def test_a_file_may_be_dropped_anywhere_on_the_page(page):
-    page.evaluate(DROP, ["gauge.zip", list(archive("1.0.0"))])
+    page.evaluate(DROP, ["gauge.zip", b64encode(archive("1.0.0")).decode()])
     expect(page.locator(".seen")).to_contain_text("gauge@1.0.0")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).not_to_be_visible()

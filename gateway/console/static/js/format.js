@@ -40,7 +40,10 @@ export function lasting(ms) {
   return `${Math.floor(s / 86400)} days`;
 }
 
-export const ago = (ms, now = extras.now()) => (ms ? (ms > now ? `in ${lasting(ms - now)}` : `${lasting(now - ms)} ago`) : "–");
+// Of more than a day, minutes say nothing.
+const roughly = (ms) => lasting(ms < 86_400_000 ? ms : ms - (ms % 3_600_000));
+
+export const ago = (ms, now = extras.now()) => (ms ? (ms > now ? `in ${roughly(ms - now)}` : `${roughly(now - ms)} ago`) : "–");
 /** "1 device", "2 devices". */
 export const several = (value, word) => `${count(value)} ${word}${Number(value) === 1 ? "" : "s"}`;
 

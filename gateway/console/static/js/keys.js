@@ -7,7 +7,7 @@ import { go } from "./use.js";
 const PATIENCE_MS = 1500;
 
 function typing(target) {
-  return target.closest("input, textarea, select, [contenteditable]") !== null || document.querySelector("dialog[open]") !== null;
+  return target.closest("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]") !== null || document.querySelector("dialog[open]") !== null;
 }
 
 function along(step) {

@@ -41,7 +41,7 @@ function Navigation({ current }) {
 function Account() {
   const { name, role } = session.who;
   return html`<div class="account"><${Tools} /><${Live} /><span class="who"><b>${name}</b> <span class="muted">${role}</span></span>
-    <${Theme} /><button class="quiet" onClick=${() => session.end()}>Sign out</button></div>`;
+    <${Theme} />${!extras.top && html`<button class="quiet" onClick=${() => session.end()}>Sign out</button>`}</div>`;
 }
 
 function Frame() {

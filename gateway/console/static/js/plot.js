@@ -51,6 +51,11 @@ export function Plot({ lines, limits = [], moments = [], height = 190, label, bo
   const middle = (floor + most) / 2;
   const ticks = log ? [1, 10, 100, 1e3, 1e4, 1e5, 1e6].filter((value) => value >= floor && value <= most)
     : [floor, whole ? Math.round(middle) : middle, most].filter((value, nr, all) => !all.slice(0, nr).includes(value));
+  // Of limits that lie too close to be named each, the first names all.
+  const namesAt = (limit) => {
+    const near = limits.filter((one) => Math.abs(y(one.value) - y(limit.value)) < 14);
+    return near[0] === limit ? near.map((one) => one.name).join(", ") : "";
+  };
   const moved = (event) => {
     const left = event.currentTarget.getBoundingClientRect().left;
     const share = (event.clientX - left - PAD.left) / (width - PAD.left - PAD.right);
@@ -65,10 +70,10 @@ export function Plot({ lines, limits = [], moments = [], height = 190, label, bo
     <text class="tick" x=${width - PAD.right} y=${height - 5} text-anchor="end">${stamp(last, last - first)}</text>
     ${moments.filter((one) => one.ms >= first && one.ms <= last).map((one, nr, all) => html`<g class="moment">
       <line x1=${x(one.ms)} x2=${x(one.ms)} y1=${PAD.top} y2=${height - PAD.bottom} />
-      ${!all.slice(nr + 1).some((later) => x(later.ms) - x(one.ms) < 46) && html`<text class="tick" x=${Math.min(x(one.ms) + 4, width - 46)} y=${PAD.top + 9}>${one.name}</text>`}</g>`)}
+      ${!all.slice(nr + 1).some((later) => x(later.ms) - x(one.ms) < 46) && html`<text class="tick" x=${x(one.ms) + (x(one.ms) > width - 60 ? -4 : 4)} y=${PAD.top + 9} text-anchor=${x(one.ms) > width - 60 ? "end" : "start"}>${one.name}</text>`}</g>`)}
     ${lines.map((line) => html`<path class=${`line ${line.tone} ${line.dashed ? "dashed" : ""}`} d=${path(line)} />`)}
     ${limits.map((one) => html`<g><line class="limit" x1=${PAD.left} x2=${width - PAD.right} y1=${y(one.value)} y2=${y(one.value)} />
-      <text class="tick limit-name" x=${width - PAD.right} y=${y(one.value) < PAD.top + 16 ? y(one.value) + 13 : y(one.value) - 5} text-anchor="end">${one.name}</text></g>`)}
+      <text class="tick limit-name" x=${width - PAD.right} y=${y(one.value) < PAD.top + 16 ? y(one.value) + 13 : y(one.value) - 5} text-anchor="end">${namesAt(one)}</text></g>`)}
     ${hover !== null && html`<line class="cross" x1=${x(hover)} x2=${x(hover)} y1=${PAD.top} y2=${height - PAD.bottom} />`}
   </svg>`}
   <figcaption class="legend">${hover === null ? lines.map((line) => html`<span><i class=${line.tone}></i>${line.name}</span>`)

@@ -19,6 +19,7 @@ import { Transfers } from "./screens/transfers.js";
 
 export const SCREENS = [
   { path: "", title: "Fleet", key: "f", show: Fleet },
+  { path: "alarms", title: "Alarms", key: "l", show: Alarms, badge: AlarmBadge },
   { path: "devices", title: "Devices", key: "d", show: Devices },
   { path: "rollouts", title: "Rollouts", key: "r", show: Rollouts },
   { path: "experiments", title: "Experiments", key: "e", show: Experiments },
@@ -26,7 +27,6 @@ export const SCREENS = [
   { path: "drift", title: "Drift", key: "h", show: Drift },
   { path: "bundles", title: "Bundles", key: "b", show: Bundles },
   { path: "transfers", title: "Transfers", key: "t", show: Transfers },
-  { path: "alarms", title: "Alarms", key: "l", show: Alarms, badge: AlarmBadge },
   { path: "approvals", title: "Approvals", key: "p", show: Approvals },
   { path: "audit", title: "Audit", key: "a", show: Audit, needs: "audit" },
   { path: "tokens", title: "Tokens", key: "u", show: Tokens, needs: "tokens" },

@@ -2,6 +2,7 @@
 import { html, useRef, useState } from "../html.js";
 import { useAlarmCounts } from "../alarms.js";
 import { ask, query } from "../api.js";
+import { useBundles } from "../bundles.js";
 import { ago, count, instant, lasting } from "../format.js";
 import { session } from "../session.js";
 import { Confirm, Empty, Field, Figure, Loading, More, Pill, Problem } from "../ui.js";
@@ -13,7 +14,7 @@ const KINDS = {
   rollout_halted: "Rollout halted", drift: "Drift", offline: "Devices offline", broker_down: "Broker down", expiry: "Near its end",
   audit_broken: "Audit log broken", disk: "Disk", outbox: "Outbox", alarms_full: "Too many alarms",
 };
-const TONES = { raised: "bad", acknowledged: "amber", cleared: "good", critical: "bad", warning: "amber" };
+const TONES = { raised: "plain", acknowledged: "blue", cleared: "good", critical: "bad", warning: "amber" };
 const SPANS = [["30m", "30 minutes"], ["1h", "1 hour"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"]];
 const PLACES = {
   rollout_halted: (one) => [`#/rollouts/${encodeURIComponent(one.subject)}`, "Look at the rollout"],
@@ -63,7 +64,7 @@ function All() {
 
 function One({ id }) {
   const { data, problem, reload } = useResource(`/v1/alarms/${encodeURIComponent(id)}`, ["alarms"]);
-  return html`<p class="crumbs"><a href="#/alarms">Alarms</a></p><h1>Alarm ${id}</h1><${Problem} problem=${problem} />
+  return html`<p class="crumbs"><a href="#/alarms">Alarms</a></p><div class="heading"><h1>${(data && KINDS[data.kind]) ?? "Alarm"}</h1><span class="mono muted">${id}</span></div><${Problem} problem=${problem} />
     ${!data && !problem && html`<${Loading} of="the alarm" />`}
     ${data && html`<div class="cards"><${Alarm} alarm=${data} reload=${reload} /></div>`}`;
 }
@@ -83,7 +84,11 @@ function Nothing({ state, kind }) {
     and a changed audit log show up here. Whoever does not look at this page is told by a webhook or by MQTT:</p><pre>[alarms]${"\n"}mqtt = true${"\n"}webhook_url = "…"${"\n"}webhook_secret_file = "webhook.secret"</pre></${Empty}>`;
 }
 
+/** A sentence that says bundles' names where the gateway says how their digests begin. */
+const named = (says, list) => says.replace(/\b[0-9a-f]{16}\b/g, (begins) => list.find((one) => one.digest.startsWith(begins))?.name ?? begins);
+
 function Alarm({ alarm, reload }) {
+  const bundles = useBundles();
   const now = useNow(5000);
   const open = alarm.state !== "cleared";
   const silent = open && alarm.silent_until_ms > now;
@@ -92,7 +97,7 @@ function Alarm({ alarm, reload }) {
     <header><${Pill} tone=${open ? TONES[alarm.severity] : "plain"} of=${alarm.severity} /><span class="muted">${KINDS[alarm.kind] ?? alarm.kind}</span>
       <${Pill} tone=${TONES[alarm.state]} of=${alarm.state === "cleared" ? "over" : alarm.state} />${silent && html`<${Pill} tone="plain">silent</${Pill}>`}
       <time class="muted" title=${instant(alarm.raised_ms)}>${ago(alarm.raised_ms, now)}</time></header>
-    <h2 id=${`alarm-${alarm.id}`}><a data-row href=${`#/alarms/${alarm.id}`}>${alarm.says}</a></h2>
+    <h2 id=${`alarm-${alarm.id}`}><a data-row href=${`#/alarms/${alarm.id}`}>${named(alarm.says, bundles.list)}</a></h2>
     <p class="muted small">${facts(alarm, now, silent).join(" · ")}</p>
     <div class="steering">${open && session.may("alarm") && html`${alarm.state === "raised" && html`<${Acknowledge} alarm=${alarm} after=${reload} />`}
         <${Silence} alarm=${alarm} silent=${silent} after=${reload} />`}
@@ -115,6 +120,7 @@ function Attending({ alarm, how, title, yes, tone, start, text, after, children 
   const [looked, set] = useState(null);
   const [problem, setProblem] = useState(null);
   const body = useRef(start);
+  const { list } = useBundles();
   const path = `/v1/alarms/${alarm.id}`;
   const look = async () => {
     body.current = { ...start };
@@ -131,7 +137,7 @@ function Attending({ alarm, how, title, yes, tone, start, text, after, children 
   };
   const request = () => [`${path}/${how}`, { method: "POST", body: body.current, match: looked.etag }];
   return html`<button class=${`quiet ${tone}`} aria-label=${`${title}: ${alarm.says}`} onClick=${look}>${children}</button><${Problem} problem=${problem} />
-    ${looked && html`<${Confirm} ...${{ title, request, again, yes, tone }} text=${html`<p>${looked.data.says}</p>${text(body.current)}`} after=${() => after()} close=${() => set(null)} />`}`;
+    ${looked && html`<${Confirm} ...${{ title, request, again, yes, tone }} text=${html`<p>${named(looked.data.says, list)}</p>${text(body.current)}`} after=${() => after()} close=${() => set(null)} />`}`;
 }
 
 const Why = ({ into }) => html`<${Field} label="Why" help="For the others, and for the audit log."><input maxlength=${WHY_CHARS_MAX} onInput=${(e) => { into.why = e.target.value; }} /></${Field}>`;

@@ -86,7 +86,7 @@ function Debug({ device, grants, problem, reload }) {
   const running = newest && newest.state !== "over";
   return html`<section><h2>Debug mode</h2><${Problem} problem=${problem} />
     ${newest ? html`<p><${Pill} of=${newest.state} tone=${running ? "amber" : "plain"} /> <b>${newest.by}</b>: ${newest.why}</p>
-      <p class="muted">${newest.ended ? html`granted until <span class="nowrap">${instant(newest.until_ms)}</span>, ended: ${newest.ended}` : html`ends <${When} ms=${newest.until_ms} />`}</p>`
+      <p class="muted">${newest.ended ? html`granted until <span class="nowrap">${instant(newest.until_ms)}</span>, ended: ${newest.ended.replace(":", ": ")}` : html`ends <${When} ms=${newest.until_ms} />`}</p>`
     : html`<p class="muted">Nobody ever looked closer at it.</p>`}
     <p class="below">${session.may("debug") && (running ? html`<${Reasoned} title=${`Revoke debug mode: ${device}`} verb="Revoke" path=${`/v1/debug-grants/${segment(device)}/revoke`} reload=${reload} />`
       : html`<${Reasoned} title=${`Grant debug mode: ${device}`} verb="Grant" path="/v1/debug-grants" device=${device} reload=${reload} />`)}</p></section>`;

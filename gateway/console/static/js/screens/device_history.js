@@ -73,7 +73,7 @@ const asked = (one, device) => ({
 
 function looked(one) {
   const begun = one.begun_ms && { at: one.begun_ms, kind: "people", sign: "amber", words: html`<b>debug mode began</b> <span class="muted">by ${one.by}</span><br /><span class="muted">${one.why}</span>` };
-  const ended = one.ended_ms && { at: one.ended_ms, kind: "people", sign: "grey", words: html`<b>debug mode ended</b> <span class="muted">${one.revoked_by ? `by ${one.revoked_by}` : one.ended}</span>` };
+  const ended = one.ended_ms && { at: one.ended_ms, kind: "people", sign: "grey", words: html`<b>debug mode ended</b> <span class="muted">${one.revoked_by ? `by ${one.revoked_by}` : one.ended.replace(":", ": ")}</span>` };
   return [begun, ended].filter(Boolean);
 }
 

@@ -23,7 +23,7 @@ export function Enroll() {
     set(false);
     if (answer.waits === undefined) go(`#/devices/${segment(id)}`);
   };
-  return html`<button class="quiet" data-new onClick=${begin}>New device</button>
+  return html`<button class="solid" data-new onClick=${begin}>New device</button>
     ${open && html`<${Dialog} title="New device" close=${() => set(false)}><form onSubmit=${submit}>
       <${Field} label="Id" help="As the device itself says it; letters, digits and . _ : -"><input required autofocus name="id" pattern="[A-Za-z0-9][A-Za-z0-9._:\\-]{0,63}" value=${form.id} onInput=${(e) => fill({ ...form, id: e.target.value })} autocomplete="off" spellcheck=${false} /></${Field}>
       <${Field} label="Labels" help="Such as region:eu profile:rpi4. One that has labels already gets these instead."><input name="labels" value=${form.labels} onInput=${(e) => fill({ ...form, labels: e.target.value })} autocomplete="off" spellcheck=${false} /></${Field}>

@@ -7,6 +7,7 @@ import { Asking, Confirm, Dialog, Empty, Field, Loading, Pill, Problem, notify }
 import { useMutation, useResource, useTitle } from "../use.js";
 
 const SWITCH = { state: "ENABLED", variants: { on: true, off: false }, defaultVariant: "on" };
+const USUAL = "all";  // of devices whose configuration names none
 
 export function Flags() {
   useTitle("Flags and kill");
@@ -14,7 +15,7 @@ export function Flags() {
   const found = segments.data?.segments ?? [];
   return html`<h1>Flags and kill</h1>
     <${KillSwitch} />
-    <section><div class="heading"><h2>Flags</h2>${session.may("flag") && html`<${NewFlag} reload=${segments.reload} />`}</div>
+    <section><div class="heading"><h2>Flags</h2>${session.may("flag") && html`<${NewFlag} segments=${found.map((one) => one.segment)} reload=${segments.reload} />`}</div>
       <${Problem} problem=${segments.problem} retry=${segments.problem && segments.reload} />
       ${!segments.data && !segments.problem && html`<${Loading} of="flags" />`}
       ${segments.data && !found.length && html`<${Empty} title="No flag is set"><p>Devices behave as their bundle says. A flag changes that without a new bundle:</p>
@@ -74,15 +75,18 @@ function Change({ segment, flag, close, reload }) {
     : html`<${Problem} problem=${problem} /><${Loading} of="the flag" />`}</${Dialog}>`;
 }
 
-function NewFlag({ reload }) {
+function NewFlag({ segments, reload }) {
   const [open, set] = useState(false);
-  const [segment, setSegment] = useState("all");
+  const [chosen, setSegment] = useState(null);
   const [flag, setFlag] = useState("");
-  return html`<button class="quiet" data-new onClick=${() => set(true)}>New flag</button>
+  const segment = chosen ?? (segments.length ? segments[0] : USUAL);
+  const said = segments.includes(segment) ? "Devices listen to one segment each." : `New: only devices whose configuration names it listen${segment === USUAL ? ", and those whose configuration names none" : ""}.`;
+  return html`<button class="solid" data-new onClick=${() => set(true)}>New flag</button>
     ${open && html`<${Dialog} title="New flag" close=${() => set(false)} wide>
-      <div class="pair"><${Field} label="Segment"><input value=${segment} onInput=${(e) => setSegment(e.target.value.trim())} /></${Field}>
-        <${Field} label="Flag"><input class="mono" value=${flag} onInput=${(e) => setFlag(e.target.value.trim())} /></${Field}></div>
-      <${Editor} path=${segment && flag ? `/v1/flags/${word(segment)}/${word(flag)}` : null} definition=${SWITCH} close=${() => { set(false); setFlag(""); }} reload=${reload} /></${Dialog}>`}`;
+      <div class="pair"><${Field} label="Segment" help=${segment && said}><input required list="segments" autocomplete="off" spellcheck=${false} value=${segment} onInput=${(e) => setSegment(e.target.value.trim())} /></${Field}>
+        <${Field} label="Flag"><input required class="mono" autocomplete="off" spellcheck=${false} value=${flag} onInput=${(e) => setFlag(e.target.value.trim())} /></${Field}></div>
+      <datalist id="segments">${[...new Set([...segments, USUAL])].map((one) => html`<option value=${one}></option>`)}</datalist>
+      <${Editor} path=${segment && flag ? `/v1/flags/${word(segment)}/${word(flag)}` : null} definition=${SWITCH} close=${() => { set(false); setSegment(null); setFlag(""); }} reload=${reload} /></${Dialog}>`}`;
 }
 
 function Editor({ path, etag, definition, close, reload }) {

@@ -2,7 +2,7 @@
 import { html, useState } from "../html.js";
 import { useBundles } from "../bundles.js";
 import { Field, Problem, notify } from "../ui.js";
-import { go, useMutation, useTitle } from "../use.js";
+import { go, useMutation, useResource, useTitle } from "../use.js";
 import { labelsOf } from "./new_rollout.js";
 
 const MODES = {
@@ -31,6 +31,7 @@ export function NewExperiment({ place }) {
   useTitle("New experiment");
   const [form, set] = useState({ ...BEGIN, bundle: place.words.get("bundle") ?? "" });
   const { list } = useBundles();
+  const segments = useResource("/v1/flags?limit=1000", ["flags"]).data?.segments ?? [];
   const { busy, problem, run } = useMutation();
   const text = (name) => ({ name, value: form[name], autocomplete: "off", onInput: (event) => set({ ...form, [name]: event.target.value }) });
   const choice = (name, words) => html`<select name=${name} value=${form[name]} onChange=${(event) => set({ ...form, [name]: event.target.value })}>${words.map(([value, said]) => html`<option value=${value}>${said}</option>`)}</select>`;
@@ -58,7 +59,8 @@ export function NewExperiment({ place }) {
         <${Field} label="Soak after each wave"><input required ...${text("soak")} /></${Field}>
         <${Field} label="Spread of the beginning"><input required ...${text("jitter")} /></${Field}>
         <${Field} label="Time between two looks"><input required ...${text("look")} /></${Field}>
-        <${Field} label="Segment of its flag"><input required ...${text("segment")} /></${Field}>
+        <${Field} label="Segment of its flag" help="Devices listen to one segment each: all, where their configuration names none."><input required list="segments" spellcheck=${false} ...${text("segment")} /></${Field}>
+        <datalist id="segments">${segments.map((one) => html`<option value=${one.segment}></option>`)}</datalist>
       </fieldset>
       <fieldset><legend>What decides</legend>
         <${Field} label="Tolerated bad windows, %"><input required type="number" step="any" min="0.01" max="100" ...${text("tolerated")} /></${Field}>

@@ -8,7 +8,9 @@ import { go, useMutation, useTitle } from "../use.js";
 const BEGIN = {
   id: "", bundle: "", waves: "1, 10, 25, 100", soak: "20m", wave_timeout: "1d", jitter: "1m", selector: "", on_halt: "revert",
   failures: "2", evidence: "20", quorum: "90", latency: "", drift: false,
+  start_at: "", windows: "", zone: "", budgets: "", approvals: "", unrehearsed: "",
 };
+const MORE = ["start_at", "windows", "zone", "budgets", "approvals", "unrehearsed"];
 
 /** Labels of words such as region:eu. */
 export function labelsOf(text) {
@@ -18,12 +20,28 @@ export function labelsOf(text) {
   }));
 }
 
+const words = (text) => text.split(/[\s,]+/).filter(Boolean);
+const lines = (text) => text.split(/[\n,]+/).map((line) => line.trim()).filter(Boolean);
+
+/** What is seldom wanted: only the words that were filled in. */
+function more(form) {
+  const budget = (text) => (/^\d+$/.test(text) ? Number(text) : text);
+  const all = {
+    start_at: form.start_at && new Date(form.start_at).toISOString(),
+    windows: lines(form.windows),
+    zone: form.zone.trim(),
+    budgets: Object.fromEntries(Object.entries(labelsOf(form.budgets)).map(([label, most]) => [label, budget(most)])),
+    approvals: words(form.approvals).map(Number),
+  };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => (typeof value === "string" ? value : Object.keys(value).length)));
+}
+
 function asked(form) {
   const share = (text) => Number(text) / 100;
   return {
     id: form.id.trim(),
     bundle: form.bundle.trim(),
-    waves: form.waves.split(/[\s,]+/).filter(Boolean).map(share),
+    waves: words(form.waves).map(share),
     soak: form.soak.trim(),
     wave_timeout: form.wave_timeout.trim(),
     jitter: form.jitter.trim(),
@@ -33,6 +51,7 @@ function asked(form) {
       failures: share(form.failures), evidence: Number(form.evidence), quorum: share(form.quorum), drift: form.drift,
       latency_p95_ratio: form.latency === "" ? null : Number(form.latency),
     },
+    ...more(form),
   };
 }
 
@@ -42,10 +61,11 @@ export function NewRollout({ place }) {
   const bundles = useBundles();
   const { busy, problem, run } = useMutation();
   const text = (name) => ({ value: form[name], onInput: (event) => set({ ...form, [name]: event.target.value }) });
-  const steps = useMemo(() => form.waves.split(/[\s,]+/).filter(Boolean).map(Number).filter((n) => n > 0 && n <= 100), [form.waves]);
+  const steps = useMemo(() => words(form.waves).map(Number).filter((n) => n > 0 && n <= 100), [form.waves]);
   const submit = async (event) => {
     event.preventDefault();
-    const body = asked(form);
+    const reason = form.unrehearsed.trim();
+    const body = { ...asked(form), ...(reason && { unrehearsed: reason }) };
     const answer = await run("/v1/rollouts", { method: "POST", body });
     if (answer === null) return;
     notify(answer, "The rollout begins.");
@@ -75,8 +95,25 @@ export function NewRollout({ place }) {
         <${Field} label="When it halts"><select name="on_halt" value=${form.on_halt} onChange=${(e) => set({ ...form, on_halt: e.target.value })}>
           <option value="revert">go back to what ran before</option><option value="hold">hold, wait for somebody</option></select></${Field}>
       </fieldset>
+      <${More} text=${text} filled=${MORE.filter((name) => form[name].trim()).length} />
       <${PlanRehearsal} plan=${asked(form)} />
       <${Problem} problem=${problem} />
       <div class="actions"><a class="button quiet" href="#/rollouts">Cancel</a><button type="submit" class="solid" disabled=${busy}>${busy ? "Asking …" : "Start the rollout"}</button></div>
     </form>`;
+}
+
+function More({ text, filled }) {
+  return html`<details class="more-words"><summary>When, how many at once, and who agrees${filled > 0 && html` <b>${filled} set</b>`}</summary><div class="sheet">
+    <fieldset><legend>When</legend>
+      <${Field} label="Not before" help="On this computer's clock. Empty: at once."><input type="datetime-local" name="start_at" ...${text("start_at")} /></${Field}>
+      <${Field} label="Windows" help="On each device's own clock, one a line, such as Mon-Fri 01:00-05:00. Empty: always."><textarea name="windows" rows="2" spellcheck=${false} ...${text("windows")}></textarea></${Field}>
+      <${Field} label="Time zone" help="Of devices whose label tz names none. Empty: UTC."><input name="zone" placeholder="Europe/Berlin" autocomplete="off" spellcheck=${false} ...${text("zone")} /></${Field}>
+    </fieldset>
+    <fieldset><legend>How many at once</legend>
+      <${Field} label="Budgets" help="Such as site:2 region:10%. Of each value of a label, at most so many are updating or offline."><input name="budgets" autocomplete="off" spellcheck=${false} ...${text("budgets")} /></${Field}>
+    </fieldset>
+    <fieldset><legend>Who agrees</legend>
+      <${Field} label="Waves that wait for approval" help="Numbers from 0, such as 1, 3."><input name="approvals" pattern="[0-9, ]*" autocomplete="off" ...${text("approvals")} /></${Field}>
+      <${Field} label="Why without a rehearsal" help="Only where one is required: somebody else must approve."><input name="unrehearsed" maxlength="200" autocomplete="off" ...${text("unrehearsed")} /></${Field}>
+    </fieldset></div></details>`;
 }

@@ -40,6 +40,7 @@ export function Rollout({ words: [id] }) {
     <div class="heading"><h1>${rollout.id}</h1><span class="mono muted">${rollout.bundle}</span><${Pill} of=${rollout.state} /></div>
     <${Problem} problem=${problem} />
     <div class=${`callout ${rollout.state}`}><p><b>${SENTENCES[rollout.state] ?? rollout.state}</b> ${rollout.why === "paused by an operator" ? "" : rollout.why}</p></div>
+    ${rollout.approval !== null && rollout.approval !== undefined && session.may("approve") && html`<${Waiting} ...${{ rollout, path, etag, reload }} />`}
     ${session.may("steer") && html`<${Steering} ...${{ rollout, path, etag, reload }} />`}
     <section><h2>Devices <small>${rollout.waves.length ? `${count(total.committed)} of ${count(total.size)} in ${rollout.waves.length === 1 ? "one wave" : `${rollout.waves.length} waves`} so far` : "nobody was offered it yet"}</small></h2>
       <${Waves} waves=${rollout.waves} /><${Legend} /></section>
@@ -52,6 +53,15 @@ export function Rollout({ words: [id] }) {
       : html`<p class="muted">No wave has begun.</p>`}
       ${rollout.waves.length > 0 && html`<p class="muted small below">Evidence is a likelihood factor against the release: 1 says nothing; the gate halts where it reaches its
         limit. False alarms are at most one in that many. Numbers of a wave count devices.</p>`}</section>`;
+}
+
+/** A wave that opens when somebody says so. */
+function Waiting({ rollout: { id, approval }, path, etag, reload }) {
+  const decide = (how, name, tone, text) => html`<${Asking} big tone=${tone} title=${`${name}: ${id}?`} yes=${name} text=${html`<p>${text}</p>`}
+    request=${() => [`${path}/${how}`, { method: "POST", body: { wave: approval, why: "" }, match: etag }]}
+    again=${async () => { const { data, etag: newer } = await ask(path); return data.approval === approval ? newer : null; }} after=${() => reload()}>${name}</${Asking}>`;
+  return html`<div class="steering" role="group" aria-label="Decide on a wave">${decide("approve", `Approve wave ${approval}`, "good", "The wave opens.")}
+    ${decide("deny", `Deny wave ${approval}`, "bad", "The rollout ends. Devices that run the release keep it.")}</div>`;
 }
 
 function Planned({ share, number }) {
