@@ -215,7 +215,15 @@ def sentence(moment: Moment, names: Names) -> str:
     if moment.actor == WORLD:
         return _of_the_plan(moment, names)
     if moment.actor == GATEWAY and kind in _SENTENCES:
-        said = _SENTENCES[kind].format(subject=words or ("nothing" if kind == notes.KILL_SET else "?"), a=count(a), b=count(b)).rstrip(".")
+        said = (
+            _SENTENCES[kind]
+            .format(
+                subject=words or ("nothing" if kind == notes.KILL_SET else "?"),
+                a=count(a),
+                b=count(b),
+            )
+            .rstrip(".")
+        )
         begun = kind in (notes.ROLLOUT_CREATED, trials.CREATED)
         return said + (names.plan(words) if begun else "")
     if kind == "bearer":
