@@ -137,7 +137,7 @@ class Chronicle(Unobserved):
         """A telemetry message came; one that cannot be read, or came before, is not remembered."""
         try:
             said = _READ(payload)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
         past = self._past(device)
         if (said.boot_id, said.seq) <= past.heard:

@@ -82,7 +82,7 @@ def window(seq, boot=1, **more):
 
 def test_heat_and_charge_are_told_once_each_window_and_rubbish_is_not():
     made, _ = chronicle()
-    for payload in (window(1, chip_c=61, battery_percent=40, throttled=3), window(1), b"\x00rubbish", b"", window(2)):  # fmt: skip
+    for payload in (window(1, chip_c=61, battery_percent=40, throttled=3), window(1), b"\x00rubbish", b"", b"\x91" * 5_000, b"\xa1\xff", window(2)):  # fmt: skip
         made.heard("kiosk-1", payload)
     made.heard("kiosk-1", window(1, boot=2, chip_c=-4))
     found = [(one.chip_c, one.battery_percent, one.frames, one.throttled) for one in made.windows("kiosk-1")]  # fmt: skip
