@@ -135,6 +135,22 @@ def test_a_rollout_is_begun_watched_paused_resumed_and_ended(visit, stage):
     assert state_of(stage, "summer") == "aborted"
 
 
+def test_a_wave_that_waits_for_somebody_is_approved(visit, stage):
+    page = visit(place="new-rollout?bundle=gauge@1.2.0")
+    page.locator("[name=id]").fill("agreed")
+    page.get_by_label("Spread of the beginning").fill("0s")
+    page.get_by_text("When, how many at once, and who agrees").click()
+    page.get_by_label("Windows").fill("Mon-Sun 00:00-12:00\nMon-Sun 12:00-24:00")
+    page.get_by_label("Budgets").fill("region:50% floor:2")
+    page.get_by_label("Waves that wait for approval").fill("0")
+    page.get_by_role("button", name="Start the rollout").click()
+    page.get_by_role("button", name="Approve wave 0").click()
+    page.get_by_role("dialog").get_by_role("button", name="Approve wave 0").click()
+    expect(page.locator(".wave").first).to_contain_text("opened")
+    assert stage.ask("GET", "/v1/rollouts/agreed")["approval"] is None
+    stage.ask("POST", "/v1/rollouts/agreed/abort-keep")
+
+
 def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage):
     stage.ask("POST", "/v1/rollouts", {"id": "changed", **ROLLOUT})
     page = visit(place="rollouts/changed")
