@@ -213,6 +213,38 @@ def playable(drawn: Script, alphabet: Alphabet) -> Iterator[Step]:
             yield _worded(step, number)
 
 
+def shortened(script: Script, fails: Callable[[Script], bool]) -> Script:
+    """Leave out what can be left out, in ever smaller pieces, while it still fails: Hypothesis gives up on long scripts after five minutes."""
+    size = len(script)
+    while size:
+        at = 0
+        while at < len(script):
+            shorter = (*script[:at], *script[at + size :])
+            if _whole(shorter) and fails(shorter):
+                script = shorter
+            else:
+                at += 1
+        size //= 2
+    return script
+
+
+def _whole(script: Script) -> bool:
+    """Whether nobody does anything in it before connecting, or after leaving."""
+    online: set[str] = set()
+    for step in script:
+        name = step.args[0] if step.args else ""
+        if step.verb == "connect":
+            online.add(name)
+        elif step.verb == "restart":
+            online.clear()
+        elif step.verb != "wait":
+            if name not in online:
+                return False
+            if step.verb in ("drop", "disconnect"):
+                online.discard(name)
+    return True
+
+
 def _by_someone_online(scene: Scene, step: Step) -> Step:
     """Let another client do what an offline one cannot, lest most steps be left out."""
     if step.verb not in ("publish", "subscribe", "unsubscribe", "ack"):
