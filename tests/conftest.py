@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import logging
 import os
 import sys
 from pathlib import Path
@@ -25,6 +26,21 @@ os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")
 # deadline, 200 ms) nor a slow beginning (the health check, a second) is a finding.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+OURS = ("fleetdrill", "gateway", "devicesdk", "devicesim")
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_heard():
+    """A command or a library that ran in this process may have arranged logs for itself: not for the next test."""
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)
+    logging.getLogger("gateway").setLevel(logging.NOTSET)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith(OURS) and isinstance(logger, logging.Logger):
+            logger.disabled = False
+            logger.propagate = logger.propagate or name != "fleetdrill.paho"
 
 
 @pytest.fixture(scope="session")
