@@ -10,12 +10,23 @@ Rules: `now` starts at zero with the clock, never runs backwards, and says nothi
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from devicesdk.wire.timebase import MS, NEVER, SECOND
 
 WAIT_S_MAX: Final = 3600.0
 """A timer is never set farther ahead: a suspended machine wakes, looks, and sets the next one."""
+
+
+def stopwatch() -> Callable[[], int]:
+    """Start to measure real time; each call of what is returned gives the microseconds since.
+
+    An event loop's `time` will not do: uvloop's counts whole milliseconds, and stands still within a
+    turn of the loop.
+    """
+    began = time.monotonic_ns()
+    return lambda: (time.monotonic_ns() - began) // 1000
 
 
 class Clock(Protocol):

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from devicesdk.aio.clock import Clock
+from devicesdk.aio.clock import Clock, stopwatch
 from devicesdk.wire.errors import ProtocolError
 from devicesdk.wire.timebase import MS
 from devicesdk.wire.topics import ASK, GET, PASSING_KINDS, TEL, UPLINK_KINDS, Topics
@@ -433,10 +433,9 @@ class Runtime:
         return not life.over
 
     async def _commit(self, count: int) -> None:
-        loop, counters = asyncio.get_running_loop(), self.counters
-        began = loop.time()
+        counters, elapsed_us = self.counters, stopwatch()
         await self._stored(self._storage.commit)
-        took_us = int((loop.time() - began) * 1e6)
+        took_us = elapsed_us()
         counters.commits += 1
         counters.rows += count
         counters.commit_us_sum += took_us

@@ -13,12 +13,12 @@ each kind of topic, however many devices they went to: a span a device would dro
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 
+from devicesdk.aio.clock import stopwatch
 from gateway.core import effects as ask
 from gateway.core.audit.rows import ENTRY, AuditRow
 from gateway.ports import Span, Told, Tracing
@@ -129,12 +129,11 @@ def _perform(
     if not parent.recording:
         performer.perform(effects, now)
         return
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+    elapsed_us = stopwatch()
     sent = performer.sent = {}
     performer.perform(effects, now)
     performer.sent = None
-    took_us = int((loop.time() - began) * 1e6)
+    took_us = elapsed_us()
     for kind, (count, size) in sent.items():
         says: Told = {TOPIC_KIND: kind, MESSAGES: count, BYTES: size}
         tracing.begin(f"publish {kind}", says, parent=parent, took_us=took_us).end()

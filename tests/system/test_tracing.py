@@ -79,6 +79,9 @@ def test_one_trace_leads_from_the_request_to_the_broker(tmp_path):
         assert commit["fleetdrill.commit.verbs"] == 1
         assert (publish["fleetdrill.topic_kind"], publish["messaging.batch.message_count"]) == ("want", 1)  # fmt: skip
         assert publish["fleetdrill.bytes"] > 0
+        assert mine["publish want"].began_ns < mine["publish want"].ended_ns, (
+            "an instant of no length"
+        )
         assert {span.service for span in collector.spans} == {"of-the-test"}
         assert {name for span in collector.spans for name in span.told} <= ATTRIBUTES
         assert all(span.began_ns <= span.ended_ns for span in collector.spans)
