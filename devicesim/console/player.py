@@ -220,6 +220,8 @@ class Player:
             return "preparing"
         if self._playing:
             return "playing"
+        if self._same is None and self._growth.kept is not None and goal == self.run.end_ns:
+            return "seeking"  # there is yet to be said whether this was the same run
         return "paused" if goal == self._now else "seeking"
 
     # -- the thread ---------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ class Player:
 
     def _begin(self) -> None:
         """Make a new take; the one before goes first, so that there is never more than one."""
-        self._preparing, self._take, self._now = True, None, 0
+        self._preparing, self._take, self._now, self._same = True, None, 0, None
         gc.unfreeze()
         if self._takes:
             gc.collect()
