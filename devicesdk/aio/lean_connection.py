@@ -62,6 +62,8 @@ LINGER_S: Final = 5.0
 """How long a closing socket may take to get rid of its last bytes."""
 FLUSH_BYTES: Final = 64 * 1024
 """So much is not held back until the end of the turn: it would leave the processor's caches."""
+PROOF_WAIT_S: Final = 0.05
+"""So long an acknowledgement may wait for a write that takes its ping along, before one is made for it."""
 GATHER_BYTES: Final = 2_048
 """Packets that are larger on average go out one by one (uvloop: writev), smaller ones are joined."""
 
@@ -276,8 +278,9 @@ class Connection(asyncio.BufferedProtocol):
             self._handle(packet)
         if self._heard:
             self._tell_heard()
-        if self._proof is not None and self._proof.wants_ping and not self._over:
-            self._ping()
+        proof = self._proof
+        if proof is not None and not (self._out or self._over) and proof.begin_wait():
+            self._loop.call_later(PROOF_WAIT_S, self._prove)
         self._reading = False
         if reader.fault is not None:
             self.fail(reader.fault.reason, reader.fault.code)
@@ -449,6 +452,9 @@ class Connection(asyncio.BufferedProtocol):
         out, transport = self._out, self._transport
         if not out or transport is None or self._over:
             return
+        if self._proof is not None and self._proof.wants_ping:  # in the same write
+            self._proof.pinged()
+            out.append(PING)
         if self._out_bytes > GATHER_BYTES * len(out):
             transport.writelines(out)
         else:
@@ -470,9 +476,15 @@ class Connection(asyncio.BufferedProtocol):
             self._timer = self._loop.call_later(keepalive_s, self._watch)
 
     def _ping(self) -> None:
-        self._send(PING)
         if self._proof is not None:
             self._proof.pinged()
+        self._send(PING)
+
+    def _prove(self) -> None:
+        assert self._proof is not None, "a wait for a proof that nobody wants"
+        self._proof.waits = False
+        if self._proof.wants_ping and not self._over:
+            self._ping()
 
     def _watch(self) -> None:
         self._timer = None

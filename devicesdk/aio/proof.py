@@ -27,9 +27,11 @@ Acked = tuple[int, int]
 class Proof:
     """The acknowledgements of one connection that nothing has proven yet."""
 
-    __slots__ = ("_asked", "_fresh")
+    __slots__ = ("_asked", "_fresh", "waits")
 
     def __init__(self) -> None:
+        self.waits = False
+        """Whether the host has a timer after which it makes a ping."""
         self._fresh: list[Acked] = []
         self._asked: list[list[Acked]] = []  # a few at most, and an empty deque has 600 bytes
         """One list for each unanswered ping, empty for most of the keep-alive's."""
@@ -42,6 +44,13 @@ class Proof:
     def wants_ping(self) -> bool:
         """Whether something waits for a ping, and none is on its way: one at a time gathers the most."""
         return bool(self._fresh) and not self._asked
+
+    def begin_wait(self) -> bool:
+        """Whether the host must set a timer now; `waits` from then on, until it says otherwise."""
+        if self.waits or not self.wants_ping:
+            return False
+        self.waits = True
+        return True
 
     def pinged(self) -> None:
         """A ping leaves, whoever wanted it."""

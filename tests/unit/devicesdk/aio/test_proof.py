@@ -41,6 +41,18 @@ def test_a_ping_of_the_keep_alive_that_left_after_it_proves_too():
     assert proof.answered() == [(2, 0)]
 
 
+def test_a_wait_for_company_begins_once_and_only_for_something_unproven():
+    proof = Proof()
+    assert not proof.begin_wait()
+    proof.acked(1, 0)
+    assert proof.begin_wait()
+    proof.acked(2, 0)
+    assert not proof.begin_wait(), "one timer is enough"
+    proof.pinged()  # with a write that came first
+    proof.waits = False
+    assert not proof.begin_wait(), "a ping is on its way"
+
+
 def test_an_answer_to_no_ping_proves_nothing():
     proof = Proof()
     proof.acked(1, 0)
