@@ -83,8 +83,15 @@ class Clerk:
         await self._ledger.write(work)
         return found[0]
 
-    async def revoke(self, asker: Asker, name: str) -> None:
+    async def revoke(
+        self, asker: Asker, name: str, remembered: Callable[[int], list[Persist]]
+    ) -> None:
         """End a token.
+
+        Args:
+            asker: who asks.
+            name: of the token.
+            remembered: rows to make durable with it, of the answer, by the instant.
 
         Raises:
             VerbError: ``forbidden`` or ``unknown``.
@@ -94,7 +101,7 @@ class Clerk:
         def work(at: int) -> list[Persist]:
             kept = self._tokens.revoke(name, now_ms=at, by=asker.name)
             entry = plain_entry(asker, "token.revoke", name, {})
-            return [*kept, *self._ledger.journal.write(entry, at)]
+            return [*kept, *self._ledger.journal.write(entry, at), *remembered(at)]
 
         await self._ledger.write(work)
 

@@ -174,6 +174,10 @@ class Office:
             return await self._keys.once(
                 asker.name, once, partial(self._rehearsed, asker, verb, once)
             )
+        if isinstance(verb, verbs.RevokeToken):
+            return await self._keys.once(
+                asker.name, once, partial(self._revoked, asker, verb.name, once)
+            )
         if isinstance(verb, Clerical):
             return await self._clerical(asker, verb)
         if isinstance(verb, Reading):
@@ -262,8 +266,7 @@ class Office:
                 )
                 return {"token": text}
             case verbs.RevokeToken():
-                await self.revoke_token(asker, verb.name)
-                return {"said": [f"Token {verb.name} has ended."]}
+                return await self._revoked(asker, verb.name, None)
             case verbs.ListTokens():
                 return [token_view(row) for row in self.tokens(asker)]
             case verbs.ListApprovals():
@@ -406,7 +409,14 @@ class Office:
         Raises:
             VerbError: ``forbidden`` or ``unknown``.
         """
-        await self._clerk.revoke(asker, name)
+        await self._revoked(asker, name, None)
+
+    async def _revoked(self, asker: Asker, name: str, once: Once | None) -> Any:
+        answer = {"ok": True, "result": {"said": [f"Token {name} has ended."]}}
+        await self._clerk.revoke(
+            asker, name, lambda at: self._keys.remembered(asker.name, once, answer, at)
+        )
+        return answer["result"]
 
     async def log(self, asker: Asker, after: int, limit: int) -> list[AuditRow]:
         """Up to `limit` entries of the audit log after number `after`."""
