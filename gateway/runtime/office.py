@@ -12,7 +12,7 @@ an approval and what is done by it; who is not allowed to change something is wr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -394,14 +394,17 @@ class Office:
         return self._clerk.rows()
 
     async def make_token(
-        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str]
-    ) -> str:
-        """Make a token; returns its text, which is not kept.
+        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str],
+        before: Callable[[str], Awaitable[None]] | None = None,
+    ) -> str:  # fmt: skip
+        """Make a token; returns its text, which is not kept; `before` is told it before the token is good.
 
         Raises:
             VerbError: ``forbidden``, or `AccessError`'s codes.
         """
-        return await self._clerk.make(asker, name, role, life_ms=life_ms, labels=labels)
+        return await self._clerk.make(
+            asker, name, role, life_ms=life_ms, labels=labels, before=before
+        )
 
     async def revoke_token(self, asker: Asker, name: str) -> None:
         """End a token.
