@@ -5,8 +5,9 @@ Leaves out the gateway and who looks (test_acknowledged.py).
 
 Rules: each mutation has an idempotency key of its own and is repeated under it until an answer comes that ends it; no two
 of them are alike, so that an entry of the log is of one of them alone; what is set again has a number that only grows, so
-that whatever came later shows what came before. The making of a token takes no key: when the name exists already because
-an answer was lost, the text is lost with it, and the operator ends that token.
+that whatever came later shows what came before. Two take no key. The making of a token: when the name exists already because
+an answer was lost, the text is lost with it, and the operator ends that token. And the decision on what waits for a second
+person: when the answer was lost, it is decided already.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import msgspec
 
 from devicesdk.bundle.manifest import encode_manifest
 from devicesdk.bundle.trust import Signer
+from gateway.core.rehearsals.book import KEPT_MAX
 from tests.chaos.clients import PAUSE_S, Acknowledged, Asker
 from tests.chaos.seen import Seen, Told, definition_of, request
 from tests_kit.agent_bundles import Bundle
@@ -31,9 +33,14 @@ AGAIN = (401, 429, 503)
 IMAGE_BYTES = 2_000
 FLAGS, DEVICES = 3, 4
 """Of an operator; each is changed again and again."""
-MAKE = "token.make"
-TELLING = {"flag.set": "definition", "device.enroll": "labels", "kill": "alive", "alarm.silence": "why"}  # fmt: skip
-"""Verbs that are asked of one subject more than once, and the argument that tells them apart."""
+MAKE, DECIDE, GRANT = "token.make", "approval.approve", "debug.grant"
+KEYLESS = {MAKE: "/exists", DECIDE: "/invalid"}
+"""Verbs that take no key, and the problem that is told when they are asked again."""
+TELLING = {
+    "flag.set": ("definition",), "device.enroll": ("labels",), "kill": ("alive",), "alarm.silence": ("why",),
+    GRANT: ("why",), "rehearsal.plan": ("plan", "id"),
+}  # fmt: skip
+"""Verbs that are asked of one subject more than once, and where among the arguments is what tells them apart."""
 
 Identity = tuple[str, str, str]
 """Verb, subject, and the argument that tells: as the audit log has them."""
@@ -49,12 +56,18 @@ class Wish(NamedTuple):
     holds: Callable[[Seen], bool]
     body: Any = None
     telling: Any = None
+    token: str = ""
+    """Of whoever asks; empty: the administrator's."""
 
 
 def identity_of(verb: str, subject: str, arguments: bytes) -> Identity:
     """Which request an audit entry is of."""
-    name = TELLING.get(verb)
-    return verb, subject, "" if name is None else _text(json.loads(arguments).get(name))
+    if verb not in TELLING:
+        return verb, subject, ""
+    found = json.loads(arguments)
+    for name in TELLING[verb]:
+        found = found[name]
+    return verb, subject, _text(found)
 
 
 def _text(word: Any) -> str:
@@ -91,13 +104,13 @@ class OverHttp(Asker):
     def once(self, key: str) -> Told:
         """Ask once, under this key."""
         wish = self.asked[key]
-        return request(self.state, wish.method, wish.path, wish.body, key=key)
+        return request(self.state, wish.method, wish.path, wish.body, key=key, token=wish.token)
 
 
 def excused(one: Acknowledged) -> bool:
-    """Whether a refusal is what it must be: a token exists, because it was made and the answer lost."""
-    taken = one.status == 409 and Told(one.status, one.body).kind.endswith("/exists")
-    return one.verb == MAKE and taken and one.tries > 1
+    """Whether a refusal is what it must be: it was done, and the answer was lost."""
+    kind = Told(one.status, one.body).kind
+    return one.tries > 1 and one.verb in KEYLESS and kind.endswith(KEYLESS[one.verb])
 
 
 class Operator(OverHttp):
@@ -114,8 +127,11 @@ class Operator(OverHttp):
         self._signer = signer
         self._lifted: set[str] = set()
         self._turns = (
-            self._rollout, self._flag, self._kill, self._labels, self._token, self._bundle,
+            self._rollout, self._flag, self._kill, self._labels, self._token, self._bundle, self._rehearsal,
+            self._grant,
         )  # fmt: skip
+        self.second = ""
+        """Token of somebody else, who agrees to everything."""
         self.texts: dict[str, str] = {}
         """Of tokens that were made and heard, by name."""
         self.ending: set[str] = set()
@@ -209,6 +225,35 @@ class Operator(OverHttp):
             Wish(
                 "bundle.publish", digest, "POST", "/v1/bundles",
                 lambda seen: digest in seen.bundles, {"digest": digest},
+            )
+        )  # fmt: skip
+
+    def _rehearsal(self, turn: int) -> None:
+        """Of the bundle that was published last."""
+        plan = f"{self.name}-r{turn}"
+        self.insist(
+            Wish(
+                "rehearsal.plan", "", "POST", "/v1/rehearsals",
+                lambda seen: plan in seen.rehearsals or len(seen.rehearsals) >= KEPT_MAX,
+                {"id": plan, "bundle": f"{self.name}@1.{turn}.0"}, plan,
+            )
+        )  # fmt: skip
+
+    def _grant(self, turn: int) -> None:
+        """Ask for debug mode of a device, which somebody else must approve."""
+        device, why = f"{self.name}-d{turn % DEVICES}", f"{self.name}-{turn}"
+        told = self.insist(
+            Wish(
+                GRANT, device, "POST", "/v1/debug-grants",
+                lambda seen: why in seen.approvals, {"device": device, "why": why}, why,
+            )
+        )  # fmt: skip
+        number = json.loads(told.body)["waits"]
+        self.insist(
+            Wish(
+                DECIDE, str(number), "POST", f"/v1/approvals/{number}/approve",
+                lambda seen: seen.approvals[why] == "approved" and why in seen.grants, {"why": "yes"},
+                token=self.second,
             )
         )  # fmt: skip
 

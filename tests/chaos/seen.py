@@ -20,10 +20,12 @@ import msgspec
 
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.core import rows
+from gateway.core.access.approvals import APPROVAL
 from gateway.core.access.tokens import TOKEN
 from gateway.core.alarms.rows import ALARM
 from gateway.core.audit.rows import ANSWER, AnswerRow
 from gateway.core.control.flags import KILL_KEY
+from gateway.core.rehearsals.book import REHEARSAL
 from gateway.core.rows import KillRow
 
 ANSWER_S_MAX = 10.0
@@ -64,6 +66,12 @@ class Seen(msgspec.Struct):
     """Digests."""
     alarms: dict[int, tuple[str, str]] = {}
     """Number to why it was acknowledged, and why it was silenced last."""
+    approvals: dict[str, str] = {}
+    """Why debug mode was asked for, to the state of that request."""
+    grants: frozenset[str] = frozenset()
+    """Why debug mode was granted."""
+    rehearsals: frozenset[str] = frozenset()
+    """Ids of plans; the newest hundred are kept."""
 
 
 def request(
@@ -124,6 +132,13 @@ def over_http(state: Path) -> Seen:
         tokens={one["name"]: not one["revoked_ms"] for one in _all(state, "/v1/tokens", "tokens")},
         bundles=frozenset(one["digest"] for one in _all(state, "/v1/bundles", "bundles")),
         alarms={one["id"]: (one["acknowledged_why"], one["silenced_why"]) for one in alarms},
+        approvals={
+            one["asked"]["why"]: one["state"] for one in _all(state, "/v1/approvals", "approvals")
+        },
+        grants=frozenset(one["why"] for one in _all(state, "/v1/debug-grants", "grants")),
+        rehearsals=frozenset(
+            one["rollout"] for one in _found(state, "/v1/rehearsals")["rehearsals"]
+        ),
     )
 
 
@@ -177,6 +192,9 @@ def _durable(storage: SqlStorage) -> Seen:
         tokens={key: not row.revoked_ms for key, row in _rows(storage, TOKEN)},
         bundles=frozenset(key for key, _ in _rows(storage, rows.BUNDLE)),
         alarms={row.number: (row.acknowledged_why, row.silenced_why) for row in alarms},
+        approvals={json.loads(row.verb)["why"]: row.state for _, row in _rows(storage, APPROVAL)},
+        grants=frozenset(row.why for _, row in _rows(storage, rows.DEBUG)),
+        rehearsals=frozenset(row.rollout for _, row in _rows(storage, REHEARSAL)),
     )
 
 

@@ -4,16 +4,18 @@ The short form, five kills, runs with the other tests; fifty are part of `make c
 the instants are uniform over a life, from the process's first breath to two seconds after it answers.
 
 What is asked over HTTP: rollouts and their ends, flags, kills and their ends, labels, bundles with their blobs, tokens and
-their ends, an alarm's acknowledgement and silences; at the door: devices. What must hold after each restart, as the API
-tells, and at the end, as it stands on the disk: whatever was acknowledged is there; a token that was made opens and one
+their ends, rehearsals, debug mode that a second person approves, an alarm's acknowledgement and silences; at the door:
+devices. What must hold after each restart, as the API tells, and at the end, as it stands on the disk: whatever was acknowledged is there; a token that was made opens and one
 that was ended does not; a request that is repeated under its key is answered as before; each was done once, however often
 it was repeated, which the audit log proves, because an entry is in the commit of its mutation; and the log is sound, with
-no entry missing. The one answer that is not kept is that which holds a token's text: its making is refused when repeated.
+no entry missing. Two take no key, and are refused when repeated: a token's making, whose answer holds its text and is not
+kept, and the decision on what waits for a second person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random  # noqa: TID251 - luck of a test, seeded
 import sys
@@ -39,7 +41,18 @@ from gateway.runtime.once import OK
 from gateway.runtime.verbs import Overview, VerbError
 from gateway.service import FIRST, audit_verifier
 from tests.chaos.clients import Acknowledged, AtTheDoor, Devices
-from tests.chaos.operators import AGAIN, MAKE, Operator, OverHttp, Watch, excused, identity_of
+from tests.chaos.operators import (
+    AGAIN,
+    DECIDE,
+    GRANT,
+    KEYLESS,
+    MAKE,
+    Operator,
+    OverHttp,
+    Watch,
+    excused,
+    identity_of,
+)
 from tests.chaos.processes import Process
 from tests.chaos.seen import Seen, Told, on_disk, over_http, request
 
@@ -59,16 +72,24 @@ port = 0
 requests_per_s_max = 10000.0
 requests_burst_max = 10000
 failures_per_s_max = 1000.0
+[security]
+second_person = ["debug.grant"]
+[rehearsal]
+command = ["false"]
 [alarms]
 disk_percent_raise = 99
 disk_percent_clear = 100
 look_s = 0.1
 probe_s = 0.5
 """
-"""Nobody is slowed down; and there is an alarm to look after: a disk that is not quite empty."""
+"""Nobody is slowed down; there is an alarm to look after, a disk that is not quite empty; and a rehearsal ends at once."""
+SECOND = "second"
+PEOPLE = (FIRST, SECOND)
+BEFORE = {(MAKE, FIRST), (MAKE, SECOND)}
+"""What was done before anybody was killed."""
 VERBS = {
     "rollout.create", "rollout.steer", "flag.set", "kill", "device.enroll", MAKE, "token.revoke", "bundle.publish",
-    "alarm.ack", "alarm.silence",
+    "alarm.ack", "alarm.silence", "rehearsal.plan", GRANT, DECIDE,
 }  # fmt: skip
 
 
@@ -112,6 +133,18 @@ class Site:
             return False
         return True
 
+    def begin(self) -> None:
+        """A token for a second person; then everybody asks."""
+        self.ready()
+        body = {"name": SECOND, "role": "admin"}
+        while (told := request(self.state, "POST", "/v1/tokens", body)).status != 201:
+            assert told.status in (0, *AGAIN), f"expected a token, found {told}"
+            pause(LOOK_S)
+        for operator in self.operators:
+            operator.second = json.loads(told.body)["token"]
+        for asker in self.askers:
+            asker.start()
+
     def there(self) -> None:
         """Everything that was acknowledged so far is there, as the API tells, and is not done again."""
         # What was answered is looked at first: later answers are later mutations.
@@ -133,8 +166,8 @@ class Site:
             if told.status and told.status not in AGAIN:
                 break
             pause(LOOK_S)
-        if one.verb == MAKE:
-            assert told.kind.endswith("/exists"), f"{one} was asked again: {told}"
+        if one.verb in KEYLESS:
+            assert told.kind.endswith(KEYLESS[one.verb]), f"{one} was asked again: {told}"
         else:
             assert told == (one.status, one.body), f"{one} was asked again: {told}"
 
@@ -196,9 +229,7 @@ def campaign(folder: Path, port: int, kills: int) -> Site:
     site, luck = Site(folder, port), random.Random(f"{SEED}/acknowledged")
     site.gateway.start()
     try:
-        site.ready()
-        for asker in site.askers:
-            asker.start()
+        site.begin()
         for _ in range(kills):
             site.kill_at_some_moment(luck)
         site.ready()
@@ -236,15 +267,17 @@ def judge(site: Site) -> str:
 
 def once_in(entries: list[audit.AuditRow], answered: list[tuple[OverHttp, Acknowledged]]) -> None:
     """Demand that each was done once, and that nothing was done of which nobody was told."""
-    done = Counter(
-        identity_of(row.verb, row.subject, row.arguments)
-        for row in entries
-        if row.outcome == "done" and row.actor == FIRST and row.subject != FIRST
-    )
-    for asker, one in answered:
-        times = done.pop(asker.identity(one.key), 0)
-        assert times == 1, f"{one} was acknowledged and done {times} times"
-    assert not done, f"done, and nobody was ever told: {sorted(done)[:3]}"
+    ours = [row for row in entries if row.actor in PEOPLE and (row.verb, row.subject) not in BEFORE]
+    for outcome, verbs in (("done", VERBS), ("waits", {GRANT})):
+        found = Counter(
+            identity_of(row.verb, row.subject, row.arguments)
+            for row in ours
+            if row.outcome == outcome
+        )
+        for asker, one in answered:
+            times = found.pop(asker.identity(one.key), 0) if one.verb in verbs else 1
+            assert times == 1, f"{one} was acknowledged and {outcome} {times} times"
+        assert not found, f"{outcome}, and nobody was ever told: {sorted(found)[:3]}"
 
 
 def kept(
@@ -257,7 +290,7 @@ def kept(
     try:
         for _, one in answered:
             row = answers.get(audit.answer_key(FIRST, one.key))
-            assert (row is None) is (one.verb == MAKE), f"{one}: of its key is kept {row}"
+            assert (row is None) is (one.verb in KEYLESS), f"{one}: of its key is kept {row}"
             assert row is None or row.status == OK, f"{one}: of its key is kept {row}"
             if one.verb == "bundle.publish":
                 blobs.verify(bytes.fromhex(one.subject))
