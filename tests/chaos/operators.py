@@ -139,7 +139,7 @@ class Operator(OverHttp):
 
     def ask(self, number: int) -> None:
         """The next of what it does."""
-        turn, kind = divmod(number, len(self._turns))
+        turn, kind = divmod(number - 1, len(self._turns))
         self._turns[kind](turn + 1)
 
     def _rollout(self, turn: int) -> None:

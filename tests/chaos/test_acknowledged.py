@@ -5,11 +5,11 @@ the instants are uniform over a life, from the process's first breath to two sec
 
 What is asked over HTTP: rollouts and their ends, flags, kills and their ends, labels, bundles with their blobs, tokens and
 their ends, rehearsals, debug mode that a second person approves, an alarm's acknowledgement and silences; at the door:
-devices. What must hold after each restart, as the API tells, and at the end, as it stands on the disk: whatever was acknowledged is there; a token that was made opens and one
-that was ended does not; a request that is repeated under its key is answered as before; each was done once, however often
-it was repeated, which the audit log proves, because an entry is in the commit of its mutation; and the log is sound, with
-no entry missing. Two take no key, and are refused when repeated: a token's making, whose answer holds its text and is not
-kept, and the decision on what waits for a second person.
+devices. What must hold after each restart, as the API tells, and at the end, as it stands on the disk: whatever was
+acknowledged is there; a token that was made opens and one that was ended does not; a request that is repeated under its
+key is answered as before; each was done once, however often it was repeated, which the audit log proves, because an entry
+is in the commit of its mutation; and the log is sound, with no entry missing. Two take no key, and are refused when
+repeated: a token's making, whose answer holds its text and is not kept, and the decision on what waits for a second person.
 """
 
 from __future__ import annotations
@@ -20,41 +20,20 @@ import os
 import random  # noqa: TID251 - luck of a test, seeded
 import sys
 import threading
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from devicesdk.bundle.trust import ROLE_TARGETS
-from gateway.adapters.audit_reader import AuditReader
-from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.mosquitto import start_mosquitto
-from gateway.adapters.heads import HeadFile
 from gateway.adapters.keys import init_keys, read_signer
-from gateway.adapters.storage import sqlite_url
-from gateway.core.audit import rows as audit
-from gateway.core.audit.chain import verify
-from gateway.core.audit.kept import read_lines
-from gateway.core.audit.stored import read_entries, read_head_row
 from gateway.runtime.knock import NoGatewayError, knock
-from gateway.runtime.once import OK
 from gateway.runtime.verbs import Overview, VerbError
-from gateway.service import FIRST, audit_verifier
 from tests.chaos.clients import Acknowledged, AtTheDoor, Devices
-from tests.chaos.operators import (
-    AGAIN,
-    DECIDE,
-    GRANT,
-    KEYLESS,
-    MAKE,
-    Operator,
-    OverHttp,
-    Watch,
-    excused,
-    identity_of,
-)
+from tests.chaos.judging import SECOND, VERBS, judge, lost_nothing, refuse_lost
+from tests.chaos.operators import AGAIN, KEYLESS, Operator, OverHttp, Watch
 from tests.chaos.processes import Process
-from tests.chaos.seen import Seen, Told, on_disk, over_http, request
+from tests.chaos.seen import Told, over_http, request
 
 pytestmark = pytest.mark.mosquitto
 SEED = int(os.environ.get("CHAOS_SEED", "20"))
@@ -83,14 +62,6 @@ look_s = 0.1
 probe_s = 0.5
 """
 """Nobody is slowed down; there is an alarm to look after, a disk that is not quite empty; and a rehearsal ends at once."""
-SECOND = "second"
-PEOPLE = (FIRST, SECOND)
-BEFORE = {(MAKE, FIRST), (MAKE, SECOND)}
-"""What was done before anybody was killed."""
-VERBS = {
-    "rollout.create", "rollout.steer", "flag.set", "kill", "device.enroll", MAKE, "token.revoke", "bundle.publish",
-    "alarm.ack", "alarm.silence", "rehearsal.plan", GRANT, DECIDE,
-}  # fmt: skip
 
 
 def pause(seconds: float) -> None:
@@ -200,7 +171,11 @@ class Site:
         self.gateway.start()
 
     def see_through(self) -> None:
-        """Let everybody come to an end; then everything is asked once more."""
+        """Let everybody come to an end, once everything was asked for; then all of it is asked once more."""
+        for _ in range(LOOKS_MAX):
+            if {one.verb for asker in self.over_http for one in list(asker.answers)} >= VERBS:
+                break
+            pause(LOOK_S)
         for asker in self.askers:
             asker.enough.set()
         for asker in self.askers:
@@ -212,16 +187,6 @@ class Site:
         for asker in self.over_http:
             for one in asker.answers:
                 self.again(asker, one)
-
-
-def lost_nothing(asker: OverHttp, answers: list[Acknowledged], seen: Seen) -> None:
-    """Demand that what was acknowledged holds."""
-    refuse_lost([one for one in answers if not asker.asked[one.key].holds(seen)])
-
-
-def refuse_lost(lost: list[object]) -> None:
-    """A story when there is anything."""
-    assert not lost, f"{len(lost)} acknowledged and lost, among them {lost[:3]}"
 
 
 def campaign(folder: Path, port: int, kills: int) -> Site:
@@ -243,80 +208,14 @@ def campaign(folder: Path, port: int, kills: int) -> Site:
     return site
 
 
-def judge(site: Site) -> str:
-    """Demand all that must hold of what is durable; returns a line about it."""
-    answered = [(asker, one) for asker in site.over_http for one in asker.answers]
-    refused = [one for _, one in answered if one.status >= 300 and not excused(one)]
-    assert refused == [], f"a repeated request was done again, and so refused: {refused[:3]}"
-    entries = sound_log(site.state)
-    once_in(entries, answered)
-    seen, answers = on_disk(site.state)
-    for asker in site.over_http:
-        lost_nothing(asker, asker.answers, seen)
-    refuse_lost([one for one in site.door.answers if one.subject not in seen.devices])
-    kept(site.state, answered, answers)
-    again = sum(one.tries > 1 for _, one in answered)
-    verbs = Counter(one.verb for _, one in answered)
-    assert set(verbs) == VERBS, f"expected {sorted(VERBS)} to be asked for, found {sorted(verbs)}"
-    told = ", ".join(f"{count} {verb}" for verb, count in sorted(verbs.items()))
-    return (
-        f"{len(answered)} over HTTP, {again} of them repeated ({told}), {len(site.door.answers)} at the door, "
-        f"{site.devices.sent} of devices; {len(entries)} audit entries, sound"
-    )
-
-
-def once_in(entries: list[audit.AuditRow], answered: list[tuple[OverHttp, Acknowledged]]) -> None:
-    """Demand that each was done once, and that nothing was done of which nobody was told."""
-    ours = [row for row in entries if row.actor in PEOPLE and (row.verb, row.subject) not in BEFORE]
-    for outcome, verbs in (("done", VERBS), ("waits", {GRANT})):
-        found = Counter(
-            identity_of(row.verb, row.subject, row.arguments)
-            for row in ours
-            if row.outcome == outcome
-        )
-        for asker, one in answered:
-            times = found.pop(asker.identity(one.key), 0) if one.verb in verbs else 1
-            assert times == 1, f"{one} was acknowledged and {outcome} {times} times"
-        assert not found, f"{outcome}, and nobody was ever told: {sorted(found)[:3]}"
-
-
-def kept(
-    state: Path,
-    answered: list[tuple[OverHttp, Acknowledged]],
-    answers: dict[str, audit.AnswerRow],
-) -> None:
-    """Demand that answers are kept by their keys, but none that holds a token; and that bundles have their blobs."""
-    blobs = FileBlobs(state / "blobs")
-    try:
-        for _, one in answered:
-            row = answers.get(audit.answer_key(FIRST, one.key))
-            assert (row is None) is (one.verb in KEYLESS), f"{one}: of its key is kept {row}"
-            assert row is None or row.status == OK, f"{one}: of its key is kept {row}"
-            if one.verb == "bundle.publish":
-                blobs.verify(bytes.fromhex(one.subject))
-    finally:
-        blobs.close()
-
-
-def sound_log(state: Path) -> list[audit.AuditRow]:
-    """The entries of a log in which nothing is wrong, also by the heads that were kept."""
-    auditor = audit_verifier(state / "keys")
-    kept, found = read_lines(HeadFile(state).read(), auditor, "audit.heads")
-    assert kept, "the gateway kept no head"
-    with AuditReader(sqlite_url(state / "gateway.db")) as reader:
-        entries = list(read_entries(reader.entries(), found))
-        found += verify(entries, read_head_row(reader.head, found), auditor, kept)
-    assert found == [], "\n".join(finding.story for finding in found)
-    return entries
-
-
 async def run(folder: Path, kills: int) -> str:
     broker = await start_mosquitto(folder / "broker")
     try:
         site = await asyncio.to_thread(campaign, folder, broker.endpoint.port, kills)
     finally:
         await broker.stop()
-    return judge(site)
+    told = judge(site.state, site.over_http, site.door.answers)
+    return f"{told}; {site.devices.sent} messages of devices"
 
 
 async def test_five_kills_lose_nothing_that_was_acknowledged(tmp_path):
