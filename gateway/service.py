@@ -340,16 +340,19 @@ def _http(said: HttpSection, service: Service, tls: HttpTls | None) -> HttpServe
 
 async def _first_token(office: Office, file: Path) -> None:
     """Make a token where there never was one, or a restore ended them all, and leave it where only the owner
-    reads it."""
+    reads it: before it is good, so that whatever ends us in between, the next start makes another."""
     local = Asker(FIRST, Role.ADMIN)
     tokens = {token.name: token for token in office.tokens(local)}
     if any(token.revoked_by != BY_RESTORE for token in tokens.values()):
         return
     names = (f"{FIRST}-{number}" if number > 1 else FIRST for number in count(1))
     name = next(name for name in names if name not in tokens)
-    text = await office.make_token(local, name, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={})
-    await asyncio.to_thread(file.unlink, missing_ok=True)
-    write_new(file, text.encode() + b"\n", OWNER_ONLY)
+
+    async def left(text: str) -> None:
+        await asyncio.to_thread(file.unlink, missing_ok=True)
+        await asyncio.to_thread(write_new, file, text.encode() + b"\n", OWNER_ONLY)
+
+    await office.make_token(local, name, Role.ADMIN, life_ms=LIFE_MS_MAX, labels={}, before=left)
     say(logging.WARNING, "made a first token", file=file, role="admin",
         hint="make tokens of their own for everybody, then revoke this one")  # fmt: skip
 

@@ -8,11 +8,19 @@ token with a scope hands out and takes back nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.core.access.roles import Permission, Role, allowed, covers
-from gateway.core.access.tokens import SECRET_BYTES, TOKEN, AccessError, Asker, TokenRow, Tokens
+from gateway.core.access.tokens import (
+    SECRET_BYTES,
+    TOKEN,
+    AccessError,
+    Asker,
+    TokenRow,
+    Tokens,
+    text_of,
+)
 from gateway.core.effects import Persist
 from gateway.runtime.ledger import Ledger, plain_entry
 from gateway.runtime.verbs import VerbError
@@ -56,9 +64,10 @@ class Clerk:
         return self._tokens.rows()
 
     async def make(
-        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str]
-    ) -> str:
-        """Make a token; returns its text, which is not kept.
+        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str],
+        before: Callable[[str], Awaitable[None]] | None = None,
+    ) -> str:  # fmt: skip
+        """Make a token; returns its text, which is not kept; `before` is told it before the token is good.
 
         Raises:
             VerbError: ``forbidden``, or `AccessError`'s codes.
@@ -69,22 +78,30 @@ class Clerk:
             await self._refused(asker, "token.make", name, told, why)
         await self._only_unscoped(asker, "token.make", name, told)
         secret = self._entropy(SECRET_BYTES)
-        found: list[str] = []
         scope = tuple(sorted(labels.items()))
 
+        if before is not None:
+            await before(text_of(name, secret))
+
         def work(at: int) -> list[Persist]:
-            text, kept = self._tokens.make(
+            _, kept = self._tokens.make(
                 name, role, secret, now_ms=at, life_ms=life_ms, by=asker.name, labels=scope
             )
-            found.append(text)
             entry = plain_entry(asker, "token.make", name, told)
             return [*kept, *self._ledger.journal.write(entry, at)]
 
         await self._ledger.write(work)
-        return found[0]
+        return text_of(name, secret)
 
-    async def revoke(self, asker: Asker, name: str) -> None:
+    async def revoke(
+        self, asker: Asker, name: str, remembered: Callable[[int], list[Persist]]
+    ) -> None:
         """End a token.
+
+        Args:
+            asker: who asks.
+            name: of the token.
+            remembered: rows to make durable with it, of the answer, by the instant.
 
         Raises:
             VerbError: ``forbidden`` or ``unknown``.
@@ -94,7 +111,7 @@ class Clerk:
         def work(at: int) -> list[Persist]:
             kept = self._tokens.revoke(name, now_ms=at, by=asker.name)
             entry = plain_entry(asker, "token.revoke", name, {})
-            return [*kept, *self._ledger.journal.write(entry, at)]
+            return [*kept, *self._ledger.journal.write(entry, at), *remembered(at)]
 
         await self._ledger.write(work)
 

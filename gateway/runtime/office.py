@@ -12,7 +12,7 @@ an approval and what is done by it; who is not allowed to change something is wr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
@@ -174,6 +174,10 @@ class Office:
             return await self._keys.once(
                 asker.name, once, partial(self._rehearsed, asker, verb, once)
             )
+        if isinstance(verb, verbs.RevokeToken):
+            return await self._keys.once(
+                asker.name, once, partial(self._revoked, asker, verb.name, once)
+            )
         if isinstance(verb, Clerical):
             return await self._clerical(asker, verb)
         if isinstance(verb, Reading):
@@ -262,8 +266,7 @@ class Office:
                 )
                 return {"token": text}
             case verbs.RevokeToken():
-                await self.revoke_token(asker, verb.name)
-                return {"said": [f"Token {verb.name} has ended."]}
+                return await self._revoked(asker, verb.name, None)
             case verbs.ListTokens():
                 return [token_view(row) for row in self.tokens(asker)]
             case verbs.ListApprovals():
@@ -391,14 +394,17 @@ class Office:
         return self._clerk.rows()
 
     async def make_token(
-        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str]
-    ) -> str:
-        """Make a token; returns its text, which is not kept.
+        self, asker: Asker, name: str, role: Role, *, life_ms: int, labels: dict[str, str],
+        before: Callable[[str], Awaitable[None]] | None = None,
+    ) -> str:  # fmt: skip
+        """Make a token; returns its text, which is not kept; `before` is told it before the token is good.
 
         Raises:
             VerbError: ``forbidden``, or `AccessError`'s codes.
         """
-        return await self._clerk.make(asker, name, role, life_ms=life_ms, labels=labels)
+        return await self._clerk.make(
+            asker, name, role, life_ms=life_ms, labels=labels, before=before
+        )
 
     async def revoke_token(self, asker: Asker, name: str) -> None:
         """End a token.
@@ -406,7 +412,14 @@ class Office:
         Raises:
             VerbError: ``forbidden`` or ``unknown``.
         """
-        await self._clerk.revoke(asker, name)
+        await self._revoked(asker, name, None)
+
+    async def _revoked(self, asker: Asker, name: str, once: Once | None) -> Any:
+        answer = {"ok": True, "result": {"said": [f"Token {name} has ended."]}}
+        await self._clerk.revoke(
+            asker, name, lambda at: self._keys.remembered(asker.name, once, answer, at)
+        )
+        return answer["result"]
 
     async def log(self, asker: Asker, after: int, limit: int) -> list[AuditRow]:
         """Up to `limit` entries of the audit log after number `after`."""

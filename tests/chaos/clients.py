@@ -1,19 +1,14 @@
-"""Operators and devices that never stop asking: load for a gateway that is killed again and again.
+"""People and devices that never stop asking: load for a gateway that is killed again and again.
 
-Decides what each asks, that it retries until it is answered, and what it was answered. Leaves out the gateway and what
-must hold afterwards (test_acknowledged.py).
+Decides what is asked at the door and by devices, that it is asked until it is answered, and what it was answered. Leaves
+out what is asked over HTTP (operators.py), the gateway, and what must hold afterwards (test_acknowledged.py).
 
-Rules: a request over HTTP has an idempotency key of its own and is repeated under it until an answer comes that
-ends it; a verb at the door has no key, so it is one that may be done twice without harm.
+Rule: a verb at the door has no idempotency key, so it is one that may be done twice without harm.
 """
 
 from __future__ import annotations
 
-import http.client
-import json
 import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +20,8 @@ from devicesdk.wire.messages import Have, Telemetry
 from gateway.runtime.knock import NoGatewayError, knock
 from gateway.runtime.verbs import EnrollDevice, VerbError
 
-ANSWER_S_MAX = 10.0
 PAUSE_S = 0.05
 DEVICES = 20
-AGAIN = (401, 429, 503)
-"""Not ours (another program has the old port), too often, not now."""
 
 
 class Acknowledged(NamedTuple):
@@ -40,6 +32,7 @@ class Acknowledged(NamedTuple):
     subject: str
     status: int
     tries: int
+    body: bytes = b""
 
 
 class Asker(threading.Thread):
@@ -64,58 +57,6 @@ class Asker(threading.Thread):
     def ask(self, number: int) -> None:
         """Ask for something, until it is answered."""
         raise NotImplementedError
-
-
-class OverHttp(Asker):
-    """Creates rollouts and steers every other one."""
-
-    def ask(self, number: int) -> None:
-        """One rollout, then its end."""
-        name = f"{self.name}-{number}"
-        self._insist("rollout.create", name, "/v1/rollouts", {"id": name, "bundle": "none@1.0.0"})
-        if number % 2:
-            self._insist("rollout.steer", name, f"/v1/rollouts/{name}/abort-keep", None)
-
-    def _insist(self, verb: str, subject: str, path: str, body: dict[str, str] | None) -> None:
-        key, tries = f"{verb}/{subject}", 0
-        while True:
-            tries += 1
-            status, told = self._once(key, path, body)
-            under_way = status == 409 and told.endswith("/conflict")
-            if status and status not in AGAIN and not under_way:
-                self.answers.append(Acknowledged(key, verb, subject, status, tries))
-                return
-            threading.Event().wait(PAUSE_S)
-
-    def _once(self, key: str, path: str, body: dict[str, str] | None) -> tuple[int, str]:
-        """Status and kind of problem; 0 for no answer."""
-        try:
-            url = (self.state / "http.url").read_text().strip()
-            token = (self.state / "admin.token").read_text().strip()
-            asked = urllib.request.Request(
-                url + path,
-                data=b"" if body is None else json.dumps(body).encode(),
-                headers={
-                    "Authorization": f"Bearer {token}",
-                    "Idempotency-Key": key,
-                    "Content-Type": "application/json",
-                },
-                method="POST",
-            )
-            with urllib.request.urlopen(asked, timeout=ANSWER_S_MAX) as answer:
-                answer.read()
-                return answer.status, ""
-        except urllib.error.HTTPError as error:
-            return error.code, _kind(error)
-        except (OSError, http.client.HTTPException, ValueError):
-            return 0, ""
-
-
-def _kind(error: urllib.error.HTTPError) -> str:
-    try:
-        return str(json.loads(error.read()).get("type", ""))
-    except (OSError, http.client.HTTPException, ValueError):
-        return ""
 
 
 class AtTheDoor(Asker):

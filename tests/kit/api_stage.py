@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -14,12 +15,13 @@ from devicesdk.bundle.trust import Ed25519Signer, Ed25519Verifier
 from devicesdk.wire.topics import Topics
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.http_tls import HttpTls
+from gateway.adapters.rehearsing import Bounds, Rehearsing
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.adapters.uploads import Uploads
 from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.server import HttpServer
-from gateway.config import HttpSection
+from gateway.config import HttpSection, RehearsalSection
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -39,12 +41,15 @@ PATIENCE_S = 60.0
 FREE = HttpSection(requests_per_s_max=100_000.0, requests_burst_max=1_000_000,
                    failures_per_s_max=100_000.0, failures_burst_max=1_000_000)  # fmt: skip
 """Bounds of how often, out of a test's way."""
+SMALL = RehearsalSection(seeds=1, devices_min=10, devices_max=10)
+"""Rehearsals in one small virtual fleet."""
+REHEARSAL_BOUNDS = Bounds(wall_s=120.0, memory_bytes=2 * 1024**3)
 
 AUDITOR: Final = Ed25519Signer(ROLE_AUDIT, bytes([9]) * 32)
 
 
 class ApiStage:
-    """Storage, blobs, runtime, office and HTTP in a folder."""
+    """Storage, blobs, runtime, office and HTTP in a folder; with a `command`, rehearsals too, one at a time."""
 
     def __init__(
         self,
@@ -53,6 +58,7 @@ class ApiStage:
         second: frozenset[str] = frozenset(),
         tls: HttpTls | None = None,
         make: Callable[[], Gateway] = core,
+        command: Sequence[str] = (),
     ) -> None:
         self.wires = Wires()
         self.clock = RealClock(1.0, WALL_START_MS)
@@ -72,7 +78,12 @@ class ApiStage:
             wall_ms=self.clock.wall_ms,
             entropy=self._entropy,
             second=second,
+            rules=SMALL,
+            rehearsing=Rehearsing(
+                command, folder / "blobs", folder / "rehearsals", REHEARSAL_BOUNDS
+            ),
         )
+        self._rehearses: asyncio.Task[None] | None = None
         self._made = 0
         self.app = make_app(
             Service(
@@ -103,9 +114,24 @@ class ApiStage:
                 LOCAL, name, role, life_ms=LIFE_MS, labels={}
             )
         await self.server.open()
+        self._rehearses = asyncio.get_running_loop().create_task(self.office.rehearsals.run())
         return self
 
+    async def rehearsed(self, number: int) -> None:
+        """Wait until a rehearsal has ended."""
+        book = self.office.rehearsals.book
+
+        def over() -> bool:
+            row = book.get(number)
+            return row is not None and bool(row.ended_ms)
+
+        await until(over, f"the end of rehearsal {number}", REHEARSAL_BOUNDS.wall_s)
+
     async def __aexit__(self, *_: object) -> None:
+        if self._rehearses is not None:
+            self._rehearses.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._rehearses
         await self.server.close()
         await self.runtime.stop()
         self.runtime.close()

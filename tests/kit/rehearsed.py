@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from devicesdk.bundle.build import build_bundle
 from devicesdk.bundle.source import read_release
@@ -19,13 +20,28 @@ WEAK, GOOD, POISONED = "gauge/1.0.0", "gauge/1.1.0", "gauge-poisoned/1.2.0"
 SIGNER = Ed25519Signer(ROLE_TARGETS, bytes([7]) * 32)
 AT_MS = 1_767_600_000_000
 """5 January 2026, 08:00Z, a Monday."""
+PLAYER: Final = (sys.executable, "-c", """
+import json, pathlib, sys
+job = json.load(sys.stdin)
+runs = [
+    {"seed": seed, "held": True, "digest": "", "state": "completed", "why": "", "exposed": 1, "devices": 1,
+     "virtual_s": 1.0, "cpu_s": 0.0, "report": f"seed-{seed}/report.html"}
+    for seed in job["seeds"]
+]
+for run in runs:
+    report = pathlib.Path(job["folder"], run["report"])
+    report.parent.mkdir(parents=True)
+    report.write_text("<!doctype html><title>It held</title>")
+print(json.dumps({"verdict": {"outcome": "held", "why": "It held.", "runs": runs}}))
+""")  # fmt: skip
+"""Starts at once and says that every plan held, for who looks at what is around a rehearsal."""
 
 
-def publish(blobs: FileBlobs, which: str) -> Named:
+def publish(blobs: FileBlobs, which: str, signer: Ed25519Signer = SIGNER) -> Named:
     """Publish one of the shipped bundles."""
     release, images = read_release(reader_of(MODELS / which))
     built = build_bundle(release, images)
-    digest, everything = built.sealed(SIGNER)
+    digest, everything = built.sealed(signer)
     for blob in everything.values():
         blobs.put(blob)
     return Named(built.manifest.name, digest.hex())

@@ -12,6 +12,7 @@ from gateway.config import HttpSection
 from gateway.core.access.roles import Role
 from gateway.ports import BlobError
 from tests_kit.agent_bundles import Bundle
+from tests_kit.api_raw import spoken
 from tests_kit.api_stage import FREE, LOCAL, PATIENCE_S, ApiStage
 from tests_kit.plant import until
 
@@ -312,39 +313,23 @@ async def test_who_asks_too_often_is_told_when_to_come_back(tmp_path):
             assert codes == [401, 401, 429]
 
 
-async def raw(stage, *pieces, pause_s=0.0):
-    """What is answered to bytes that come piece by piece, until the connection ends."""
-    host, port = stage.server.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(pause_s)
-        async with asyncio.timeout(PATIENCE_S):
-            return await reader.read()
-    except ConnectionError:
-        return b""
-    finally:
-        writer.close()
-
-
 async def test_a_connection_that_does_not_say_what_it_wants_is_closed(tmp_path):
     http = msgspec.structs.replace(FREE, head_s_max=0.2, body_s_max=0.2, upload_idle_s_max=0.2)
     async with ApiStage(tmp_path, http) as stage:
-        assert await raw(stage) == b"", "silence"
-        assert await raw(stage, b"GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nX-A: ") == b"", (
+        url = stage.server.url
+        assert await spoken(url) == b"", "silence"
+        assert await spoken(url, b"GET /v1/whoami HTTP/1.1\r\nHost: localhost\r\nX-A: ") == b"", (
             "half a head"
         )
         trickle = [b"GET / HTTP/1.1\r\n", *[b"X-A: b\r\n"] * 40]
-        assert await raw(stage, *trickle, pause_s=0.02) == b"", "a head that trickles"
+        assert await spoken(url, *trickle, pause_s=0.02) == b"", "a head that trickles"
         token = stage.tokens[Role.ADMIN].encode()
         head = b"POST /v1/rollouts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + token
         head += b"\r\nContent-Type: application/json\r\nConnection: close\r\n"
-        slow = await raw(stage, head + b"Content-Length: 100\r\n\r\n{")
+        slow = await spoken(url, head + b"Content-Length: 100\r\n\r\n{")
         assert slow.startswith(b"HTTP/1.1 408"), slow[:200]
         put = head.replace(b"POST /v1/rollouts", b"PUT /v1/blobs/" + b"ab" * 32)
-        slow = await raw(stage, put + b"Content-Length: 100\r\n\r\nx")
+        slow = await spoken(url, put + b"Content-Length: 100\r\n\r\nx")
         assert slow.startswith(b"HTTP/1.1 408"), slow[:200]
 
 
@@ -384,7 +369,7 @@ async def test_what_is_too_large_or_too_strange_is_refused(stage, client):
         ),
         422,
     )
-    assert await raw(stage, b"NONSENSE\r\n\r\n") != b""
+    assert await spoken(stage.server.url, b"NONSENSE\r\n\r\n") != b""
 
 
 async def pieces(data):

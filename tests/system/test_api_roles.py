@@ -8,7 +8,9 @@ from gateway.api.needs import ANYBODY, OPEN, OPERATIONS
 from gateway.core.access.roles import GRANTS, Permission, Role
 from gateway.runtime import verbs
 from gateway.runtime.permissions import NEEDS
+from tests_kit.agent_bundles import Bundle
 from tests_kit.api_stage import ApiStage
+from tests_kit.rehearsed import PLAYER
 
 HEX = "ab" * 32
 VALUES = {
@@ -41,6 +43,11 @@ BODIES = {
     "acknowledge_alarm": {"why": ""},
     "silence_alarm": {"lasts": "1h"},
 }
+REHEARSED = {
+    "list_rehearsals": 200, "show_rehearsal": 200, "show_shape": 200, "download_report": 200, "rehearse_plan": 202,
+    "rehearse_rollout": 202,
+}  # fmt: skip
+"""What those who may are answered, because there is a rehearsal, and somewhere to rehearse."""
 STREAMS = {"events"}
 VERBS = {
     "show_fleet": verbs.Overview, "list_devices": verbs.ListDevices, "show_device": verbs.ShowDevice,
@@ -87,9 +94,25 @@ def test_the_tables_agree_on_what_each_operation_needs():
 
 @pytest.fixture
 async def stage(tmp_path):
-    async with ApiStage(tmp_path) as made:
+    async with ApiStage(tmp_path, command=PLAYER) as made:
         await made.enroll(1)
+        await rehearsed(made)
         yield made
+
+
+async def rehearsed(stage):
+    """A rollout, and a rehearsal of it that held."""
+    bundle = Bundle(1)
+    for blob, _ in bundle.blobs.values():
+        stage.blobs.put(blob)
+    async with stage.client() as admin:
+        body = {"digest": bundle.digest.hex()}
+        assert (await admin.post("/v1/bundles", json=body)).status_code == 201
+        body = {"id": VALUES["id"], "bundle": bundle.manifest.name}
+        assert (await admin.post("/v1/rollouts", json=body)).status_code == 201
+        again = f"/v1/rollouts/{VALUES['id']}/rehearse"
+        assert (await admin.post(again, json={})).status_code == 202
+    await stage.rehearsed(1)
 
 
 def operations(stage):
@@ -117,6 +140,8 @@ async def test_a_role_may_do_what_its_permissions_say_and_nothing_else(stage, ro
             may = name in OPEN | ANYBODY or OPERATIONS[name] in GRANTS[role]
             if (status == 403) is may or status in (401, 500):
                 wrong.append(f"{role.value} {method} {url}: {status}, may: {may}")
+            if may and status != REHEARSED.get(name, status):
+                wrong.append(f"{role.value} {method} {url}: {status}, not {REHEARSED[name]}")
     assert wrong == []
 
 

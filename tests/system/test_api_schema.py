@@ -1,6 +1,8 @@
 """Schemathesis over the OpenAPI document: no failure of the gateway, no answer that the document does not know.
 
-A seeded, bounded run: each operation gets a few requests that fit the document and a few that do not.
+A seeded, bounded run: each operation gets a few requests that fit the document and a few that do not. Beside the gateway
+is the real simulator, with a small fleet: a plan was rehearsed before, and those that come to be asked for are rehearsed,
+one at a time, until the run is over.
 """
 
 import asyncio
@@ -17,18 +19,30 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from devicesdk.bundle.trust import ROLE_TARGETS
+from gateway.adapters.rehearsing import usual_command
 from gateway.core.access.roles import Role
 from gateway.core.alarms.rules import DISK
 from gateway.core.stimuli import Observed, Reading
-from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_bundles import SIGNERS
 from tests_kit.alarm_stage import core_with
 from tests_kit.api_stage import ApiStage
+from tests_kit.rehearsed import GOOD, publish
 
 EXAMPLES = 8
 STREAMS = {"events"}
 """They have no end to wait for; their own test reads them."""
+
+
+def no_failure(ctx, response, case):
+    """A 503 that says when to come again is none: eight rehearsals may wait, and the ninth is told so."""
+    if response.status_code == 503 and response.headers.get("retry-after"):
+        return None
+    return not_a_server_error(ctx, response, case)
+
+
 CHECKS = [
-    not_a_server_error,
+    no_failure,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
@@ -42,32 +56,40 @@ class Running:
         self._folder = folder
         self._ready = threading.Event()
         self._loop = None
-        self.stage = None
+        self.stage = self.failed = None
         self._thread = threading.Thread(target=self._run)
 
     def _run(self):
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - told by whoever waits
+            self.failed = error
+            self._ready.set()
 
     async def _serve(self):
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        async with ApiStage(self._folder, make=core_with()) as self.stage:
+        command = usual_command()
+        async with ApiStage(self._folder, make=core_with(), command=command) as self.stage:
             await self.stage.enroll(3)
             full = Observed(DISK, (Reading("/", 1, "7 MiB"),))
             await self.stage.runtime.submit(full)
-            bundle = Bundle(1)
-            for blob, _ in bundle.blobs.values():
-                self.stage.blobs.put(blob)
+            bundle = publish(self.stage.blobs, GOOD, SIGNERS[ROLE_TARGETS])
             async with self.stage.client() as client:
-                body = {"digest": bundle.digest.hex()}
+                body = {"digest": bundle.digest}
                 assert (await client.post("/v1/bundles", json=body)).status_code == 201
-                body = {"id": "spring", "bundle": bundle.manifest.name}
+                body = {"id": "spring", "bundle": bundle.name, "waves": [1.0], "soak": "1s"}
                 assert (await client.post("/v1/rollouts", json=body)).status_code == 201
+                asked = await client.post("/v1/rollouts/spring/rehearse", json={})
+                assert asked.status_code == 202, asked.text
+                await self.stage.rehearsed(1)
             self._ready.set()
             await self._over.wait()
 
     def __enter__(self):
         self._thread.start()
-        assert self._ready.wait(60), "waited in vain for the API"
+        assert self._ready.wait(180), "waited in vain for the API"
+        if self.failed is not None:
+            raise self.failed
         return self.stage
 
     def __exit__(self, *_):
@@ -91,6 +113,38 @@ def operations(schema):
         operation = result.ok()
         if operation.definition.raw["operationId"] not in STREAMS:
             yield operation
+
+
+REHEARSAL = {"number": 1}
+PLAN = {"id": "summer", "bundle": "gauge@1.1.0", "waves": [1.0]}
+KNOWN = {
+    "list_rehearsals": ({}, None, 200), "show_shape": ({}, None, 200), "show_rehearsal": (REHEARSAL, None, 200),
+    "download_report": ({**REHEARSAL, "seed": 1}, None, 200), "rehearse_plan": ({}, PLAN, 202),
+    "rehearse_rollout": ({"id": "spring"}, {}, 202),
+}  # fmt: skip
+"""What is known of the one rehearsal: the operation, with what in its path and body, answers this."""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_told_of_a_rehearsal_that_held_is_what_is_declared(stage, document):
+    headers = {"Authorization": f"Bearer {stage.tokens[Role.ADMIN]}"}
+    told = {}
+    for operation in operations(document):
+        name = operation.definition.raw["operationId"]
+        if name not in KNOWN:
+            continue
+        path, body, status = KNOWN[name]
+        words = {"path_parameters": path} | ({} if body is None else {"body": body})
+        case = operation.Case(**words)
+        response = case.call_and_validate(
+            base_url=stage.server.url, headers=headers, checks=CHECKS, timeout=60
+        )
+        assert response.status_code == status, (name, response.text)
+        told[name] = response
+    assert told.keys() == KNOWN.keys()
+    found = told["show_rehearsal"].json()
+    assert (found["state"], found["verdict"]["outcome"]) == ("held", "held"), found
+    assert "<html" in told["download_report"].text.lower()
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -111,3 +111,21 @@ async def test_the_address_that_a_proxy_tells_is_believed(tmp_path):
             )  # fmt: skip
             assert told.status == 401
             assert told.headers["strict-transport-security"].startswith("max-age=")
+
+
+async def test_a_token_is_revoked_once_for_a_key_and_made_only_once_whatever_the_key(tmp_path):
+    async with ApiStage(tmp_path) as stage, stage.client() as admin:
+        body, once = {"name": "bob", "role": "viewer"}, {"Idempotency-Key": "make"}
+        assert (await admin.post("/v1/tokens", json=body, headers=once)).status_code == 201
+        again = await admin.post("/v1/tokens", json=body, headers=once)
+        assert again.status_code == 409, "an answer that holds a secret was kept"
+        assert again.json()["type"] == "/problems/exists"
+        once = {"Idempotency-Key": "end"}
+        first, second = [await admin.delete("/v1/tokens/bob", headers=once) for _ in range(2)]
+        assert first.status_code == 200
+        assert (second.status_code, second.content) == (200, first.content)
+        other = await admin.delete("/v1/tokens/the-viewer", headers=once)
+        assert other.status_code == 422, "a key was good for another request"
+        entries = (await admin.get("/v1/audit?limit=1000")).json()["entries"]
+        told = [(one["verb"], one["outcome"]) for one in entries if one["subject"] == "bob"]
+        assert told == [("token.make", "done"), ("token.revoke", "done")]

@@ -127,3 +127,19 @@ def test_the_first_run_makes_keys_and_says_what_they_are_good_for(site):
     assert "uses it" in site.run(*serve, "mosquitto", code=2)
     assert site.end(signal.SIGINT)[0] == 0
     assert "mqtt://host" in site.run(*serve, "ftp://x", code=2)
+
+
+def test_a_start_that_ends_before_the_first_token_lies_there_is_made_good_by_the_next(site):
+    file = site.state / "admin.token"
+    (file / "in-the-way").mkdir(parents=True)
+    with pytest.raises(AssertionError, match="expected a gateway"):
+        site.serve("--broker", "mosquitto")
+    site.end()
+    (file / "in-the-way").rmdir()
+    file.rmdir()
+    site.serve("--broker", "mosquitto")
+    url = (site.state / "http.url").read_text().strip()
+    headers = {"Authorization": f"Bearer {file.read_text().strip()}"}
+    asked = urllib.request.Request(f"{url}/v1/whoami", headers=headers)
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        assert json.loads(answer.read())["name"] == "first"

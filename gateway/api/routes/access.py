@@ -10,12 +10,13 @@ from pydantic import Field
 
 from devicesdk.wire.timebase import MS, parse_duration
 from gateway.api.answers import Said, mutated, plain, shape
-from gateway.api.desk import Looked
+from gateway.api.desk import Asked, Looked
 from gateway.api.models import Duration, Labels, Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number_after, page
 from gateway.core.access.approvals import ApprovalRow
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import TokenRow
+from gateway.runtime import verbs
 from gateway.runtime.verbs import VerbError
 
 router = APIRouter(tags=["access"])
@@ -112,10 +113,9 @@ async def make_token(desk: Looked, asked: NewToken) -> Response:
 
 
 @router.delete("/tokens/{name}", **shape(Said))
-async def revoke_token(desk: Looked, name: TokenName) -> Response:
+async def revoke_token(desk: Asked, name: TokenName) -> Response:
     """End a token; a second time changes nothing."""
-    await desk.service.office.revoke_token(desk.asker, name)
-    return mutated({"said": [f"Token {name} is good for nothing any more."]})
+    return mutated(await desk.do(verbs.RevokeToken(name=name)))
 
 
 @router.get("/approvals", **shape(ApprovalsPage))

@@ -111,18 +111,18 @@ class Tokens:
         refuse_labels(labels)
         if len(secret) != SECRET_BYTES:
             raise ValueError(f"expected {SECRET_BYTES} bytes of entropy, found {len(secret)}")
-        word = b32encode(secret).decode().rstrip("=").lower()
+        text = text_of(name, secret)
         row = TokenRow(
             name,
             role.value,
-            sha256(word.encode()).digest(),
+            sha256(text.rpartition("_")[2].encode()).digest(),
             now_ms,
             now_ms + life_ms,
             by,
             labels=labels,
         )
         self._by_name[name] = row
-        return f"{PREFIX}_{name}_{word}", [Persist(TOKEN, name, row)]
+        return text, [Persist(TOKEN, name, row)]
 
     def _refuse_full(self, now_ms: int) -> None:
         living = sum(self._living(row, now_ms) for row in self._by_name.values())
@@ -178,6 +178,11 @@ class Tokens:
         if row is None or not same:
             raise AccessError("unknown", "expected a token that this gateway made, found another")
         return row
+
+
+def text_of(name: str, secret: bytes) -> str:
+    """A token as it is said."""
+    return f"{PREFIX}_{name}_{b32encode(secret).decode().rstrip('=').lower()}"
 
 
 def refuse_labels(labels: tuple[tuple[str, str], ...]) -> None:
