@@ -159,17 +159,18 @@ class Rehearsals:
             refusal = await self._read(lambda core: core.preview(plan, at, "", 1).refusal)
             if refusal:
                 raise VerbError("refused", refusal)
-            return plan
+            return _offered(plan)
         name = verb.rollout
         found = await self._read(lambda core: core.control.find_plan(name))
         if found is None:
             raise VerbError("unknown", f"expected the id of a rollout, found {name!r}")
-        return found
+        return _offered(found)
 
     # -- the gate ---------------------------------------------------------------------------------
 
     def required(self, verb: Mutation) -> bool:
-        """Whether this must have been rehearsed; what the factory shipped is offered to nobody."""
+        """Whether this must have been rehearsed. Not what the factory is said to have shipped: it is offered to nobody,
+        and nobody is sent back to it who does not say that it ran there (`Twin.previous_for`, `Offers.revert`)."""
         if not isinstance(verb, CreateRollout) or verb.initial:
             return False
         return self.rules.gate == "required" or verb.rehearsal == "required"
@@ -346,6 +347,21 @@ class Rehearsals:
         raise VerbError(
             "unknown", f"expected a report of rehearsal {number} with seed {seed}, found none kept"
         )
+
+
+def _offered(plan: RolloutPlan) -> RolloutPlan:
+    """The plan, if there is anything to rehearse.
+
+    Raises:
+        VerbError: it is factory state.
+    """
+    if plan.initial:
+        raise VerbError(
+            "refused",
+            f"expected a plan that offers something, found that {plan.id} is factory state: it is offered to nobody, "
+            "and needs no rehearsal",
+        )
+    return plan
 
 
 def _looked(core: Gateway, plan: RolloutPlan) -> tuple[bytes | None, int]:

@@ -117,6 +117,18 @@ async def test_a_rollout_that_must_be_rehearsed_begins_when_its_rehearsal_has_he
     ]  # fmt: skip
 
 
+async def test_factory_state_needs_no_rehearsal_can_have_none_and_offers_nothing(stages):
+    stage = await stages()
+    plan = replace(stage.plan, id="factory", initial=True)
+    code, why = await stage.fails(stage.office.do(RELEASER, RehearsePlan(plan=plan)))
+    assert (code, "factory state" in why) == ("refused", True), why
+    await stage.office.do(RELEASER, plan)
+    code, why = await stage.fails(stage.office.do(RELEASER, RehearseRollout(rollout="factory")))
+    assert (code, "factory state" in why) == ("refused", True), why
+    twin = stage.runtime.core.twin_view("d-1")
+    assert (twin.purpose, twin.generation) == ("factory", 0)
+
+
 async def test_one_that_failed_stops_it_and_tells_its_story(stages):
     stage = await stages(body=FAILS)
     found = await stage.rehearsed()
