@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -106,6 +107,21 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     code, said = site.end()
     assert code == 0, said
     assert "stopped" in said
+
+
+def test_a_gateway_that_is_killed_takes_its_broker_with_it(site):
+    site.serve("--broker", "mosquitto")
+    port = int((site.state / "broker.port").read_text())
+    broker = psutil.Process(int((site.state / "broker" / "broker.pid").read_text()))
+    assert broker.name() == "mosquitto"
+    everybody = [broker, *broker.children()]
+    site.end(signal.SIGKILL)
+    left = psutil.wait_procs(everybody, PATIENCE_S)[1]
+    assert left == [], f"left behind: {left}"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)), "somebody listens where the broker did"
+    site.serve("--broker", "mosquitto")
+    assert site.end()[0] == 0
 
 
 def test_the_first_run_makes_keys_and_says_what_they_are_good_for(site):
