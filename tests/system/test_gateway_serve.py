@@ -104,9 +104,21 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     assert (view["id"], view["state"]) == ("r1", "running")
     (twin,) = site.ask("fleet", "list")["devices"]
     assert twin["wanted"] == published["digest"]
+    older = str(ROOT / "models/gauge/1.0.0")
+    site.ask("bundle", "publish", older, "--key", key)
+    prune = ("gateway", "prune", "--older-than", "0s", "--remove", "--state", str(site.state))
+    assert "uses it" in site.run(*prune, code=2)
     code, said = site.end()
     assert code == 0, said
     assert "stopped" in said
+    stray = site.state / "blobs" / "ab" / f"ab{'0' * 62}"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"of a bundle that was never published")
+    blobs = len(list((site.state / "blobs").glob("??/*")))
+    assert blobs > 6
+    assert site.run(*prune).startswith("1 blobs that nothing names; 1 older"), "more than that"
+    assert not stray.exists()
+    assert f"{blobs - 1} blobs" in site.run("gateway", "scrub", "--state", str(site.state))
 
 
 def test_a_gateway_that_is_killed_takes_its_broker_with_it(site):
