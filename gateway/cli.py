@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         experiments,
         flags,
         fleet,
+        pruning,
         rehearsals,
         rollouts,
         serving,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     gateway = typer.Typer(no_args_is_help=True, help="Run the gateway.")
     gateway.command("serve")(serving.serve_command)
     backup.register(gateway)
+    pruning.register(gateway)
     app.add_typer(gateway, name="gateway")
     _join(app, bundles.bundle_app, "bundle")
     app.add_typer(rollouts.rollout_app, name="rollout")

@@ -4,8 +4,8 @@ Decides what is read, and in which order. Leaves out the form (archive.py).
 
 Theory of operation. All rows are read in one transaction that sees the database as it was when it began: SQLite's
 readers do so in WAL mode, PostgreSQL's at the level REPEATABLE READ. The gateway goes on writing meanwhile. Blobs
-come after the rows: a blob is stored before the first row that names it and is never changed or deleted, so every
-blob that a row of the backup names is there.
+come after the rows: a blob is stored before the first row that names it, is never changed, and is deleted only when no row
+names it (unnamed.py), so every blob that a row of the backup names is there.
 
 Rules: every blob is hashed while it is copied, and one that does not hash to its name is left out and said, because
 it can be published again, and all else is worth keeping; private keys are copied only for who asks; the

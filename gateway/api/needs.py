@@ -46,6 +46,7 @@ OPERATIONS: Final[dict[str, Permission]] = {
     "list_rehearsals": _P.READ,
     "rehearse_plan": _P.ROLL_OUT,
     "rehearse_rollout": _P.ROLL_OUT,
+    "cancel_rehearsal": _P.ROLL_OUT,
     "show_rehearsal": _P.READ,
     "show_shape": _P.READ,
     "download_report": _P.READ,

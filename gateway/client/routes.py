@@ -148,6 +148,7 @@ ROUTES: Final[dict[type[Verb], Route]] = {
     verbs.ReadLog: Route(_GET, "/audit", listed="entries"),
     verbs.RehearsePlan: Route("POST", "/rehearsals", ("seeds",), more=_planned),
     verbs.RehearseRollout: Route("POST", "/rollouts/{rollout}/rehearse", ("seeds",)),
+    verbs.CancelRehearsal: Route("POST", "/rehearsals/{number}/cancel", ("why",)),
     verbs.ListRehearsals: Route(_GET, "/rehearsals", query=_rehearsed),
     verbs.ShowRehearsal: Route(_GET, "/rehearsals/{number}"),
     verbs.ShowShape: Route(_GET, "/rehearsals/shape"),

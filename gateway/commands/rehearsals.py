@@ -1,9 +1,9 @@
-"""Commands ``fleetdrill rollout rehearse`` and ``rollout rehearsals``: a rollout in the simulator, before it touches a device.
+"""Commands ``fleetdrill rollout rehearse``, ``rehearsals`` and ``cancel-rehearsal``: a rollout in the simulator, before it touches a device.
 
 Decides options, words and exit codes. Leaves out talking to the gateway (asking.py) and what is done
 (gateway/runtime/rehearsals.py).
 
-Exit codes: 0 it held; 1 it failed; 2 it could not be rehearsed; 3 it broke or was lost; and those of asking.py.
+Exit codes: 0 it held; 1 it failed; 2 it could not be rehearsed; 3 it broke, was lost or cancelled; and those of asking.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Asking = Callable[["AnyVerb"], Any]
 """Asks a gateway for a verb; returns plain values, raises `VerbError`."""
 
 LOOK_S: Final = 0.5
-EXITS: Final = {"held": 0, "failed": 1, "refused": 2, "broken": 3, "lost": 3}
+EXITS: Final = {"held": 0, "failed": 1, "refused": 2, "broken": 3, "lost": 3, "cancelled": 3}
 PLAN_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -32,6 +32,7 @@ def register(rollouts: typer.Typer) -> None:
     """Add the commands to those of rollouts."""
     rollouts.command("rehearse")(rehearse_command)
     rollouts.command("rehearsals")(list_command)
+    rollouts.command("cancel-rehearsal")(cancel_command)
 
 
 @changes
@@ -79,6 +80,21 @@ def list_command(
         return "\n".join(lines) or "no rehearsals"
 
     ask.tell(ask.do({"verb": "rehearsal.list", "rollout": rollout}), show)
+    return EXIT_DONE
+
+
+@changes
+def cancel_command(
+    ask: Ask,
+    number: Annotated[int, typer.Argument(min=1, help="Number of the rehearsal.")],
+    *,
+    why: Annotated[str, typer.Option(help="Stands in the audit log.")] = "",
+) -> int:
+    """End a rehearsal that waits or runs, without a verdict."""
+    from gateway.runtime.verbs import CancelRehearsal
+
+    found = ask.way.ask(CancelRehearsal(number=number, why=why))
+    ask.tell(found, lambda found: "\n".join(found["said"]))
     return EXIT_DONE
 
 

@@ -54,10 +54,12 @@ from gateway.runtime.tracing import told as traced
 from gateway.runtime.verbs import (
     PAGE_ENTRIES_MAX,
     AnyVerb,
+    CancelRehearsal,
     Clerical,
     ListRehearsals,
     Mutation,
     Reading,
+    RehearsalWish,
     RehearsePlan,
     RehearseRollout,
     ShowRehearsal,
@@ -170,7 +172,7 @@ class Office:
         return await traced(self._tracing, verb, lambda: self._do(asker, verb, once, guard))
 
     async def _do(self, asker: Asker, verb: AnyVerb, once: Once | None, guard: Guard | None) -> Any:
-        if isinstance(verb, RehearsePlan | RehearseRollout):
+        if isinstance(verb, RehearsalWish):
             return await self._keys.once(
                 asker.name, once, partial(self._rehearsed, asker, verb, once)
             )
@@ -278,12 +280,10 @@ class Office:
             case ListRehearsals() | ShowRehearsal() | ShowShape():
                 self._may(asker, NEEDS[type(verb)])
                 return await self.rehearsals.look(verb)
-            case RehearsePlan() | RehearseRollout():
+            case RehearsePlan() | RehearseRollout() | CancelRehearsal():
                 return await self._rehearsed(asker, verb, None)
 
-    async def _rehearsed(
-        self, asker: Asker, verb: RehearsePlan | RehearseRollout, once: Once | None
-    ) -> Any:
+    async def _rehearsed(self, asker: Asker, verb: RehearsalWish, once: Once | None) -> Any:
         _refuse_unwritable(verb)
         if not (allowed(asker.role, NEEDS[type(verb)]) and in_scope(asker, verb)):
             await self._told_off(asker, verb)
@@ -291,6 +291,8 @@ class Office:
         def remembered(result: dict[str, Any], at: int) -> list[Persist]:
             return self._keys.remembered(asker.name, once, {"ok": True, "result": result}, at)
 
+        if isinstance(verb, CancelRehearsal):
+            return await self.rehearsals.cancel(asker, verb, remembered)
         return await self.rehearsals.ask(asker, verb, remembered)
 
     # -- a second person --------------------------------------------------------------------------

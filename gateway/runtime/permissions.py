@@ -58,6 +58,7 @@ NEEDS: Final[dict[type[verbs.Verb], Permission]] = {
     verbs.SilenceAlarm: Permission.ALARM,
     verbs.RehearsePlan: Permission.ROLL_OUT,
     verbs.RehearseRollout: Permission.ROLL_OUT,
+    verbs.CancelRehearsal: Permission.ROLL_OUT,
     verbs.ListRehearsals: Permission.READ,
     verbs.ShowRehearsal: Permission.READ,
     verbs.ShowShape: Permission.READ,

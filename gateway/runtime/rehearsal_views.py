@@ -21,7 +21,7 @@ class RehearsalHead(msgspec.Struct, frozen=True, kw_only=True):
     """Id of the plan."""
     bundle: str
     state: str
-    """waits, runs, held, failed, refused, lost or broken."""
+    """waits, runs, held, failed, refused, lost, broken or cancelled."""
     why: str
     asked_by: str
     asked_ms: int

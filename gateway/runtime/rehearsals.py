@@ -28,7 +28,7 @@ from gateway.core.audit.journal import Entry
 from gateway.core.control.shape import Shape, utc_text
 from gateway.core.effects import Persist
 from gateway.core.gateway import Gateway
-from gateway.core.rehearsals.book import REHEARSAL, Book, BookFullError, RehearsalRow
+from gateway.core.rehearsals.book import OPEN, REHEARSAL, RUNS, Book, BookFullError, RehearsalRow
 from gateway.core.rehearsals.job import Job, Named, Step, Verdict, cut, plan_digest
 from gateway.core.stimuli import RolloutPlan
 from gateway.runtime.askable import Askable
@@ -38,6 +38,7 @@ from gateway.runtime.logs import say
 from gateway.runtime.operator import rollout_plan
 from gateway.runtime.rehearsal_views import RehearsalsTold, head_of, told_of
 from gateway.runtime.verbs import (
+    CancelRehearsal,
     CreateRollout,
     ListRehearsals,
     Mutation,
@@ -84,6 +85,7 @@ class Rehearsals:
         self._wake = asyncio.Event()
         self.step = Step()
         """How far the one that runs is."""
+        self._running: tuple[int, asyncio.Task[None]] | None = None
 
     async def restore(self) -> None:
         """Take what is durable; what was under way is lost."""
@@ -148,6 +150,50 @@ class Rehearsals:
         self._wake.set()
         return told
 
+    async def cancel(
+        self,
+        asker: Asker,
+        verb: CancelRehearsal,
+        remembered: Callable[[dict[str, Any], int], list[Persist]] = lambda result, at: [],  # noqa: ARG005
+    ) -> dict[str, Any]:
+        """End one that waits or runs; when this returns, nothing of it runs any more. Arguments as of `ask`.
+
+        Raises:
+            VerbError: there is none, or it has ended.
+        """
+        told: dict[str, Any] = {}
+
+        def work(at: int) -> list[Persist]:
+            row = self.book.get(verb.number)
+            if row is None:
+                raise AccessError("unknown", f"expected a rehearsal's number, found {verb.number}")
+            if row.state not in OPEN:
+                raise AccessError(
+                    "refused",
+                    f"expected a rehearsal that waits or runs, found {row.number}, which has ended: {row.state}",
+                )
+            why = cut(f"cancelled by {asker.name}{': ' if verb.why else ''}{verb.why}")
+            said = (f"Rehearsal {row.number} of {row.rollout} is cancelled.",)
+            told["said"] = list(said)
+            if (task := self._task_of(row.number)) is not None:
+                task.cancel()  # in this turn: whoever asked may go away before the next
+            entry = msgspec.structs.replace(
+                entry_of(asker, verb, "done", said), subject=row.rollout
+            )
+            return [
+                *self.book.cancel(row.number, at, why),
+                *self._ledger.journal.write(entry, at),
+                *remembered(told, at),
+            ]
+
+        await self._ledger.write(work)
+        if (task := self._task_of(verb.number)) is not None:
+            await asyncio.wait((task,))
+        return told
+
+    def _task_of(self, number: int) -> asyncio.Task[None] | None:
+        return self._running[1] if self._running and self._running[0] == number else None
+
     async def _plan(self, verb: RehearsePlan | RehearseRollout) -> RolloutPlan:
         """The plan that is meant."""
         if isinstance(verb, RehearsePlan):
@@ -159,17 +205,18 @@ class Rehearsals:
             refusal = await self._read(lambda core: core.preview(plan, at, "", 1).refusal)
             if refusal:
                 raise VerbError("refused", refusal)
-            return plan
+            return _offered(plan)
         name = verb.rollout
         found = await self._read(lambda core: core.control.find_plan(name))
         if found is None:
             raise VerbError("unknown", f"expected the id of a rollout, found {name!r}")
-        return found
+        return _offered(found)
 
     # -- the gate ---------------------------------------------------------------------------------
 
     def required(self, verb: Mutation) -> bool:
-        """Whether this must have been rehearsed; what the factory shipped is offered to nobody."""
+        """Whether this must have been rehearsed. Not what the factory is said to have shipped: it is offered to nobody,
+        and nobody is sent back to it who does not say that it ran there (`Twin.previous_for`, `Offers.revert`)."""
         if not isinstance(verb, CreateRollout) or verb.initial:
             return False
         return self.rules.gate == "required" or verb.rehearsal == "required"
@@ -226,7 +273,25 @@ class Rehearsals:
             return
         self.step = Step(doing="begins")
         await self._written(lambda at: self.book.begin(number, at))
+        row = self.book.get(number)
+        if row is None or row.state != RUNS:
+            return  # cancelled in the last moment
         say(logging.INFO, "rehearsal begins", number=number)
+        task = asyncio.get_running_loop().create_task(self._rehearse(number, rehearsing))
+        self._running = number, task
+        try:
+            await asyncio.wait((task,))
+        finally:
+            if task.cancel():  # it is us who shall end
+                await asyncio.wait((task,))
+            self._running = None
+        if not task.cancelled():
+            task.result()
+        newest = [row.number for row in self.book.rows()][-FILES_KEPT_MAX:]
+        with suppress(OSError):  # the next one tries again
+            await asyncio.to_thread(rehearsing.forget, lambda n: n in newest)
+
+    async def _rehearse(self, number: int, rehearsing: Rehearsing) -> None:
         try:
             verdict = await rehearsing.run(await self._job(number, rehearsing), self._hear)
         except (RehearsalError, VerbError) as error:
@@ -238,9 +303,6 @@ class Rehearsals:
             await self._end(number, None, cut(f"the gateway failed at this: {error!r}"))
         else:
             await self._end(number, verdict, verdict.why)
-        newest = [row.number for row in self.book.rows()][-FILES_KEPT_MAX:]
-        with suppress(OSError):  # the next one tries again
-            await asyncio.to_thread(rehearsing.forget, lambda n: n in newest)
 
     async def _written(self, work: Callable[[int], list[Persist]]) -> None:
         await _patiently(lambda: self._ledger.write(work))
@@ -271,6 +333,8 @@ class Rehearsals:
                 if verdict is None
                 else self.book.end(number, verdict, at)
             )
+            if not rows:
+                return []  # cancelled meanwhile, and written down
             entry = Entry(
                 actor=OURSELVES, role=OURSELVES, verb=ENDED, subject=row.rollout,
                 arguments=msgspec.json.encode({"number": number, "plan": row.plan_digest.hex(), "bundle": row.bundle_digest.hex()}),
@@ -346,6 +410,21 @@ class Rehearsals:
         raise VerbError(
             "unknown", f"expected a report of rehearsal {number} with seed {seed}, found none kept"
         )
+
+
+def _offered(plan: RolloutPlan) -> RolloutPlan:
+    """The plan, if there is anything to rehearse.
+
+    Raises:
+        VerbError: it is factory state.
+    """
+    if plan.initial:
+        raise VerbError(
+            "refused",
+            f"expected a plan that offers something, found that {plan.id} is factory state: it is offered to nobody, "
+            "and needs no rehearsal",
+        )
+    return plan
 
 
 def _looked(core: Gateway, plan: RolloutPlan) -> tuple[bytes | None, int]:

@@ -425,7 +425,16 @@ class ShowShape(Verb, frozen=True, kw_only=True, tag="rehearsal.shape"):
     """The fleet as counts of devices that are alike: what a rehearsal is made of."""
 
 
-Rehearsal = RehearsePlan | RehearseRollout | ListRehearsals | ShowRehearsal | ShowShape
+class CancelRehearsal(Verb, frozen=True, kw_only=True, tag="rehearsal.cancel"):
+    """End a rehearsal that waits or runs, without a verdict."""
+
+    number: Annotated[int, Meta(ge=1)]
+    why: Annotated[str, Meta(max_length=limits.REASON_CHARS_MAX)] = ""
+
+
+RehearsalWish = RehearsePlan | RehearseRollout | CancelRehearsal
+"""Verbs about rehearsals that change something."""
+Rehearsal = RehearsalWish | ListRehearsals | ShowRehearsal | ShowShape
 """Verbs about rehearsals."""
 
 

@@ -38,6 +38,7 @@ BODIES = {
     "preview_rollout": {"id": "r9", "bundle": "gauge@1.1.0"},
     "rehearse_plan": {"id": "r9", "bundle": "gauge@1.1.0"},
     "rehearse_rollout": {},
+    "cancel_rehearsal": {"why": ""},
     "approve_rollout": {"why": ""},
     "deny_rollout": {"why": ""},
     "acknowledge_alarm": {"why": ""},
@@ -75,7 +76,7 @@ ELSEWHERE = {
     "make_token": Permission.TOKENS, "revoke_token": Permission.TOKENS, "list_approvals": Permission.READ,
     "decide_approval": Permission.APPROVE, "list_rehearsals": Permission.READ, "show_rehearsal": Permission.READ,
     "show_shape": Permission.READ, "download_report": Permission.READ, "rehearse_plan": Permission.ROLL_OUT,
-    "rehearse_rollout": Permission.ROLL_OUT,
+    "rehearse_rollout": Permission.ROLL_OUT, "cancel_rehearsal": Permission.ROLL_OUT,
 }  # fmt: skip
 """Operations that are none, or more than one."""
 

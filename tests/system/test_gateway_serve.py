@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -103,9 +104,36 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     assert (view["id"], view["state"]) == ("r1", "running")
     (twin,) = site.ask("fleet", "list")["devices"]
     assert twin["wanted"] == published["digest"]
+    older = str(ROOT / "models/gauge/1.0.0")
+    site.ask("bundle", "publish", older, "--key", key)
+    prune = ("gateway", "prune", "--older-than", "0s", "--remove", "--state", str(site.state))
+    assert "uses it" in site.run(*prune, code=2)
     code, said = site.end()
     assert code == 0, said
     assert "stopped" in said
+    stray = site.state / "blobs" / "ab" / f"ab{'0' * 62}"
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(b"of a bundle that was never published")
+    blobs = len(list((site.state / "blobs").glob("??/*")))
+    assert blobs > 6
+    assert site.run(*prune).startswith("1 blobs that nothing names; 1 older"), "more than that"
+    assert not stray.exists()
+    assert f"{blobs - 1} blobs" in site.run("gateway", "scrub", "--state", str(site.state))
+
+
+def test_a_gateway_that_is_killed_takes_its_broker_with_it(site):
+    site.serve("--broker", "mosquitto")
+    port = int((site.state / "broker.port").read_text())
+    broker = psutil.Process(int((site.state / "broker" / "broker.pid").read_text()))
+    assert broker.name() == "mosquitto"
+    everybody = [broker, *broker.children()]
+    site.end(signal.SIGKILL)
+    left = psutil.wait_procs(everybody, PATIENCE_S)[1]
+    assert left == [], f"left behind: {left}"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)), "somebody listens where the broker did"
+    site.serve("--broker", "mosquitto")
+    assert site.end()[0] == 0
 
 
 def test_the_first_run_makes_keys_and_says_what_they_are_good_for(site):

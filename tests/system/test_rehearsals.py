@@ -3,12 +3,16 @@ simulator as the gateway starts it, and a real browser."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
+from typer.testing import CliRunner
 
-from tests_kit.rehearsal_stage import DEVICES, PATIENCE_S, Ears, Site
+from tests_kit.rehearsal_stage import APP, DEVICES, PATIENCE_S, Ears, Site
 
 pytestmark = pytest.mark.mosquitto
 GOOD = {
@@ -138,3 +142,38 @@ async def test_a_poisoned_bundle_is_stopped_before_it_touches_a_live_device(site
     await looked_at(page)
     await client.aclose()
     ears.port.disconnect()
+
+
+async def test_one_that_is_under_way_is_cancelled_in_the_console_and_by_the_command(site, browser):
+    player = site.folder / "player.py"
+    player.write_text(
+        "import sys, time\nsys.stdin.read()\nprint('{\"share\": 0.5}', flush=True)\ntime.sleep(3600)\n"
+    )
+    site.env["FLEETDRILL_REHEARSAL_COMMAND"] = f"{sys.executable},{player}"
+    site.serve()
+    client = await site.client()
+    site.publish("gauge/1.1.0")
+    assert (await client.put("/devices/kiosk-1/labels", json={"labels": {}})).is_success
+
+    page = await signed_in(browser, client)
+    await page.evaluate("location.hash = '#/new-rollout?bundle=gauge@1.1.0'")
+    await page.locator("input[name=id]").fill("spring")
+    await page.get_by_role("button", name="Rehearse", exact=True).click()
+    await expect(page.get_by_role("progressbar", name="Rehearsed")).to_have_attribute(
+        "aria-valuenow", "50"
+    )
+    await looked_at(page)
+    await page.get_by_role("button", name="Cancel", exact=True).click()
+    await expect(page.locator(".verdict.cancelled")).to_contain_text("It was cancelled.")
+    await looked_at(page)
+
+    asked = await client.post("/rehearsals", json=GOOD)
+    number = str(asked.json()["number"])
+    words = ("rollout", "cancel-rehearsal", number, "--why", "another plan")
+    done = await asyncio.to_thread(CliRunner().invoke, APP, [*words, "--state", str(site.state)])
+    assert (done.exit_code, done.stdout) == (0, f"Rehearsal {number} of summer is cancelled.\n")
+    found = await site.rehearsed(client, int(number))
+    assert (found["state"], found["why"].partition(": ")[2]) == ("cancelled", "another plan")
+    again = await client.post(f"/rehearsals/{number}/cancel", json={})
+    assert (again.status_code, "has ended" in again.text) == (409, True), again.text
+    await client.aclose()

@@ -3,7 +3,7 @@
 Decides how long we wait, where its output goes, how many files it may open, and what happens to one
 that an earlier, killed run of ours left behind. Leaves out its configuration.
 
-Rules: no process of ours outlives `stop` or `kill`; every wait has a timeout; whatever went wrong,
+Rules: no process of ours outlives `stop`, `kill`, or ourselves (lifeline.py); every wait has a timeout; whatever went wrong,
 the error shows the end of the broker's own log.
 """
 
@@ -18,6 +18,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
@@ -27,9 +28,13 @@ STOP_S_MAX: Final = 20.0
 """Saving hundreds of megabytes of sessions takes seconds on a slow disk."""
 KILLED_S_MAX: Final = 60.0
 """Nothing keeps a process that was killed, but it needs a processor to end."""
+GONE_S_MAX: Final = 5.0
+"""A broker of an earlier run that is ending has no command line any more, and still its port."""
 POLL_S: Final = 0.02
 FILES_WANTED: Final = 65_536
 """One per connection. With 1,024 a broker lets further clients hang without a word."""
+LIFELINE: Final = (sys.executable, "-I", "-S", str(Path(__file__).with_name("lifeline.py")))
+"""Starts what ends when we do, however that may be."""
 LOG_TAIL_LINES: Final = 12
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 """A log larger than this when the process starts is begun anew; one older copy is kept."""
@@ -71,7 +76,7 @@ class BrokerProcess:
         folder: its working directory; ``broker.log`` and ``broker.pid`` go there.
         host: address on which it will listen.
         port: port on which it will listen.
-        lifeline: keep a pipe to its standard input, so that it can end when we do.
+        lifeline: it ends by itself when its standard input does; otherwise somebody is left to see to that.
     """
 
     def __init__(
@@ -186,9 +191,9 @@ class BrokerProcess:
         self._rotate_log()
         with self.log.open("ab") as output:
             return subprocess.Popen(
-                self.command,
+                self.command if self._lifeline else (*LIFELINE, *self.command),
                 cwd=self.folder,
-                stdin=subprocess.PIPE if self._lifeline else subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us: we stop it in our own time
@@ -222,6 +227,9 @@ class BrokerProcess:
         """End the broker of an earlier run in this folder that was killed before it could."""
         pid = leftover(self._pid_file, self.command)
         if pid is None:
+            if self._pid_file.exists():
+                with contextlib.suppress(TimeoutError):
+                    await _until(self._left, GONE_S_MAX)
             return
         _log.warning("ending broker %d, which an earlier run left in %s", pid, self.folder)
         with contextlib.suppress(ProcessLookupError):

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 from starlette.responses import FileResponse
 
-from gateway.api.answers import plain, shape
+from devicesdk.wire.limits import REASON_CHARS_MAX
+from gateway.api.answers import Said, mutated, plain, shape
 from gateway.api.desk import Asked, Desk, Looked
 from gateway.api.models import Request
 from gateway.api.routes.rollouts import Id, NewRollout, verb_of
@@ -46,6 +47,12 @@ class Wish(Request):
     seeds: int = Field(default=0, ge=0, le=SEEDS_MAX)
 
 
+class Cancelling(Request):
+    """Why a rehearsal shall end."""
+
+    why: str = Field(default="", max_length=REASON_CHARS_MAX)
+
+
 @router.get("/rehearsals", **shape(RehearsalsTold))
 async def list_rehearsals(
     desk: Looked, rollout: Annotated[str, Query(max_length=200)] = ""
@@ -72,6 +79,12 @@ async def show_shape(desk: Looked) -> Response:
 async def show_rehearsal(desk: Looked, number: Number) -> Response:
     """One rehearsal with its verdict."""
     return desk.answer(await _see(desk, verbs.ShowRehearsal(number=number)))
+
+
+@router.post("/rehearsals/{number}/cancel", **shape(Said))
+async def cancel_rehearsal(desk: Asked, number: Number, asked: Cancelling) -> Response:
+    """End a rehearsal that waits or runs, without a verdict: its process has ended when this answers."""
+    return mutated(await desk.do(verbs.CancelRehearsal(number=number, why=asked.why)))
 
 
 @router.get(

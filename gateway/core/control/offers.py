@@ -125,10 +125,12 @@ class Offers:
         self._say(twin, out, nonce, at)
 
     def revert(self, twin: Twin, out: Batch) -> None:
-        """Want back what the device had before; without that knowledge, let it stay where it is."""
+        """Want back what the device had before; without that knowledge, let it stay where it is. Of one that never
+        said what it runs nobody knows it: what the factory is believed to have shipped is an operator's word, and
+        nobody's rehearsal."""
         old = twin.desired
         assert old is not None
-        if not old.previous:
+        if not old.previous or not twin.spoke:
             self.hold(twin, out)
             return
         self._stop(twin, out)

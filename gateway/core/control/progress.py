@@ -67,6 +67,10 @@ class Progress:
         desired, reported = twin.desired, twin.reported
         if desired is None or desired.purpose is Purpose.FACTORY:
             return
+        if not before.running and reported.generation < desired.generation:
+            self._learn_previous(twin, desired, out)
+            desired = twin.desired
+            assert desired is not None
         if not desired.exposed:
             self._expose(twin, reported.running, out)
         if self._too_late(before, twin, at):
@@ -80,6 +84,15 @@ class Progress:
             self._read(twin, reported.state, reported.reason, out, fresh=True)
         else:
             self._offers.missed(twin, out)
+
+    def _learn_previous(self, twin: Twin, desired: DesiredRow, out: Batch) -> None:
+        """A device's first word of what it runs, before it heard of its want: that is what it goes back to, and not
+        what somebody believed when it was offered."""
+        reported = twin.reported
+        if reported.running == desired.previous or desired.purpose is not Purpose.UPDATE:
+            return
+        unknown = reported.trial or reported.running == desired.manifest
+        self._members.settle(twin, out, previous=b"" if unknown else reported.running)
 
     def _too_late(self, before: ReportedRow, twin: Twin, at: int) -> bool:
         """Whether a device begins only now, and its rollout expired meanwhile.

@@ -60,11 +60,17 @@ class Twin:
 
     def previous_for(self, target: bytes) -> bytes:
         """The digest to go back to from `target`: what it says it runs for good, else what it was
-        last known to run, else what it had before that; empty when nobody knows."""
+        last known to run, else what it had before that; empty when nobody knows. What the factory is
+        believed to have shipped counts only until the device says that it runs something else."""
         reported, desired = self.reported, self.desired
         if reported.running and not reported.trial and reported.running != target:
             return reported.running
         if desired is None:
+            return b""
+        if desired.purpose is rows.Purpose.FACTORY and reported.running not in (
+            b"",
+            desired.manifest,
+        ):
             return b""
         if desired.outcome is rows.Outcome.COMMITTED and desired.manifest != target:
             return desired.manifest
@@ -75,6 +81,11 @@ class Twin:
         """A generation that is newer than all that the device or we have seen."""
         wanted = self.desired.generation if self.desired is not None else 0
         return max(wanted, self.reported.generation) + 1
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the device ever said what it runs."""
+        return bool(self.reported.running)
 
     def wants_open(self) -> bool:
         """Whether a want was published that has not ended."""

@@ -5,7 +5,7 @@ Decides how many may wait, which are kept, and when a rehearsal counts for a pla
 
 Rules: a rehearsal counts for exactly the plan and the bundle that were rehearsed, and the newest that has ended decides;
 one with fewer virtual fleets than are asked for can only speak against a plan: luck is not drawn again until it is good;
-one that a restart interrupted is lost and says so; verdicts are rows like any other: durable before anybody is told.
+one that was cancelled while it ran speaks against a plan, too, lest a bad end be avoided; cancelled before, it says nothing; one that a restart interrupted is lost and says so; verdicts are rows like any other: durable before anybody is told.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from gateway.core.rows import Row
 
 REHEARSAL: Final = "rehearsal"
 WAITS, RUNS, LOST, BROKEN = "waits", "runs", "lost", "broken"
-"""Beside a verdict's outcomes: not begun, under way, interrupted by a restart, ended without a verdict."""
+CANCELLED: Final = "cancelled"
+"""Beside a verdict's outcomes: not begun, under way, interrupted by a restart, ended without a verdict, or by somebody."""
 OPEN: Final = (WAITS, RUNS)
-STATES: Final = (WAITS, RUNS, HELD, FAILED, REFUSED, LOST, BROKEN)
+STATES: Final = (WAITS, RUNS, HELD, FAILED, REFUSED, LOST, BROKEN, CANCELLED)
 WAITING_MAX: Final = 8
 """Rehearsals that wait or run. Full: the next is refused."""
 KEPT_MAX: Final = 100
@@ -105,19 +106,31 @@ class Book:
         return row, [*self._kept(row), *self._forgotten()]
 
     def begin(self, number: int, now_ms: int) -> list[Persist]:
-        """It is under way."""
+        """It is under way; unless it was cancelled."""
         row = self._by_number[number]
+        if row.state != WAITS:
+            return []
         return self._kept(msgspec.structs.replace(row, state=RUNS, began_ms=now_ms))
 
     def end(self, number: int, verdict: Verdict, now_ms: int) -> list[Persist]:
-        """It has ended with a verdict."""
+        """It has ended with a verdict; nothing, unless it was open."""
+        if self._by_number[number].state not in OPEN:
+            return []
         row = _ended(self._by_number[number], verdict.outcome, now_ms, verdict.why)
         told = msgspec.json.encode(verdict)
         return self._kept(msgspec.structs.replace(row, verdict=told))
 
     def fail(self, number: int, now_ms: int, why: str) -> list[Persist]:
-        """It has ended without one."""
+        """It has ended without one; nothing, unless it was open."""
+        if self._by_number[number].state not in OPEN:
+            return []
         return self._kept(_ended(self._by_number[number], BROKEN, now_ms, why))
+
+    def cancel(self, number: int, now_ms: int, why: str) -> list[Persist]:
+        """Somebody ended it, or keeps it from beginning; nothing, unless it was open."""
+        if self._by_number[number].state not in OPEN:
+            return []
+        return self._kept(_ended(self._by_number[number], CANCELLED, now_ms, why))
 
     def newest(self, plan: bytes, bundle: bytes, seeds_min: int = 1) -> RehearsalRow | None:
         """The newest that has ended of exactly this plan (its digest) and bundle (its digest), where one that held has
@@ -125,7 +138,10 @@ class Book:
         ended = [
             row
             for row in self._by_number.values()
-            if row.state not in OPEN and row.plan_digest == plan and row.bundle_digest == bundle
+            if row.state not in OPEN
+            and row.plan_digest == plan
+            and row.bundle_digest == bundle
+            and (row.state != CANCELLED or row.began_ms)
         ]
         long = [row for row in ended if row.state != HELD or len(row.seeds) >= seeds_min]
         return next(reversed(long or ended), None)
@@ -166,6 +182,7 @@ _WORDS: Final = {
     REFUSED: "could not be done",
     LOST: "was lost",
     BROKEN: "broke",
+    CANCELLED: "was cancelled while it ran",
 }
 
 

@@ -1,6 +1,7 @@
 """`gateway backup`, `restore` and `scrub`: what people are told, and exit codes."""
 
 import json
+import os
 
 import pytest
 import typer
@@ -75,3 +76,27 @@ def test_a_scrub_names_what_is_damaged(state, tmp_path):
     assert damaged.name in said
     assert "2 blobs" in said
     assert "found no such folder" in run("scrub", "--state", tmp_path, code=EXIT_INVALID)
+
+
+def test_what_nothing_names_is_told_and_removed_by_who_asks_for_it(state, tmp_path):
+    assert "uses it" in run("prune", "--state", state.folder, code=EXIT_INVALID)
+    state.storage.close()
+    stray = state.blobs / state.digests[1].hex()[:2] / state.digests[1].hex()
+    said = run("prune", "--state", state.folder)
+    assert "2 blobs that nothing names; 0 older than 7d" in said
+    os.utime(stray, (1_000_000, 1_000_000))
+    said = run("prune", "--state", state.folder)
+    assert "1 older than 7d, 40001 bytes, would be removed by --remove" in said, said
+    assert stray.exists()
+    facts = json.loads(run("prune", "--remove", "--json", "--state", state.folder))
+    assert facts == {"unnamed": 2, "old": [stray.name], "bytes": 40_001, "removed": True}
+    assert not stray.exists()
+    assert "2 blobs, 80002 bytes: 0 damaged" in run("scrub", "--state", state.folder)
+    assert "1 blobs that nothing names" in run("prune", "--remove", "--state", state.folder)
+    assert "expected a duration" in run(
+        "prune", "--older-than", "soon", "--state", state.folder, code=EXIT_INVALID
+    )
+    assert "found no such folder" in run("prune", "--state", tmp_path, code=EXIT_INVALID)
+    (tmp_path / "blobs").mkdir()
+    assert "found no such file" in run("prune", "--state", tmp_path, code=EXIT_INVALID)
+    assert not (tmp_path / "gateway.db").exists()

@@ -8,11 +8,11 @@ import { useMutation } from "./use.js";
 
 const LOOK_MS = 800;
 const IDLE_MS = 15000;
-const TONES = { held: "good", failed: "bad", refused: "amber", broken: "amber", lost: "plain", runs: "blue", waits: "amber" };
+const TONES = { held: "good", failed: "bad", refused: "amber", broken: "amber", lost: "plain", cancelled: "plain", runs: "blue", waits: "amber" };
 const OPEN = ["waits", "runs"];
 const SENTENCES = {
   held: "Every virtual fleet came through.", failed: "It would go wrong. No device was touched.", refused: "It cannot be rehearsed.",
-  broken: "It ended without a verdict.", lost: "It was interrupted.", waits: "It waits for its turn.", runs: "It is under way.",
+  broken: "It ended without a verdict.", lost: "It was interrupted.", cancelled: "It was cancelled.", waits: "It waits for its turn.", runs: "It is under way.",
 };
 
 /** What `path` answers, asked for again while `open(data)` holds, and now and then. */
@@ -85,13 +85,13 @@ export function PlanRehearsal({ plan }) {
 }
 
 export function Verdict({ number }) {
-  const { data: one, problem } = useLooks(`/v1/rehearsals/${number}`, (data) => OPEN.includes(data.state));
+  const { data: one, problem, look } = useLooks(`/v1/rehearsals/${number}`, (data) => OPEN.includes(data.state));
   if (!one) return html`<${Problem} problem=${problem} />`;
   const { verdict } = one;
   return html`<div class=${`verdict ${one.state}`} role="status">
     <p class="line"><${Pill} of=${one.state} tone=${TONES[one.state]} /><b>${SENTENCES[one.state] ?? one.state}</b>
       <span class="muted">number ${one.number}, asked for by ${one.asked_by} ${ago(one.asked_ms)}</span></p>
-    ${OPEN.includes(one.state) && html`<${Bar} one=${one} />`}
+    ${OPEN.includes(one.state) && html`<${Bar} one=${one} look=${look} />`}
     ${one.why && html`<p class="why">${one.why}</p>`}
     ${one.stale && html`<p class="changed">Since then ${one.stale}.</p>`}
     ${verdict?.story.length > 0 && html`<div class="told"><h3>What happened</h3><ol>${verdict.story.map((line) => html`<li>${line}</li>`)}</ol></div>`}
@@ -100,10 +100,17 @@ export function Verdict({ number }) {
       <ul class="assumed">${verdict.assumptions.map((line) => html`<li>${line}</li>`)}</ul></details>`}</div>`;
 }
 
-function Bar({ one }) {
+function Bar({ one, look }) {
+  const { busy, problem, run } = useMutation();
   const percent = Math.round(100 * one.share);
+  const cancel = async () => {
+    await run(`/v1/rehearsals/${one.number}/cancel`, { method: "POST", body: {} });
+    look();
+  };
   return html`<div class="progress"><div class="gauge" role="progressbar" aria-label="Rehearsed" aria-valuemin="0" aria-valuemax="100" aria-valuenow=${percent}>
-    <span class="blue" style=${{ width: `${percent}%` }}></span></div><span class="muted small">${one.doing || "waits for its turn"}</span></div>`;
+    <span class="blue" style=${{ width: `${percent}%` }}></span></div><span class="muted small">${one.doing || "waits for its turn"}</span>
+    ${session.may("roll-out") && html`<button type="button" class="quiet" disabled=${busy} onClick=${cancel}>Cancel</button>`}
+    <${Problem} problem=${problem} /></div>`;
 }
 
 function Runs({ one }) {

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
 from gateway.core.rehearsals.book import REHEARSAL, WAITING_MAX
 from gateway.runtime.verbs import (
+    CancelRehearsal,
     CreateRollout,
     Decide,
     ListRehearsals,
@@ -115,6 +117,18 @@ async def test_a_rollout_that_must_be_rehearsed_begins_when_its_rehearsal_has_he
         ("rollout.create", "refused"), ("rehearsal.plan", "done"), ("rehearsal.ended", "held"),
         ("rollout.create", "refused"), ("rollout.create", "done"),
     ]  # fmt: skip
+
+
+async def test_factory_state_needs_no_rehearsal_can_have_none_and_offers_nothing(stages):
+    stage = await stages()
+    plan = replace(stage.plan, id="factory", initial=True)
+    code, why = await stage.fails(stage.office.do(RELEASER, RehearsePlan(plan=plan)))
+    assert (code, "factory state" in why) == ("refused", True), why
+    await stage.office.do(RELEASER, plan)
+    code, why = await stage.fails(stage.office.do(RELEASER, RehearseRollout(rollout="factory")))
+    assert (code, "factory state" in why) == ("refused", True), why
+    twin = stage.runtime.core.twin_view("d-1")
+    assert (twin.purpose, twin.generation) == ("factory", 0)
 
 
 async def test_one_that_failed_stops_it_and_tells_its_story(stages):
@@ -267,6 +281,82 @@ async def test_a_gateway_that_is_busy_says_so(stages):
 async def test_one_that_takes_too_long_is_ended(stages):
     stage = await stages(body="import time\ntime.sleep(600)", wall_s=0.2)
     assert "within 0.2 s" in (await stage.rehearsed())["why"]
+
+
+SLOW = """
+import os, pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path("pids").write_text(f"{os.getpid()} {child.pid}")
+time.sleep(600)
+"""
+
+
+async def test_one_that_runs_can_be_cancelled_and_nothing_of_it_is_left(stages, tmp_path):
+    stage = await stages(body=SLOW)
+    wish = RehearsePlan(plan=stage.plan)
+    for _ in range(3):
+        await stage.office.do(RELEASER, wish)
+    told = tmp_path / "out" / "1" / "pids"
+    await until(lambda: told.exists() and " " in told.read_text(), "its process")
+    processes = [psutil.Process(int(pid)) for pid in told.read_text().split()]
+    waiting = await stage.office.do(RELEASER, CancelRehearsal(number=2))
+    assert waiting["said"] == ["Rehearsal 2 of spring is cancelled."]
+    verb = CancelRehearsal(number=1, why="another plan")
+    assert await stage.office.do(ADMIN, verb, once("k")) == await stage.office.do(
+        ADMIN, verb, once("k")
+    )
+    assert not processes[0].is_running(), "it said that it ended and it had not"
+    await until(lambda: not alive(processes[1]), "its child's end")
+    found = await stage.office.do(VIEWER, ShowRehearsal(number=1))
+    assert (found["state"], found["verdict"]) == ("cancelled", None)
+    assert found["why"] == f"cancelled by {ADMIN.name}: another plan"
+    code, why = await stage.fails(stage.office.do(RELEASER, CancelRehearsal(number=1)))
+    assert (code, "has ended: cancelled" in why) == ("refused", True), why
+    assert (
+        "was cancelled while it ran"
+        in (await stage.fails(stage.office.do(RELEASER, stage.plan)))[1]
+    )
+    assert (await stage.fails(stage.office.do(VIEWER, verb)))[0] == "forbidden"
+    assert (await stage.fails(stage.office.do(ADMIN, CancelRehearsal(number=9))))[0] == "unknown"
+    rehearsals = stage.office.rehearsals
+    await until(lambda: rehearsals.book.get(3).state == "runs", "the next to begin")
+    assert rehearsals.book.get(2).state == "cancelled"
+    entries = [
+        (row.actor, row.subject, row.outcome) for row in stage.log if row.verb == "rehearsal.cancel"
+    ]
+    assert entries == [
+        (RELEASER.name, "spring", "done"),
+        (ADMIN.name, "spring", "done"),
+        (VIEWER.name, "", "refused"),
+    ]
+    stage.task.cancel()
+    await asyncio.wait((stage.task,))
+    await stage.again()
+    states = [row.state for row in stage.table(REHEARSAL).values()]
+    assert states == ["cancelled", "cancelled", "lost"]
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def test_who_asks_to_cancel_and_goes_away_is_heard_all_the_same(stages, tmp_path):
+    stage = await stages(body=SLOW)
+    await stage.office.do(RELEASER, RehearsePlan(plan=stage.plan))
+    told = tmp_path / "out" / "1" / "pids"
+    await until(lambda: told.exists() and " " in told.read_text(), "its process")
+    process = psutil.Process(int(told.read_text().split()[0]))
+    asking = asyncio.get_running_loop().create_task(
+        stage.office.do(ADMIN, CancelRehearsal(number=1))
+    )
+    while stage.office.rehearsals.book.get(1).state == "runs":  # noqa: ASYNC110 - the very next turn
+        await asyncio.sleep(0)
+    asking.cancel()
+    await until(lambda: not alive(process), "its end")
+    assert (await stage.office.do(VIEWER, ShowRehearsal(number=1)))["state"] == "cancelled"
 
 
 async def test_the_queue_is_bounded_and_a_crash_loses_what_waits(stages):

@@ -15,7 +15,7 @@ from gateway.core.control.control import Control
 from gateway.core.effects import Note
 from gateway.core.internal import Granted, Revoked
 from gateway.core.limits import ControlLimits
-from gateway.core.stimuli import CreateRollout, Enroll, SteerRollout
+from gateway.core.stimuli import BrokerUp, CreateRollout, Enroll, Started, SteerRollout
 from tests_kit.gateway_charts import Chart, PlainSigner, arrived, bundle, digest_of, factory, plan
 
 NEW, OLD = digest_of("gauge@1.1.0"), digest_of("gauge@1.0.0")
@@ -120,11 +120,11 @@ def test_grants_come_with_wants_and_go_with_outcomes():
 
 
 def test_a_stop_revokes_and_a_revert_grants_what_has_to_be_fetched_again():
-    chart = started()
+    chart = started().booted(["d001"])
     chart.commit("d000")
     chart >> SteerRollout("r1", "abort-revert")
     chart << (Granted, {"device": "d000", "deployment": "r1~revert", "priority": 900})
-    chart << (Granted, {"device": "d001"})
+    assert chart.all(Granted, device="d001") == [], "what it says it runs need not be fetched"
     reported = started()
     reported.have("d001", generation=1, running=OLD, state=S.DOWNLOADING)
     reported >> SteerRollout("r1", "abort-revert")
@@ -217,7 +217,8 @@ def test_who_begins_after_the_rollout_expired_is_held():
 
 def test_how_an_update_ended_is_judged_though_it_is_heard_after_the_expiry():
     def judged(expires_ns):
-        chart = Chart.with_fleet(3) >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
+        chart = Chart.with_fleet(3).booted(["d000", "d001", "d002"])
+        chart >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
         chart.wait(HOUR + MINUTE)
         chart.have("d000", generation=1, running=OLD, state=S.FAILED, reason="kit:answers")
         chart.have("d001", generation=1, running=OLD, state=S.ROLLED_BACK, reason="runtime:reboot")
@@ -245,3 +246,56 @@ def test_an_attempt_that_is_made_again_is_no_new_beginning():
     assert chart.wants()["d000"].attempt == 1
     chart.have("d000", generation=2, running=OLD, state=S.DOWNLOADING)
     assert chart.twin("d000").outcome == "open"
+
+
+POISON, SAFE = "gauge@6.6.6", "gauge@1.1.0"
+
+
+def believed(devices=("d000",)):
+    """Devices that somebody says left the factory with a poison, and nothing was offered."""
+    chart = Chart() >> Started(1_700_000_000_000) >> BrokerUp(session_present=False)
+    chart >> bundle(POISON) >> bundle("gauge@1.0.0") >> bundle(SAFE) >> factory(POISON)
+    for device in devices:
+        chart >> Enroll(device, {"region": "eu"})
+        assert chart.wants() == {}, "factory state was offered"
+    return chart
+
+
+def reverted(chart):
+    """What devices are sent back to when a good rollout of theirs is taken back."""
+    chart >> SteerRollout("r1", "abort-revert")
+    return [(want.manifest, want.hold) for want in chart.wants().values()]
+
+
+def test_nobody_is_sent_back_to_what_only_the_factory_is_said_to_have_shipped():
+    silent = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    assert reverted(silent) == [(digest_of(SAFE), True)], "who never spoke is left where they are"
+
+    late = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    late.have("d000", running=OLD).commit("d000", SAFE)
+    assert reverted(late) == [(OLD, False)], "its first word is believed, not ours"
+
+    already = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    already.have("d000", running=digest_of(SAFE)).commit("d000", SAFE)
+    assert reverted(already) == []
+
+    trying = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    trying.have("d000", running=digest_of("other"), trial=True).commit("d000", SAFE)
+    assert reverted(trying) == []
+
+    spoke = believed().have("d000", running=digest_of(SAFE))
+    spoke >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    spoke.commit("d000", SAFE)
+    assert digest_of(POISON) not in [manifest for manifest, _ in reverted(spoke)]
+
+
+def test_who_says_that_it_runs_what_the_factory_shipped_goes_back_to_that():
+    for early in (True, False):
+        chart = believed()
+        if early:
+            chart.have("d000", running=digest_of(POISON))
+        chart >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+        if not early:
+            chart.have("d000", running=digest_of(POISON))
+        chart.commit("d000", SAFE)
+        assert reverted(chart) == [(digest_of(POISON), False)]

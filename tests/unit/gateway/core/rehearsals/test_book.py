@@ -7,6 +7,7 @@ import pytest
 from gateway.core.rehearsals import book as module
 from gateway.core.rehearsals.book import (
     BROKEN,
+    CANCELLED,
     LOST,
     RUNS,
     WAITING_MAX,
@@ -94,3 +95,33 @@ def test_the_queue_is_bounded_and_so_is_the_book(monkeypatch):
     gone = [persist.key for persist in kept if persist.row is None]
     assert gone == [rehearsal_key(number) for number in range(1, 6)]
     assert [row.number for row in book.rows()] == [6, 7, 8, 9]
+
+
+def test_one_that_is_cancelled_ends_once_and_speaks_against_its_plan_if_it_ran():
+    book = Book()
+    end(book, ask(book), HELD)
+    waits = ask(book)
+    (kept,) = book.cancel(waits, 2_500, "cancelled by ana")
+    assert (kept.row.state, kept.row.ended_ms, kept.row.why) == (
+        CANCELLED,
+        2_500,
+        "cancelled by ana",
+    )
+    assert book.refusal(PLAN, BUNDLE, 3_000, HOUR_MS) == "", "it never began, and says nothing"
+    assert book.begin(waits, 2_600) == []
+    assert book.first_waiting is None
+
+    runs = ask(book)
+    book.begin(runs, 3_000)
+    assert book.cancel(runs, 3_100, "cancelled by ana: too slow")
+    found = book.refusal(PLAN, BUNDLE, 3_200, HOUR_MS)
+    assert (
+        found
+        == f"found that rehearsal {runs} was cancelled while it ran: cancelled by ana: too slow"
+    )
+    assert book.end(runs, Verdict(outcome=HELD, why="yes"), 3_300) == []
+    assert book.fail(runs, 3_300, "no memory") == []
+    assert book.cancel(runs, 3_300, "again") == []
+    assert (book.get(runs).state, book.get(runs).verdict) == (CANCELLED, b"")
+    end(book, ask(book), HELD, 3_400)
+    assert book.refusal(PLAN, BUNDLE, 3_500, HOUR_MS) == ""
