@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from devicesim.report.figures import duration
+from devicesim.report.lanes import MENDING
 from devicesim.report.palette import FAMILY_COLOURS, family
 from devicesim.report.record import Band
 
@@ -56,7 +57,7 @@ def times(span_s: float, parts_max: int) -> list[Tick]:
 
 
 def stripes(bands: list[Band], span_s: float, side: str = "") -> list[Stripe]:
-    """Faults behind the curves; `side` says whose."""
+    """Faults behind the curves, without what mends them; `side` says whose."""
     return [
         Stripe(
             FRAME[0] * band.start_s / span_s,
@@ -65,5 +66,5 @@ def stripes(bands: list[Band], span_s: float, side: str = "") -> list[Stripe]:
             f"{side}{band.label}: +{duration(band.start_s)}, {duration(band.end_s - band.start_s)}",
         )
         for band in bands
-        if band.start_s < span_s
+        if band.start_s < span_s and band.kind not in MENDING
     ]

@@ -38,12 +38,12 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 from devicesim.report.figures import Clock, elapsed, shortened
-from devicesim.report.lanes import span_s
+from devicesim.report.lanes import MENDING, span_s
 from devicesim.report.palette import BLUE, FAMILY_COLOURS, GREY, VERMILLION, family
-from devicesim.report.panels import FRAME_PX, Panel
+from devicesim.report.panels import FRAME_PX, Panel, alone
 from devicesim.report.record import Band, RunRecord
 
-LEFT_PX: Final = 62
+LEFT_PX: Final = 92
 RIGHT_PX: Final = 20
 AXIS_PX: Final = 24
 TOP_PX: Final = 7
@@ -183,6 +183,8 @@ class _Board:
 
     def _shade(self, plot: figure) -> None:
         for band in self._bands:
+            if band.kind in MENDING:  # a repair is no outage: its bar above the curves is enough
+                continue
             plot.add_layout(self._box(band))
         self._mark_bad(plot)
 
@@ -249,6 +251,10 @@ def _area(plot: figure, panel: Panel, source: ColumnDataSource) -> None:
 def _lines(plot: figure, panel: Panel, source: ColumnDataSource) -> None:
     for index, curve in reversed(list(enumerate(panel.curves))):
         plot.line("t", f"c{index}", source=source, line_color=curve.colour, line_width=1.6)
+        if alone(curve.values):  # one that has no neighbours is no line
+            points = f"alone{index}"
+            source.data[points] = _array(alone(curve.values))
+            plot.scatter("t", points, source=source, color=curve.colour, size=5)
 
 
 def _stack(plot: figure, panel: Panel, source: ColumnDataSource) -> None:

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from devicesim.report.charts import LEFT_PX, RIGHT_PX, Timeline, bokeh_js, timeline
 from devicesim.report.drift import drift
 from devicesim.report.figures import Clock
+from devicesim.report.glance import glance
 from devicesim.report.lanes import lanes, percent, span_s
 from devicesim.report.pages import asset, environment
 from devicesim.report.panels import FRAME_PX, Panel, busy, left_out_text, plan
@@ -51,6 +52,7 @@ def render(record: RunRecord) -> str:
         "style": Markup(asset("report.css")),  # noqa: S704 - our own file
         "scripts": [Markup(text) for text in scripts],  # noqa: S704 - ours and Bokeh's
         "strips": drift(record, clock),
+        "glance": glance(record, clock),
         "timeline": None if drawn is None else _timeline(record, panels, drawn, clock),
         "quiet": quiet,
     }

@@ -13,13 +13,15 @@ from typing import Final, Literal
 
 import msgspec
 
-from devicesim.report.figures import Clock, duration, elapsed, share, shortened
+from devicesim.report.figures import Clock, duration, elapsed, known, share, shortened
 from devicesim.report.palette import FAMILY_COLOURS, GREEN, GREY, VERMILLION, family
-from devicesim.report.record import Band, RolloutRow, RunRecord
+from devicesim.report.record import Band, RolloutRow, RunRecord, failed_first
+from devicesim.report.wording import spaced
 
 CHAR_PX: Final = 6.4
 FRAME_WIDTH_PX: Final = 930
 LABEL_CHARS: Final = 60
+FAILURES_MAX: Final = 4
 MENDING: Final = ("heal", "device.repair", "plug")
 """Verbs that end hardship instead of making it."""
 _PAD_PX: Final = 14
@@ -68,6 +70,21 @@ def lanes(record: RunRecord) -> list[Lane]:
     flags = [_point(row.at_s, row.what, GREY, span, clock) for row in record.flags]
     found.append(Lane("Flags", _pack(flags)))
     return [lane for lane in found if lane.rows]
+
+
+def failures(record: RunRecord) -> list[list[Bar]]:
+    """A mark for each check that failed and is known since when, those that a reader is told of first before the rest."""
+    span = span_s(record)
+    clock = Clock(record.clock_start, span)
+    broken = [
+        check for check in failed_first(record.checks) if check.held is False and known(check.at_s)
+    ]
+    return _pack(
+        [
+            _point(check.at_s or 0.0, spaced(check.name), VERMILLION, span, clock)
+            for check in broken[:FAILURES_MAX]
+        ]
+    )
 
 
 def span_s(record: RunRecord) -> float:

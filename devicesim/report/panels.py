@@ -11,6 +11,7 @@ panel says how many it left out; quantiles are drawn as a band around their medi
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Final, Literal
 
 import msgspec
@@ -57,6 +58,8 @@ CATALOGUE: Final[dict[str, Known]] = {
     "alarms": Known("Alarms", "Models", "line", VERMILLION),
 }
 FAMILIES: Final = ("Fleet", "Groups", "Delivery", "Devices", "Models", "More")
+_UP_FIRST: Final = frozenset({"online", "telemetry"})
+"""What begins at nothing because the fleet boots; its lowest point is looked for after that."""
 _ALIASES: Final = {"drift_score": "drift", "throttled_share": "throttled"}
 
 
@@ -103,11 +106,37 @@ def plan(series: dict[str, Series], clock: Clock) -> list[Panel]:
         if panel is not None:
             panels.append(panel)
 
+    panels = _one_colour_a_version(panels)
+
     def rank(panel: Panel) -> tuple[int, int]:
         known = order.index(panel.key) if panel.key in CATALOGUE else len(order)
         return FAMILIES.index(panel.family), known
 
     return sorted(panels, key=rank)
+
+
+def _one_colour_a_version(panels: list[Panel]) -> list[Panel]:
+    """Drift of a version is drawn in the colour that the version has among those that run."""
+    colours = {
+        c.name: c.colour for panel in panels if panel.key == "versions" for c in panel.curves
+    }
+    return [_recoloured(panel, colours) if panel.key == "drift" else panel for panel in panels]
+
+
+def _recoloured(panel: Panel, colours: dict[str, str]) -> Panel:
+    """The first curve of each version gets the version's colour, all others what is left."""
+    chosen: dict[str, str] = {}
+    for curve in panel.curves:
+        colour = colours.get(curve.name.partition(" ")[0], "")
+        if colour in CURVES and colour not in chosen.values():
+            chosen[curve.name] = colour
+    rest = [colour for colour in CURVES if colour not in chosen.values()]
+    for curve in panel.curves:
+        if curve.name not in chosen:
+            chosen[curve.name] = rest.pop(0)
+    curves = [Curve(curve.name, chosen[curve.name], curve.values) for curve in panel.curves]
+    labels = [Label(one.text, chosen[one.text], one.value, one.top_px) for one in panel.labels]
+    return msgspec.structs.replace(panel, curves=curves, labels=labels)
 
 
 def _panel(key: str, series: Series, clock: Clock) -> Panel | None:
@@ -125,7 +154,7 @@ def _panel(key: str, series: Series, clock: Clock) -> Panel | None:
         for name, colour in zip(names, colours, strict=True)
     ]
     low, high = _bounds(unit, style, curves)
-    note = _note(known.notable, shown.t_s, names, unit, clock)
+    note = _note(known.notable, shown.t_s, names, unit, clock, up_first=key in _UP_FIRST)
     return Panel(
         key=key, title=known.title, family=known.family, style=style, unit=spelled_unit(unit),
         note=note, t_s=thinned.t_s, curves=curves, labels=_labels(style, curves, low, high),
@@ -208,17 +237,35 @@ def _bounds(unit: str, style: Style, curves: list[Curve]) -> tuple[float, float]
 
 
 def _note(
-    notable: str, t_s: list[float], names: dict[str, list[float]], unit: str, clock: Clock
-) -> str:
+    notable: str, t_s: list[float], names: dict[str, list[float]], unit: str, clock: Clock,
+    *, up_first: bool,
+) -> str:  # fmt: skip
     """Say the extreme and when it was; quantiles speak of their outer curve."""
     if not notable:
         return ""
     curve = next(iter(names.values())) if notable == "lowest" else _highest(names)
     places = [i for i, value in enumerate(curve) if not math.isnan(value)]
+    if up_first:
+        places = places[risen([curve[i] for i in places]) :]
     pick = min if notable == "lowest" else max
     place = pick(places, key=curve.__getitem__)
     value = f"{compact(curve[place])} {spelled_unit(unit)}".strip()
     return f"{notable} {value} at {clock.at(t_s[place])}"
+
+
+def risen(values: list[float]) -> int:
+    """Where a curve that begins at nothing has come up: its first value that no higher one follows; 0 when it never does."""
+    return next((i for i, (value, then) in enumerate(pairwise(values)) if 0 < value >= then), 0)
+
+
+def alone(values: list[float]) -> list[float]:
+    """The values that have no neighbour, and nothing elsewhere; empty when there is none. A line does not show them."""
+    padded = [math.nan, *values, math.nan]
+    found = [
+        value if math.isnan(padded[i]) and math.isnan(padded[i + 2]) else math.nan
+        for i, value in enumerate(values)
+    ]
+    return found if any(not math.isnan(value) for value in found) else []
 
 
 def _highest(names: dict[str, list[float]]) -> list[float]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from devicesim.report.figures import elapsed, shortened
+from devicesim.report.lanes import MENDING
 from devicesim.report.palette import FAMILY_COLOURS, family
 from devicesim.report.record import CheckRow, Lane, LaneMark, RunRecord
 
@@ -40,7 +41,7 @@ _BAD: Final = frozenset(
 )  # fmt: skip
 _ATTEMPT: Final = "attempt"
 _WAITS: Final = frozenset({"back_off", "connect_timeout", "connect failed"})
-_UP, _AWAY, _OFF = "up", "away", "off"
+_UP, _AWAY, _OFF, _UNKNOWN = "up", "away", "off", "unknown"
 _TURNS: Final = {
     "connected": _UP, "disconnected": _AWAY, "boot": _AWAY, "power off": _OFF, "gateway start": _UP,
     "gateway crash": _OFF,
@@ -58,7 +59,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """A part of a row's line in one state: ``up`` or ``away``."""
+    """A part of a row's line in one state: ``up``, ``away`` or ``unknown``."""
 
     x: float
     width: float
@@ -134,7 +135,10 @@ def _stretches(marks: list[LaneMark], scale: _Scale) -> list[Stretch]:
     turns = [mark for mark in marks if mark.kind in _TURNS]
     if not turns:
         tries = any(mark.kind == _ATTEMPT or mark.kind in _WAITS for mark in marks)
-        return [Stretch(LEFT, scale.at(scale.end) - LEFT, _AWAY if tries else _UP)]
+        # That a path is clear says nothing about who is behind it: it may be out of power.
+        silent = all(mark.kind == "path clear" for mark in marks)
+        state = _AWAY if tries else _UNKNOWN if silent else _UP
+        return [Stretch(LEFT, scale.at(scale.end) - LEFT, state)]
     state, since, found = _BEFORE.get(turns[0].kind, _OFF), scale.begin, []
     for turn in [*turns, None]:
         until = scale.end if turn is None else turn.at_s
@@ -150,7 +154,7 @@ def _shades(record: RunRecord, scale: _Scale) -> list[Shade]:
     found: list[Shade] = []
     free = 0.0
     for band in sorted(record.bands, key=lambda one: one.start_s):
-        if band.end_s < scale.begin or band.start_s > scale.end:
+        if band.end_s < scale.begin or band.start_s > scale.end or band.kind in MENDING:
             continue
         x = scale.at(band.start_s)
         text = shortened(band.label, BAND_CHARS) if x >= free else ""

@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from devicesim.report.figures import THIN, Clock, compact, count, duration, shortened
-from devicesim.report.lanes import span_s
+from devicesim.report.lanes import MENDING, span_s
 from devicesim.report.palette import BLUE, FAMILY_COLOURS, GREEN, VERMILLION, family
 from devicesim.report.panels import Curve, Panel, plan
 from devicesim.report.record import RunRecord
@@ -102,7 +102,8 @@ class _Picture:
     def bands(self) -> None:
         """Tint the stretches in which something was broken, the longest first."""
         top, bottom = _TOP[0] - 3, _BELOW[1]
-        longest = sorted(self._record.bands, key=lambda band: band.start_s - band.end_s)
+        broken = [band for band in self._record.bands if band.kind not in MENDING]
+        longest = sorted(broken, key=lambda band: band.start_s - band.end_s)
         for band in longest[:BANDS_MAX]:
             left, right = self._x(band.start_s), self._x(min(band.end_s, self._span_s))
             right = max(right, left + BAND_LEAST_PX)

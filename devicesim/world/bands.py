@@ -27,12 +27,17 @@ class Lasting:
         scenario: whose timeline it is.
     """
 
-    __slots__ = ("_ends", "_since", "begun")
+    __slots__ = ("_ends", "_since", "_until_healed", "begun")
 
     def __init__(self, scenario: Scenario) -> None:
         self._since: dict[str, list[tuple[int, int]]] = {}
         self.begun: dict[str, int] = {}
         """How often each key began."""
+        self._until_healed = frozenset(
+            action.key
+            for action in scenario.timeline
+            if isinstance(action, _LINK_FAULTS) and action.for_ns is None
+        )
         self._ends: dict[str, list[str]] = {}
         for heal in scenario.timeline:
             if isinstance(heal, Heal) and heal.target is not None:
@@ -49,6 +54,10 @@ class Lasting:
     def lasts(self, key: str) -> bool:
         """Whether a fault lasts now."""
         return bool(self._since.get(key))
+
+    def heals(self, key: str) -> bool:
+        """Whether a fault is one of links, that lasts until it is healed."""
+        return key in self._until_healed
 
     @property
     def active(self) -> int:

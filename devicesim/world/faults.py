@@ -421,25 +421,38 @@ BEGIN: Final[dict[str, Begin]] = {
 class Heals:
     """Who lies under which link fault, so that `heal` can end them all for one device."""
 
-    __slots__ = ("_under",)
+    __slots__ = ("_under", "clear_since_ns")
 
     def __init__(self) -> None:
         self._under: dict[int, list[Callable[[DeviceHost, int], None]]] = {}
+        self.clear_since_ns: int | None = None
+        """Since when nobody lies under a link fault any more; None while somebody does, or nobody ever did."""
 
     def register(self, hosts: list[DeviceHost], lift: Callable[[DeviceHost, int], None]) -> Undo:
         """Note that these devices lie under a fault; returns what ends it for those still under."""
         for host in hosts:
             self._under.setdefault(host.index, []).append(lift)
+            self.clear_since_ns = None
 
         def undo(now: int) -> None:
             for host in hosts:
                 if lift in self._under.get(host.index, []):
                     self._under[host.index].remove(lift)
                     lift(host, now)
+                    self._over(now, host)
 
         return undo
 
     def end_for(self, now: int, host: DeviceHost) -> None:
         """End every link fault of one device."""
-        for lift in self._under.pop(host.index, []):
-            lift(host, now)
+        if host.index in self._under:
+            for lift in self._under[host.index]:
+                lift(host, now)
+            self._under[host.index].clear()
+            self._over(now, host)
+
+    def _over(self, now: int, host: DeviceHost) -> None:
+        if not self._under[host.index]:
+            del self._under[host.index]
+            if not self._under:
+                self.clear_since_ns = now

@@ -297,9 +297,11 @@ class Recorder(Listener):
         self._take(now)
 
     def ended(self, now: int) -> None:
-        """Whatever lasts still, ends here."""
+        """Whatever lasts still, ends here; link faults that were healed part by part, when nobody lay under one any more."""
+        clear = self.world.heals.clear_since_ns
         for key, began, devices in self._lasting.rest():
-            self._band(key, began, devices, now)
+            healed = clear is not None and began <= clear and self._lasting.heals(key)
+            self._band(key, began, devices, clear if healed and clear is not None else now)
         for index, since in enumerate(self._away_since):
             if since >= 0:
                 self.offline_ns[index] += now - since

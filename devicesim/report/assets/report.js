@@ -10,6 +10,22 @@
     }
   }
 
+  // As many times along an axis as there is room for: about 56 pixels each, and 44 for hours.
+  function fit() {
+    const plot = document.querySelector(".panel .plot");
+    const width = Math.max(120, (plot ? plot.clientWidth : 900) - 112);
+    for (const model of doc.all_models) {
+      if (model.type === "DatetimeTicker") model.desired_num_ticks = Math.max(3, Math.min(12, Math.floor(width / 56)));
+      if (model.type === "SingleIntervalTicker") {
+        const hours = Number(byId("timeline").dataset.span) / 3600;
+        model.tags = model.tags.length ? model.tags : [model.interval];
+        let step = model.tags[0];
+        while (hours / step > width / 44) step *= 2;
+        model.interval = step;
+      }
+    }
+  }
+
   function spell(seconds) {
     const whole = Math.max(0, Math.round(seconds));
     const pad = (n) => String(n).padStart(2, "0");
@@ -51,6 +67,8 @@
     await Bokeh.embed.embed_items(docs, items);
     doc = Bokeh.documents[Bokeh.documents.length - 1];
     colour();
+    fit();
+    addEventListener("resize", fit);
     dark.addEventListener("change", colour);
     timeline(byId("timeline"));
   }

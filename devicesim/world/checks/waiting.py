@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from devicesdk.wire.timebase import format_duration, to_seconds
+from devicesdk.wire.timebase import SECOND, format_duration
 from devicesim.report.record import CheckKind
 from devicesim.world.bands import Lasting
 from devicesim.world.checks.check import Check
@@ -121,8 +121,8 @@ class Waiting(Check, ABC):
         late = since + self._within_ns <= now
         if late and (began < 0 or began > since + self._within_ns):
             self.judged += 1
-            after_s = to_seconds(now - since)
-            self.fail(now, f"expected {self.title}, found {self.found()} after {after_s:.0f} s")
+            after = format_duration((now - since) // SECOND * SECOND)
+            self.fail(now, f"expected {self.title}, found {self.found()} after {after}")
             if self.failures == 1:
                 self.accuse()
             return False

@@ -33,6 +33,7 @@ const at = (line, ms) => line.points.findLast((point) => point[0] <= ms)?.[1];
 export function Plot({ lines, limits = [], moments = [], height = 190, label, bottom = 0, top, log = false, format = count, whole = false, step = false }) {
   const [box, width] = useWidth();
   const [hover, point] = useState(null);
+  const head = PAD.top + (moments.some((one) => one.name) ? 10 : 0);  // names of moments stand above what is drawn
   const points = lines.flatMap((line) => line.points);
   if (points.length < 2) return html`<div ref=${box} class="plot empty-plot muted small">${label}: nothing was heard yet.</div>`;
   const first = Math.min(...points.map((one) => one[0]));
@@ -43,7 +44,7 @@ export function Plot({ lines, limits = [], moments = [], height = 190, label, bo
     ? Math.log(Math.min(Math.max(value, floor), most) / floor) / Math.log(Math.max(most / floor, 1.01))
     : (Math.min(Math.max(value, floor), most) - floor) / (most - floor));
   const x = (ms) => PAD.left + ((ms - first) / (last - first)) * (width - PAD.left - PAD.right);
-  const y = (value) => PAD.top + (1 - scale(value)) * (height - PAD.top - PAD.bottom);
+  const y = (value) => head + (1 - scale(value)) * (height - head - PAD.bottom);
   const path = (line) => line.points.map(([ms, value], nr) => {
     const to = `${x(ms).toFixed(1)} ${y(value).toFixed(1)}`;
     return nr === 0 ? `M${to}` : step ? `H${x(ms).toFixed(1)}V${y(value).toFixed(1)}` : `L${to}`;
@@ -69,12 +70,12 @@ export function Plot({ lines, limits = [], moments = [], height = 190, label, bo
     <text class="tick" x=${PAD.left} y=${height - 5}>${stamp(first, last - first)}</text>
     <text class="tick" x=${width - PAD.right} y=${height - 5} text-anchor="end">${stamp(last, last - first)}</text>
     ${moments.filter((one) => one.ms >= first && one.ms <= last).map((one, nr, all) => html`<g class="moment">
-      <line x1=${x(one.ms)} x2=${x(one.ms)} y1=${PAD.top} y2=${height - PAD.bottom} />
-      ${!all.slice(nr + 1).some((later) => x(later.ms) - x(one.ms) < 46) && html`<text class="tick" x=${x(one.ms) + (x(one.ms) > width - 60 ? -4 : 4)} y=${PAD.top + 9} text-anchor=${x(one.ms) > width - 60 ? "end" : "start"}>${one.name}</text>`}</g>`)}
+      <line x1=${x(one.ms)} x2=${x(one.ms)} y1=${head} y2=${height - PAD.bottom} />
+      ${!all.slice(nr + 1).some((later) => x(later.ms) - x(one.ms) < 46) && html`<text class="tick" x=${x(one.ms) + (x(one.ms) > width - 60 ? -4 : 4)} y=${head - 6} text-anchor=${x(one.ms) > width - 60 ? "end" : "start"}>${one.name}</text>`}</g>`)}
     ${lines.map((line) => html`<path class=${`line ${line.tone} ${line.dashed ? "dashed" : ""}`} d=${path(line)} />`)}
     ${limits.map((one) => html`<g><line class="limit" x1=${PAD.left} x2=${width - PAD.right} y1=${y(one.value)} y2=${y(one.value)} />
-      <text class="tick limit-name" x=${width - PAD.right} y=${y(one.value) < PAD.top + 16 ? y(one.value) + 13 : y(one.value) - 5} text-anchor="end">${namesAt(one)}</text></g>`)}
-    ${hover !== null && html`<line class="cross" x1=${x(hover)} x2=${x(hover)} y1=${PAD.top} y2=${height - PAD.bottom} />`}
+      <text class="tick limit-name" x=${width - PAD.right} y=${y(one.value) < head + 16 ? y(one.value) + 13 : y(one.value) - 5} text-anchor="end">${namesAt(one)}</text></g>`)}
+    ${hover !== null && html`<line class="cross" x1=${x(hover)} x2=${x(hover)} y1=${head} y2=${height - PAD.bottom} />`}
   </svg>`}
   <figcaption class="legend">${hover === null ? lines.map((line) => html`<span><i class=${line.tone}></i>${line.name}</span>`)
     : html`<span>${instant(hover)}</span>${lines.map((line) => html`<span><i class=${line.tone}></i>${at(line, hover) === undefined ? "–" : format(at(line, hover))} ${line.name}</span>`)}`}</figcaption></figure>`;

@@ -6,7 +6,16 @@ import math
 from itertools import pairwise
 
 from devicesim.report.figures import Clock
-from devicesim.report.panels import CURVES_MAX, FRAME_PX, LABEL_PX, Panel, busy, left_out_text, plan
+from devicesim.report.panels import (
+    CURVES_MAX,
+    FRAME_PX,
+    LABEL_PX,
+    Panel,
+    alone,
+    busy,
+    left_out_text,
+    plan,
+)
 from devicesim.report.record import Series
 from tests_kit.records import outage
 
@@ -106,3 +115,27 @@ def test_gaps_and_infinities_are_gaps() -> None:
     panel = only("drift", Series("", T, {"us": [0.1, math.inf, math.nan]}))
     assert math.isnan(panel.curves[0].values[1])
     assert math.isfinite(panel.high)
+
+
+def test_the_lowest_of_who_is_online_is_not_the_boot() -> None:
+    fleet = Series("devices", [0.0, 60.0, 120.0, 180.0], {"online": [0.0, 9.0, 9.0, 4.0]})
+    assert only("online", fleet).note == "lowest 4 devices at 08:03:00"
+
+
+def test_a_value_without_a_neighbour_is_found() -> None:
+    assert alone([1.0, 2.0, math.nan]) == []
+    found = alone([math.nan, 3.0, math.nan, 1.0, 2.0])
+    assert [i for i, value in enumerate(found) if not math.isnan(value)] == [1]
+
+
+def test_a_version_drifts_in_its_own_colour() -> None:
+    versions = Series("devices", T, {"g@1": [3.0] * 3, "g@2": [1.0] * 3})
+    drift = Series(
+        "", T, {"g@2 arm eu": [0.1] * 3, "g@2 x86 eu": [0.2] * 3, "g@1 arm eu": [0.3] * 3}
+    )
+    panels = {panel.key: panel for panel in plan({"versions": versions, "drift": drift}, CLOCK)}
+    runs = {curve.name: curve.colour for curve in panels["versions"].curves}
+    drifts = {curve.name: curve.colour for curve in panels["drift"].curves}
+    assert (drifts["g@1 arm eu"], drifts["g@2 arm eu"]) == (runs["g@1"], runs["g@2"])
+    assert len(set(drifts.values())) == 3, "two cohorts of a version are told apart"
+    assert {label.text: label.colour for label in panels["drift"].labels} == drifts

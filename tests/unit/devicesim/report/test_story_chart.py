@@ -57,3 +57,15 @@ def test_a_device_that_only_tries_is_away():
     marks = [LaneMark(100.0, "attempt", "tries"), LaneMark(120.0, "back_off", "waits")]
     (row,) = story_chart(bare("failed"), replace(ROW, lanes=[Lane("kiosk-0000", marks)]))["rows"]
     assert [stretch.state for stretch in row.stretches] == ["away"]
+
+
+def test_a_clear_path_does_not_say_that_somebody_is_online():
+    """Devices with empty batteries had a green line, because their paths were clear."""
+    lane = Lane("thermostat-0000", [LaneMark(100.0, "path clear", "could be reached again")])
+    (row,) = story_chart(bare("failed"), replace(ROW, lanes=[lane]))["rows"]
+    assert [stretch.state for stretch in row.stretches] == ["unknown"]
+
+
+def test_a_repair_does_not_stand_behind_as_if_it_were_a_fault():
+    bands = [Band(90.0, 170.0, "by hand (3)", "device.repair")]
+    assert story_chart(replace(bare("failed"), bands=bands), ROW)["shades"] == []

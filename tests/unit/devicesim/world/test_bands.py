@@ -45,3 +45,7 @@ def test_the_rest_ends_with_the_run(lasting):
     lasting.begins("dark", 8, 150)
     assert lasting.rest() == [("dark", 100, 7), ("dark", 150, 8)]
     assert lasting.rest() == []
+
+
+def test_only_a_fault_of_links_without_an_end_waits_for_a_heal(lasting):
+    assert [key for key in ("dark", "slow", "back") if lasting.heals(key)] == ["dark"]

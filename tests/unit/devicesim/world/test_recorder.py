@@ -146,3 +146,20 @@ def test_drift_is_the_worst_score_of_each_cohort(recorder):
     assert drift.values["hazy"] == [0.7, 0.4]
     assert drift.values["calm"][0] == 0.02
     assert drift.values["calm"][1] != drift.values["calm"][1]
+
+
+@pytest.mark.parametrize(
+    ("rest", "until_s"), [("!id=kiosk-0000", 1800.0), ("id=kiosk-0000", 3600.0)]
+)
+def test_a_partition_that_is_healed_part_by_part_is_over_with_its_last_device(rest, until_s):
+    """It used to last until the end of the run in the report's pictures."""
+    text = worlds.scenario_text(
+        "timeline:\n"
+        "  - {id: dark, at: 10m, do: partition, target: all}\n"
+        "  - {id: one, at: 20m, do: heal, target: id=kiosk-0000}\n"
+        f"  - {{id: rest, at: 30m, do: heal, target: '{rest}'}}\n",
+        count=3,
+    )
+    drill = worlds.make_drill(text)
+    drill.world.run(HOUR)
+    assert [band.end_s for band in drill.recorder.bands if band.label == "dark (3)"] == [until_s]

@@ -67,7 +67,7 @@ def test_too_late_is_too_late(world):
     dial.value = 1.0
     check.checkpoint(51 * MINUTE)
     assert check.verdict is False
-    assert "found 50.00 % after 600 s" in check.story()
+    assert "found 50.00 % after 10m" in check.story()
 
 
 def test_without_an_action_time_counts_from_the_start(world):

@@ -110,4 +110,4 @@ def test_in_time_or_with_the_values_that_were_there_instead(world):
     must = promise("eventually", within="10m", expect="fleet.online >= .9 * fleet.devices")
     check = promises.EventuallyPromise(world, Dials(fleet_online=8, fleet_devices=10), must)
     check.checkpoint(10 * MINUTE)
-    assert check.story() == (f"expected {must}, found fleet.online 8, fleet.devices 10 after 600 s")
+    assert check.story() == (f"expected {must}, found fleet.online 8, fleet.devices 10 after 10m")

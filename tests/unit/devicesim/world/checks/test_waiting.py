@@ -66,7 +66,7 @@ def test_quiet_may_end_after_the_deadline_but_must_begin_before(world):
     look(check, 54, 55, 58, true=True)
     look(check, 59, true=False)
     assert check.verdict is False
-    assert check.story() == "expected it, found something else after 840 s"
+    assert check.story() == "expected it, found something else after 14m"
     late = waiting(world, after="cut", quiet="5m")
     late.faulted("cut", "end", 0, 45 * MINUTE)
     look(late, 54, 55, true=False)
