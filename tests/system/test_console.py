@@ -167,6 +167,9 @@ def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage)
 
 def test_a_feature_is_killed_by_typing_its_name_and_revived(visit, stage):
     page = visit(place="flags")
+    page.get_by_label("Feature to kill").fill("..")
+    expect(page.locator(".kill").get_by_role("alert")).to_contain_text("part of an address")
+    expect(page.get_by_role("button", name="Kill it everywhere")).to_be_disabled()
     page.get_by_label("Feature to kill").fill("gauge")
     page.get_by_role("button", name="Kill it everywhere").click()
     dialog = page.get_by_role("dialog")
