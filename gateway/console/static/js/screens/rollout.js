@@ -87,7 +87,7 @@ function paced({ starts_ms: starts, windows, zone, budgets, approvals, late_per_
   const most = Object.entries(budgets);
   return [
     starts > 0 && ["not before", instant(starts)],
-    windows.length > 0 && ["windows", windows.map((one) => html`<span>${one}</span>`), `on each device's own clock${zone ? `, else ${zone}` : ""}`],
+    windows.length > 0 && ["windows", windows.map((one) => html`<span>${one.replace("Mon,Tue,Wed,Thu,Fri", "Mon–Fri")}</span>`), `on each device's own clock${zone ? `, else ${zone}` : ""}`],
     most.length > 0 && ["at once, at most", most.map(([label, limit]) => html`<span>${limit} of each ${label}</span>`), "updating or offline"],
     approvals.length > 0 && [approvals.length === 1 ? "approval before wave" : "approval before waves", approvals.join(", ")],
     (late > 0 || after) && ["who joins late", [late > 0 && `${count(late)} an hour`, after && "after the last gate"].filter(Boolean).join(", ")],
