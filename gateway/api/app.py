@@ -80,7 +80,9 @@ def make_app(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     said = service.http
-    beacon = Beacon(service.runtime, said.events_clients_max, said.events_look_s)
+    beacon = Beacon(
+        service.runtime, said.events_clients_max, said.events_look_s, lambda: service.office.waiting
+    )
     meter = Meter(lambda: beacon.listeners)
     registry = CollectorRegistry()
     registry.register(CountersCollector(service.runtime.counters))

@@ -80,8 +80,20 @@ class AlarmsEvent(msgspec.Struct, frozen=True):
     alarms: AlarmCounts
 
 
-def states(core: Gateway, *, connected: bool) -> dict[str, bytes]:
-    """Every state that is told, as JSON, by the kind of its event."""
+class ApprovalsEvent(msgspec.Struct, frozen=True):
+    """Event ``approvals``: requests that wait for a second person."""
+
+    waiting: int
+
+
+class ClockEvent(msgspec.Struct, frozen=True):
+    """Event ``clock``, with everything else that is told: the gateway's own time, UTC in milliseconds."""
+
+    now_ms: int
+
+
+def states(core: Gateway, *, connected: bool, waiting: int) -> dict[str, bytes]:
+    """Every state that is told when it changes, as JSON, by the kind of its event."""
     fleet = core.overview()
     return {
         "fleet": _ENCODE(FleetEvent(fleet, connected)),
@@ -90,6 +102,7 @@ def states(core: Gateway, *, connected: bool) -> dict[str, bytes]:
         "flags": _ENCODE(FlagsEvent(fleet.flags_revs)),
         "kills": _ENCODE(KillsEvent(kills_of(core))),
         "alarms": _ENCODE(AlarmsEvent(counts_of(core))),
+        "approvals": _ENCODE(ApprovalsEvent(waiting)),
     }
 
 
@@ -123,15 +136,23 @@ class Beacon:
         runtime: what is looked at.
         clients_max: listeners.
         look_s: between two looks.
+        waiting: how many requests wait for a second person.
     """
 
-    def __init__(self, runtime: Askable, clients_max: int, look_s: float) -> None:
+    def __init__(
+        self,
+        runtime: Askable,
+        clients_max: int,
+        look_s: float,
+        waiting: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._runtime, self._clients_max, self._look_s = runtime, clients_max, look_s
+        self._waiting = waiting
         self._listeners: dict[Listener, None] = {}
         self._task: asyncio.Task[None] | None = None
         self._known: dict[str, bytes] = {}
         self._number = 0
-        self._mark: tuple[int, bool] | None = None
+        self._mark: tuple[int, bool, int] | None = None
 
     @property
     def listeners(self) -> int:
@@ -181,10 +202,11 @@ class Beacon:
 
     async def _look(self) -> None:
         runtime = self._runtime
-        connected, mark = runtime.connected, (runtime.counters.commits, runtime.connected)
+        connected, waiting = runtime.connected, self._waiting()
+        mark = (runtime.counters.commits, connected, waiting)
         if mark == self._mark:
             return
-        found = await runtime.read(lambda core: states(core, connected=connected))
+        found = await runtime.read(lambda core: states(core, connected=connected, waiting=waiting))
         self._mark = mark
         for kind, data in found.items():
             if self._known.get(kind) != data:
@@ -205,14 +227,18 @@ class EventStream(Response):
         beacon: what is told.
         beat_s: a silent stream says this often that it is there.
         still: whether the listener may go on.
+        wall_ms: the gateway's time, UTC.
     """
 
     media_type = MEDIA
 
-    def __init__(self, beacon: Beacon, beat_s: float, still: Callable[[], bool]) -> None:
+    def __init__(
+        self, beacon: Beacon, beat_s: float, still: Callable[[], bool], wall_ms: Callable[[], int]
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._beacon, self._beat_s, self._still = beacon, beat_s, still
+        self._wall_ms = wall_ms
         self._listener, self._silent_s = beacon.join(), 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -223,7 +249,7 @@ class EventStream(Response):
         try:
             start = {"status": 200, "headers": self.raw_headers}
             await send({"type": "http.response.start", **start})
-            await self._send(send, b"retry: %d\n\n" % RETRY_MS)
+            await self._send(send, b"retry: %d\n\n" % RETRY_MS + self._clock())
             while not listener.over:
                 await self._tell(send, listener)
             await self._send(send, b"", more=False)
@@ -247,13 +273,17 @@ class EventStream(Response):
         if not listener.wake.is_set():
             if self._silent_s >= self._beat_s:
                 self._silent_s = 0.0
-                await self._send(send, b": still here\n\n")
+                await self._send(send, b": still here\n\n" + self._clock())
             return
         self._silent_s = 0.0
         listener.wake.clear()
         pending, listener.pending = listener.pending, {}
         if pending and not listener.over:
-            await self._send(send, b"".join(pending.values()))
+            await self._send(send, b"".join([self._clock(), *pending.values()]))
+
+    def _clock(self) -> bytes:
+        # Without an id: it is no place in the stream to go on from.
+        return b"event: clock\ndata: %s\n\n" % _ENCODE(ClockEvent(self._wall_ms()))
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
         async with asyncio.timeout(SEND_S_MAX):

@@ -64,6 +64,7 @@ OPERATIONS: Final[dict[str, Permission]] = {
     "list_kills": _P.READ,
     "kill": _P.KILL,
     "revive": _P.KILL,
+    "revive_named": _P.KILL,
     "list_debug_grants": _P.READ,
     "grant_debug": _P.DEBUG,
     "revoke_debug": _P.DEBUG,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.core import names
 from gateway.runtime import verbs
 from gateway.runtime.verbs import AnyVerb, Verb
 
@@ -158,6 +159,8 @@ ROUTES: Final[dict[type[Verb], Route]] = {
     verbs.SilenceAlarm: Route("POST", "/alarms/{alarm}/silence", ("lasts", "why")),
 }
 REVIVE: Final = Route("DELETE", "/kills/{feature}")
+REVIVE_NAMED: Final = Route("DELETE", "/kills", query=lambda verb: [("feature", verb.feature)])
+"""Of what was killed before such names were refused."""
 
 
 def route_of(verb: AnyVerb) -> Route:
@@ -167,7 +170,7 @@ def route_of(verb: AnyVerb) -> Route:
         ValueError: it can be asked for in a state folder only.
     """
     if isinstance(verb, verbs.Kill) and verb.alive:
-        return REVIVE
+        return REVIVE_NAMED if names.refusal(verb.feature) else REVIVE
     found = ROUTES.get(type(verb))
     if found is None:
         raise ValueError(
@@ -208,8 +211,11 @@ def _path(template: str, fields: Mapping[str, Any]) -> str:
 
 
 def _part(word: str) -> str:
-    if word in {"", ".", ".."}:
-        raise ValueError(f"expected a name, found {word!r}")
+    if names.refusal(word):
+        raise ValueError(
+            f"expected a name that can be a part of an address, found {word!r}: where the gateway runs, "
+            "--state asks by any name"
+        )
     return quote(word, safe="")
 
 

@@ -328,6 +328,11 @@ class Office:
         found = self._approvals.rows(self._wall_ms())
         return [row for row in found if not asker.labels or row.asked_by == asker.name]
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a second person."""
+        return self._approvals.waiting(self._wall_ms())
+
     async def decide(self, asker: Asker, number: int, *, approve: bool, why: str) -> Any:
         """Approve (and do) or deny a request of somebody else.
 

@@ -8,11 +8,14 @@ ones come.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from devicesdk.wire.timebase import SECOND
 from gateway.core.control.views import RolloutView, WaveCounts, WaveView
 from gateway.core.gateway import Gateway
+from gateway.core.pace import Pace
 from gateway.runtime.verbs import PageRollouts, VerbError
 
 MS_NS = 1_000_000
@@ -38,6 +41,22 @@ class PlanTold(msgspec.Struct, frozen=True):
     """Halts past it."""
     quorum: float
     on_halt: str
+    starts_ms: int = 0
+    """Nothing before this instant, UTC; 0: at once."""
+    windows: tuple[str, ...] = ()
+    """Maintenance windows on each device's own clock; none: always."""
+    zone: str = ""
+    """Of devices whose labels name none; empty: nothing depends on it."""
+    budgets: dict[str, str] = {}
+    """Of each value of a label, how many may be updating or offline at once: ``2``, or ``10%``."""
+    approvals: tuple[int, ...] = ()
+    """Waves, counted from 0, that open only when somebody approves."""
+    late_per_hour: int = 0
+    """Devices that join late: so many an hour; 0: at once."""
+    late_after_gate: bool = False
+    """They wait until the last wave has passed its gate."""
+    expires_s: float = 0.0
+    """How long after its wave opened a device may still begin; 0: for ever."""
 
 
 class RolloutTold(msgspec.Struct, frozen=True):
@@ -84,10 +103,25 @@ def _rollout(core: Gateway, view: RolloutView) -> RolloutTold:
         plan.gate.evidence,
         plan.gate.quorum,
         plan.on_halt,
+        expires_s=plan.expires_ns / SECOND,
+        **({} if plan.pace is None else _paced(plan.pace)),
     )
     return RolloutTold(
         view.id, view.bundle, view.state, view.why, waves, told, view.approval, view.late
     )
+
+
+def _paced(pace: Pace) -> dict[str, Any]:
+    """What a plan says of when, and of how many at once."""
+    return {
+        "starts_ms": to_ms(pace.start_at_ns),
+        "windows": tuple(map(str, pace.windows)),
+        "zone": pace.zone if pace.windows else "",
+        "budgets": {one.label: str(one.count or f"{100 * one.share:g}%") for one in pace.budgets},
+        "approvals": pace.approvals,
+        "late_per_hour": pace.late_per_hour,
+        "late_after_gate": pace.late_after_gate,
+    }
 
 
 def _wave(view: WaveView, offset_ns: int) -> WaveTold:

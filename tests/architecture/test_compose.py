@@ -23,9 +23,15 @@ import jsonschema
 import pytest
 import typer
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.adapters import metrics
+from gateway.adapters.alarm_metrics import AlarmsCollector
 from gateway.config import load_config
+from gateway.core.alarms.alarms import Severity, State
+from gateway.core.alarms.rules import KINDS
+from gateway.ports import AlarmTally, Counters
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -226,17 +232,48 @@ def test_grafana_is_provisioned_from_files_that_are_mounted():
             assert panel["datasource"]["uid"] == source["uid"], panel["title"]
 
 
+def exported():
+    """Names of all samples that a gateway which can nothing but its duty tells Prometheus."""
+    registry = CollectorRegistry()
+    counters = Counters()
+    counters.messages_in["have"] = counters.messages_out["want"] = 1
+    registry.register(metrics.CountersCollector(counters, lambda: 0))
+    registry.register(AlarmsCollector(AlarmTally()))
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
 def test_dashboards_and_alarms_name_metrics_that_exist_and_dashboards_show_them_all():
+    names = exported()
+    assert metrics.metric_names() <= names
     texts = {
         "alerts": (ROOT / "deploy/prometheus/alerts.yml").read_text(),
         "dashboard": (ROOT / "deploy/grafana/dashboards/gateway.json").read_text(),
     }
     for name, text in texts.items():
-        named = set(re.findall(r"\bfleetdrill_(?:gateway|broker)_\w+", text))
-        assert named, name
-        assert named <= metrics.metric_names(), f"{name}: {named - metrics.metric_names()}"
-    missing = {name for name in metrics.metric_names() if name not in texts["dashboard"]}
-    assert missing == set(), "the dashboard shows every metric"
+        named = set(re.findall(r"\bfleetdrill_\w+", text))
+        assert "fleetdrill_alarms" in named, name
+        assert named <= names, f"{name}: {named - names}"
+    shown = set(re.findall(r"\bfleetdrill_\w+", texts["dashboard"]))
+    assert names - shown == set(), "the dashboard shows every metric"
+
+
+def test_dashboards_and_alarms_ask_for_alarms_that_there_can_be():
+    closed = {
+        "kind": set(KINDS),
+        "severity": {severity.name.lower() for severity in Severity},
+        "state": {State.RAISED.name.lower(), State.ACKNOWLEDGED.name.lower()},
+    }
+    asked = set()
+    for file in ("prometheus/alerts.yml", "grafana/dashboards/gateway.json"):
+        text = (ROOT / "deploy" / file).read_text().replace('\\"', '"')
+        for labels in re.findall(r"fleetdrill_alarms\{([^}]*)\}", text):
+            for name, value in re.findall(r'(\w+)!?="(\w+)"', labels):
+                assert value in closed[name], f"{file}: {name} is never {value}"
+                asked.add((name, value))
+        for names in re.findall(r"sum by \(([\w, ]+)\) \(fleetdrill_alarms", text):
+            assert set(names.split(", ")) <= closed.keys(), file
+    assert {name for name, _ in asked} == closed.keys(), "nothing was looked at"
 
 
 def test_every_alarm_says_what_it_means():

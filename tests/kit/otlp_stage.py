@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
@@ -29,9 +30,13 @@ class Seen(NamedTuple):
 
 
 class Collector:
-    """Listens on a free port; `spans` are those that came."""
+    """Listens on a free port; `spans` are those that came.
 
-    def __init__(self) -> None:
+    Args:
+        tls: with a certificate; None: plain HTTP.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.spans: list[Seen] = []
         self.bodies: list[bytes] = []
         self._came = threading.Condition()
@@ -54,7 +59,10 @@ class Collector:
                 """Nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def take(self, body: bytes) -> None:

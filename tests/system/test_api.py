@@ -14,9 +14,10 @@ from gateway.ports import BlobError
 from tests_kit.agent_bundles import Bundle
 from tests_kit.api_raw import spoken
 from tests_kit.api_stage import FREE, LOCAL, PATIENCE_S, ApiStage
-from tests_kit.plant import until
+from tests_kit.plant import WALL_START_MS, until
 
 MIB = 1024 * 1024
+KINDS = {"fleet", "rollouts", "experiments", "flags", "kills", "alarms", "approvals", "clock"}
 FLAG = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "on"}
 
 
@@ -256,10 +257,12 @@ async def test_events_tell_every_state_and_then_what_changes(stage, client):
         events = told(response)
         found = {}
         async with asyncio.timeout(PATIENCE_S):
-            while len(found) < 5:
+            while len(found) < len(KINDS):
                 kind, data = await anext(events)
                 found[kind] = data
-            assert set(found) == {"fleet", "rollouts", "experiments", "flags", "kills"}
+            assert set(found) == KINDS
+            assert found["approvals"] == {"waiting": 0}
+            assert WALL_START_MS <= found["clock"]["now_ms"] <= stage.clock.wall_ms()
             assert (await client.put("/v1/kills/gauge")).status_code == 200
             while True:
                 kind, data = await anext(events)

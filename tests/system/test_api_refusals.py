@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from gateway.core import rows
 from gateway.core.access.roles import Role
 from tests_kit.api_raw import asked, first_of, spoken
 from tests_kit.api_stage import FREE, ApiStage
@@ -81,6 +82,39 @@ async def test_what_could_not_be_asked_for_afterwards_is_not_made(ask):
             length = f"Content-Length: {len(body)}"
             told = await ask(f"POST /v1/{path}", JSON, length, body=body)
             assert told.status in (201, 409), (path, name, told)
+
+
+async def test_a_kill_or_a_flag_is_not_called_so_either_and_an_old_kill_is_taken_back(stage, ask):
+    switch = {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}
+    body = json.dumps({"definition": switch}).encode()
+    length = f"Content-Length: {len(body)}"
+    for name in (".", ".."):
+        for line, headers, more in (
+            (f"PUT /v1/kills/{name}", (), {}),
+            (f"PUT /v1/flags/all/{name}", (JSON, length), {"body": body}),
+        ):
+            told = await ask(line, *headers, **more)
+            assert (told.status, "part of an address" in told.problem()["detail"]) == (409, True), (
+                told
+            )
+        assert (await ask(f"GET /v1/flags/all/{name}")).status == 404
+    assert (await ask("GET /v1/kills")).body == KILLS
+    assert (await ask("DELETE /v1/kills")).status == 422
+    assert (await ask("PUT /v1/kills/a..b")).status == 200
+    told = await ask("DELETE /v1/kills?feature=a..b")
+    assert (told.status, (await ask("GET /v1/kills")).body) == (200, b'{"version":2,"features":[]}')
+
+
+async def test_what_was_killed_by_such_a_name_before_lives_again(tmp_path):
+    made = ApiStage(tmp_path)
+    made.storage.put(rows.KILL, "list", rows.KillRow(3, ("..", "gauge")))
+    made.storage.commit()
+    async with made as stage:
+        token = stage.tokens[Role.ADMIN]
+        told = await asked(stage.server.url, "DELETE /v1/kills?feature=..", token=token)
+        assert told.status == 200, told
+        left = await asked(stage.server.url, "GET /v1/kills", token=token)
+        assert left.body == b'{"version":4,"features":["gauge"]}'
 
 
 async def test_a_preflight_is_allowed_nothing(ask):

@@ -19,6 +19,7 @@ VALUES = {
 }  # fmt: skip
 HOW = {"steer_rollout": "pause", "steer_experiment": "stop", "decide_approval": "deny"}
 QUERIES = dict.fromkeys(("list_drift_scores", "show_histogram"), "?cohort=a&feature=b")
+QUERIES["revive_named"] = "?feature=gauge"
 BODIES = {
     "enroll_device": {"labels": {}},
     "publish_bundle": {"digest": HEX},
@@ -54,7 +55,7 @@ VERBS = {
     "show_fleet": verbs.Overview, "list_devices": verbs.ListDevices, "show_device": verbs.ShowDevice,
     "enroll_device": verbs.EnrollDevice, "publish_bundle": verbs.PublishBundle, "list_releases": verbs.ListReleases,
     "register_role": verbs.RegisterRole, "create_rollout": verbs.CreateRollout,
-    "steer_rollout": verbs.SteerRollout, "set_flag": verbs.SetFlag, "kill": verbs.Kill, "revive": verbs.Kill,
+    "steer_rollout": verbs.SteerRollout, "set_flag": verbs.SetFlag, "kill": verbs.Kill, "revive": verbs.Kill, "revive_named": verbs.Kill,
     "create_experiment": verbs.CreateExperiment, "steer_experiment": verbs.SteerExperiment,
     "list_experiments": verbs.ListExperiments, "grant_debug": verbs.GrantDebug, "revoke_debug": verbs.RevokeDebug,
     "list_debug_grants": verbs.ListDebug, "show_debug_told": verbs.ShowDebug, "list_bundles": verbs.ListBundles,

@@ -1,11 +1,15 @@
 """The console in a real browser: a gateway process, a real broker, real agents."""
 
+import json
 import re
+import time
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.core.access.approvals import APPROVAL, ApprovalRow
 from tests_kit.console_stage import PATIENCE_S, ConsoleStage
 
 pytestmark = pytest.mark.mosquitto
@@ -18,9 +22,21 @@ SERIOUS = ("serious", "critical")
 ROLLOUT = {"bundle": "gauge@1.2.0", "waves": [0.34, 1.0], "soak": "1h", "jitter": "0s"}
 
 
+class Stage(ConsoleStage):
+    """With a request of somebody else."""
+
+    def prepare(self):
+        asked = json.dumps({"verb": "kill", "feature": "dial"}).encode()
+        now_ms = time.time_ns() // 1_000_000  # noqa: TID251 - the gateway is a real one
+        storage = SqlStorage(sqlite_url(self.state / "gateway.db"))
+        storage.put(APPROVAL, "000000000001", ApprovalRow(1, asked, "ci", "releaser", now_ms))
+        storage.commit()
+        storage.close()
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory):
-    made = ConsoleStage(tmp_path_factory.mktemp("console"), DEVICES)
+    made = Stage(tmp_path_factory.mktemp("console"), DEVICES)
     yield made
     made.close()
 
@@ -144,11 +160,47 @@ def test_a_wave_that_waits_for_somebody_is_approved(visit, stage):
     page.get_by_label("Budgets").fill("region:50% floor:2")
     page.get_by_label("Waves that wait for approval").fill("0")
     page.get_by_role("button", name="Start the rollout").click()
+    plan = page.locator(".plan")
+    expect(plan).to_contain_text("daily 00:00-12:00")
+    expect(plan).to_contain_text("50% of each region")
+    expect(plan).to_contain_text("2 of each floor")
+    rollouts = page.get_by_role("navigation").get_by_role("link", name="Rollouts")
+    expect(rollouts).to_contain_text("1 wave waits for approval")
     page.get_by_role("button", name="Approve wave 0").click()
     page.get_by_role("dialog").get_by_role("button", name="Approve wave 0").click()
     expect(page.locator(".wave").first).to_contain_text("opened")
+    expect(rollouts).not_to_contain_text("approval")
     assert stage.ask("GET", "/v1/rollouts/agreed")["approval"] is None
     stage.ask("POST", "/v1/rollouts/agreed/abort-keep")
+
+
+def test_what_waits_for_a_second_person_is_seen_from_everywhere_until_it_is_decided(visit, stage):
+    page = visit(place="approvals")
+    approvals = page.get_by_role("navigation").get_by_role("link", name="Approvals")
+    expect(approvals).to_contain_text("1 waits for a second person")
+    elsewhere = visit()
+    page.get_by_role("button", name="Deny").click()
+    page.get_by_role("dialog").get_by_role("button", name="Deny").click()
+    for each in (page, elsewhere):
+        link = each.get_by_role("navigation").get_by_role("link", name="Approvals")
+        expect(link).to_have_text("Approvals")
+    assert stage.ask("GET", "/v1/approvals")["approvals"][0]["state"] == "denied"
+
+
+@pytest.mark.parametrize("hours", [-5, 7])
+def test_a_computer_with_a_wrong_clock_shows_the_gateways_time(browser, stage, hours):
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_S * 1000)
+    page = context.new_page()
+    page.add_init_script(f"const right = Date.now; Date.now = () => right() + {hours} * 3600e3;")
+    page.goto(f"{stage.url}/")
+    page.get_by_label("Token").fill(stage.token)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Fleet", level=1, exact=True)).to_be_visible()
+    page.goto(f"{stage.url}/console/#/devices/kiosk-1")
+    newest = page.locator(".story .when").first
+    expect(newest).to_have_text(re.compile(r"^(\d+ s|\d+ min) ago$"))
+    context.close()
 
 
 def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage):
@@ -167,6 +219,9 @@ def test_who_steers_what_changed_since_is_told_and_nothing_is_done(visit, stage)
 
 def test_a_feature_is_killed_by_typing_its_name_and_revived(visit, stage):
     page = visit(place="flags")
+    page.get_by_label("Feature to kill").fill("..")
+    expect(page.locator(".kill").get_by_role("alert")).to_contain_text("part of an address")
+    expect(page.get_by_role("button", name="Kill it everywhere")).to_be_disabled()
     page.get_by_label("Feature to kill").fill("gauge")
     page.get_by_role("button", name="Kill it everywhere").click()
     dialog = page.get_by_role("dialog")

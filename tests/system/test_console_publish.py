@@ -1,5 +1,8 @@
 """Publishing by browser: by button and by drop, over a way that breaks, and what is said of what is no good."""
 
+import json
+import subprocess
+import sys
 from base64 import b64encode
 from hashlib import sha256
 
@@ -7,7 +10,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests_kit.archives import STRANGER, archive
-from tests_kit.console_stage import PATIENCE_S, ConsoleStage
+from tests_kit.console_stage import PATIENCE_S, ROOT, ConsoleStage
 
 pytestmark = pytest.mark.mosquitto
 PART_BYTES = 1024 * 1024
@@ -77,6 +80,26 @@ def test_by_keyboard_it_is_chosen_looked_at_and_published(stage, page):
     expect(page.locator("tbody")).to_contain_text("gauge@1.0.0")
     page.get_by_role("link", name="Roll out gauge@1.0.0").click()
     expect(page.get_by_text("name@version, published before.")).to_be_visible()
+
+
+def test_deltas_come_by_the_command_line_also_to_what_is_published_already(stage, page, tmp_path):
+    file = tmp_path / "gauge-1.0.0.zip"
+    file.write_bytes(archive("1.0.0"))
+    page.get_by_role("button", name="Publish a bundle").click()
+    chosen(page, file.name, file.read_bytes())
+    told = page.get_by_role("dialog")
+    expect(told).to_contain_text("comes without deltas")
+    expect(told).to_contain_text(f"fleetdrill bundle publish {file.name}")
+    page.get_by_role("button", name="Publish gauge@1.0.0").click()
+    expect(told).not_to_be_visible()
+    done = subprocess.run(
+        [sys.executable, "-m", "devicesdk", "bundle", "publish", str(file), "--json",
+         "--url", stage.url, "--token-file", str(stage.state / "admin.token")],
+        capture_output=True, text=True, cwd=ROOT, check=True,
+    )  # fmt: skip
+    said = json.loads(done.stdout)["said"]
+    assert said, "no delta was registered"
+    assert all(one.startswith("A delta of ") for one in said), said
 
 
 def test_a_file_may_be_dropped_anywhere_on_the_page(page):

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
 from devicesdk.aio.clock import RealClock
+from gateway.adapters.certificates import Authority
 from gateway.adapters.tracing import OtlpTracing, url_of
 from gateway.config import ConfigError, TelemetrySection
 from gateway.core.access.roles import Role
@@ -112,6 +115,25 @@ async def test_a_collector_that_is_away_costs_spans_and_nothing_else(tmp_path):
         assert (tally.exported, tally.waiting_now) == (0, 0)
         assert tally.dropped > 0 < tally.failed
         assert tally.failed <= 20 * 3, "all that was sent was tried once"
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_a_collector_must_show_a_certificate_that_is_trusted(tmp_path, monkeypatch, trusted):
+    now = datetime.now(UTC)  # noqa: TID251 - certificates live by the calendar
+    pair = Authority.create(tmp_path / "tls", now).issue_server(("127.0.0.1",), now, 1)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    if trusted:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", str(tmp_path / "tls" / "ca.crt"))
+    with Collector(tls) as collector:
+        async with ApiStage(tmp_path) as stage, stage.client() as client:
+            tracing = listening(stage, collector.url, timeout_s=PATIENCE_S if trusted else 0.1)
+            assert (await client.put("/v1/kills/a")).status_code == 200
+            await asyncio.to_thread(tracing.close)
+            tally = tracing.tally
+    came = [span.name for span in collector.spans]
+    assert ("verb kill" in came, bool(collector.bodies)) == (trusted, trusted)
+    assert (tally.exported > 0, tally.failed > 0) == (trusted, not trusted)
 
 
 async def test_none_of_the_traces_is_a_sample_of_none(tmp_path):

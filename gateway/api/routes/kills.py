@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from devicesdk.wire import limits
 from gateway.api.answers import Said, mutated, shape
@@ -26,6 +26,17 @@ async def list_kills(desk: Looked) -> Response:
 async def kill(desk: Asked, feature: Feature) -> Response:
     """Kill a feature everywhere; with ``If-Match``, only if the list is as it was."""
     return mutated(await desk.do(verbs.Kill(feature=feature), kills_of))
+
+
+@router.delete("", **shape(Said))
+async def revive_named(
+    desk: Asked,
+    feature: Annotated[
+        str, Query(min_length=1, max_length=limits.TEXT_CHARS_MAX, examples=["gauge"])
+    ],
+) -> Response:
+    """Let a feature live again whose name is no part of an address: ``..`` (gateway/core/names.py)."""
+    return mutated(await desk.do(verbs.Kill(feature=feature, alive=True), kills_of))
 
 
 @router.delete("/{feature:path}", **shape(Said))

@@ -28,13 +28,16 @@ async def events(
         Header(max_length=64, description="Any: every state is told again, as to a new listener."),
     ] = None,
 ) -> Response:
-    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`, `alarms`; every one at first."""
+    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`, `alarms`, `approvals`; every one at first. With them, `clock`."""
     del last_event_id
     desk.may(Permission.READ)
     beacon: Beacon = request.app.state.beacon
     entrance: Entrance = request.app.state.entrance
     token = "" if said is None else said.credentials
-    return EventStream(beacon, desk.service.http.events_beat_s, lambda: entrance.still(token))
+    service = desk.service
+    return EventStream(
+        beacon, service.http.events_beat_s, lambda: entrance.still(token), service.wall_ms
+    )
 
 
 @metrics_router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip

@@ -64,6 +64,10 @@ class Approvals:
         """All requests, the oldest first, with lapsed ones told as such."""
         return [self._as_of(row, now_ms) for row in self._by_number.values()]
 
+    def waiting(self, now_ms: int) -> int:
+        """How many wait; at most `WAITING_MAX`."""
+        return sum(row.state == WAITS for row in self.rows(now_ms))
+
     def ask(
         self,
         verb: bytes,

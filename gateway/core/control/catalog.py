@@ -12,7 +12,7 @@ from __future__ import annotations
 from devicesdk.bundle.manifest import Manifest, check_variant
 from devicesdk.wire import limits as wire_limits
 from devicesdk.wire.errors import BadManifest
-from gateway.core import notes, rows
+from gateway.core import names, notes, rows
 from gateway.core.control.outbox import Batch
 from gateway.core.effects import Note, Persist
 from gateway.core.internal import BlobKnown, BundleKnown, ModelKnown
@@ -92,6 +92,8 @@ class Catalog:
         if manifest.name in self.by_name:
             known = self.by_name[manifest.name].digest.hex()[:16]
             return f"the name stands for digest {known} already; give it a new version"
+        if unaskable := names.refusal(manifest.id):
+            return unaskable
         if not manifest.variants:
             return "expected at least one variant, found none"
         try:

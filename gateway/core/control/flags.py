@@ -21,7 +21,7 @@ from devicesdk.wire import limits as wire_limits
 from devicesdk.wire.errors import BadMessage, BadTopic
 from devicesdk.wire.flagdoc import check_definition
 from devicesdk.wire.messages import FlagSnapshot, KillList
-from gateway.core import notes, rows
+from gateway.core import names, notes, rows
 from gateway.core.control.outbox import Batch, Outbox
 from gateway.core.effects import Note, Persist
 from gateway.core.limits import ControlLimits
@@ -83,6 +83,9 @@ class Flags:
         feature, old = stimulus.feature, self.kills
         if (feature in old.features) is not stimulus.alive:
             return
+        if not stimulus.alive and (why := names.refusal(feature)):
+            out.append(Note(notes.KILL_REFUSED, why))
+            return
         kept = {name for name in old.features if name != feature}
         features = kept if stimulus.alive else {*kept, feature}
         row = KillRow(old.version + 1, tuple(sorted(features)))
@@ -132,7 +135,8 @@ class Flags:
             return "expected a flag name of 1 to 128 characters"
         if old is not None and len(old.flags) >= self._limits.flags_per_segment_max:
             return f"the segment has {len(old.flags)} flags already; raise flags_per_segment_max"
-        return ""
+        known = old is not None and any(name == stimulus.flag for name, _ in old.flags)
+        return "" if known else names.refusal(stimulus.flag)
 
     def _publish_segment(self, segment: str, row: SegmentRow, out: Batch) -> None:
         snapshot = FlagSnapshot(rev=row.rev, segment=segment, document=_document(row))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 from collections import deque
 
+from gateway.core import names
 from gateway.core.control import strata
 from gateway.core.control.members import Members, Rollout
 from gateway.core.control.twins import Twin, Twins
@@ -29,6 +30,8 @@ def refusal(plan: RolloutPlan, limits: ControlLimits) -> str:
     gate, waves = plan.gate, plan.waves
     if not 0 < len(plan.id) <= _ID_CHARS_MAX:
         return f"expected an id of 1 to {_ID_CHARS_MAX} characters, found {len(plan.id)}"
+    if unaskable := names.refusal(plan.id):
+        return unaskable
     if not 0 < len(waves) <= limits.waves_max:
         return f"expected 1 to {limits.waves_max} waves, found {len(waves)}"
     if any(b <= a for a, b in itertools.pairwise((0.0, *waves))) or waves[-1] > 1:

@@ -6,7 +6,10 @@ const BACK_MS_MIN = 500;
 const BACK_MS_MAX = 15000;
 const SPARE_MS = 500;
 
-export const live = { state: "off" };
+const APART_MS_MIN = 1000;  // less may be the way
+
+/** Whether it is open, and how far the gateway's clock is ahead of this computer's, ms. */
+export const live = { state: "off", ahead: 0 };
 const topics = new Map();
 let stream = null;
 let back = BACK_MS_MIN;
@@ -45,6 +48,11 @@ function become(state) {
   tell("state", state);
 }
 
+function keepTime(said) {
+  const ahead = Number(said?.now_ms) - Date.now();
+  if (Math.abs(ahead - live.ahead) >= APART_MS_MIN) live.ahead = Math.abs(ahead) < APART_MS_MIN ? 0 : ahead;
+}
+
 function hear(block) {
   let topic = "message";
   const data = [];
@@ -59,7 +67,8 @@ function hear(block) {
   } catch {
     said = null;
   }
-  tellSparingly(topic, said);
+  if (topic === "clock") keepTime(said);
+  else tellSparingly(topic, said);
 }
 
 async function read(signal) {

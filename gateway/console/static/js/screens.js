@@ -1,5 +1,6 @@
 // All screens: where each is, which letter goes there, what somebody must be allowed to see it.
 import { AlarmBadge } from "./alarms.js";
+import { ApprovalBadge, WaveBadge } from "./waiting.js";
 import { Alarms } from "./screens/alarms.js";
 import { Approvals } from "./screens/approvals.js";
 import { Audit } from "./screens/audit.js";
@@ -21,13 +22,13 @@ export const SCREENS = [
   { path: "", title: "Fleet", key: "f", show: Fleet },
   { path: "alarms", title: "Alarms", key: "l", show: Alarms, badge: AlarmBadge },
   { path: "devices", title: "Devices", key: "d", show: Devices },
-  { path: "rollouts", title: "Rollouts", key: "r", show: Rollouts },
+  { path: "rollouts", title: "Rollouts", key: "r", show: Rollouts, badge: WaveBadge },
   { path: "experiments", title: "Experiments", key: "e", show: Experiments },
   { path: "flags", title: "Flags and kill", key: "k", show: Flags },
   { path: "drift", title: "Drift", key: "h", show: Drift },
   { path: "bundles", title: "Bundles", key: "b", show: Bundles },
   { path: "transfers", title: "Transfers", key: "t", show: Transfers },
-  { path: "approvals", title: "Approvals", key: "p", show: Approvals },
+  { path: "approvals", title: "Approvals", key: "p", show: Approvals, badge: ApprovalBadge },
   { path: "audit", title: "Audit", key: "a", show: Audit, needs: "audit" },
   { path: "tokens", title: "Tokens", key: "u", show: Tokens, needs: "tokens" },
 ];

@@ -9,7 +9,7 @@ from gateway.core.stimuli import Kill
 from gateway.runtime.verbs import VerbError
 from tests_kit.plant import until
 
-KINDS = {"fleet", "rollouts", "experiments", "flags", "kills", "alarms"}
+KINDS = {"fleet", "rollouts", "experiments", "flags", "kills", "alarms", "approvals"}
 
 
 def test_the_newest_state_of_a_kind_replaces_the_older():
@@ -54,6 +54,19 @@ async def test_listeners_are_bounded_and_nobody_looks_for_none(stage, beacon):
     turns = stage.runtime.counters.turns
     await asyncio.sleep(0.05)
     assert stage.runtime.counters.turns == turns, "it looks, and nobody listens"
+
+
+async def test_a_request_that_lapses_is_told_though_nothing_is_committed(stage):
+    waits = [1]
+    beacon = Beacon(stage.runtime, clients_max=1, look_s=0.01, waiting=lambda: waits[0])
+    listener = beacon.join()
+    await until(lambda: set(listener.pending) == KINDS, "every state", 60)
+    assert b'{"waiting":1}' in listener.pending.pop("approvals")
+    waits[0] = 0
+    await until(lambda: "approvals" in listener.pending, "the end of the request", 60)
+    assert b'{"waiting":0}' in listener.pending["approvals"]
+    beacon.close()
+    beacon.leave(listener)
 
 
 async def test_a_beacon_that_closes_ends_its_streams(beacon):

@@ -91,6 +91,17 @@ def test_a_name_that_would_lead_elsewhere_is_refused(name):
         request_of(verbs.ShowDevice(device=name))
 
 
+def test_a_kill_that_has_such_a_name_is_taken_back_all_the_same():
+    request = request_of(verbs.Kill(feature="..", alive=True))
+    assert (request.method, request.path, request.query) == (
+        "DELETE",
+        "/v1/kills",
+        (("feature", ".."),),
+    )
+    with pytest.raises(ValueError, match="expected a name"):
+        request_of(verbs.Kill(feature=".."))
+
+
 def test_filters_and_cursors_are_a_query():
     verb = verbs.ListDevices(
         labels={"region": "eu", "a": "b:c"}, online=False, state="idle", limit=7

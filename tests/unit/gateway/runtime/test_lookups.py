@@ -5,10 +5,13 @@ import pytest
 
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Have
+from devicesdk.wire.timebase import SECOND
+from gateway.core.pace import Pace, read_budgets
 from gateway.core.stimuli import CreateRollout, Enroll, Kill, RolloutPlan
+from gateway.core.windows import read_window
 from gateway.runtime import lookups, verbs
 from gateway.runtime.lookups import Lookups
-from gateway.runtime.rollout_views import rollouts_page
+from gateway.runtime.rollout_views import rollout_shown, rollouts_page
 from gateway.runtime.verbs import VerbError
 from tests_kit.runtime_stage import NAMES
 
@@ -35,6 +38,28 @@ async def test_a_device_is_written_again_only_when_one_of_its_rows_is_another(st
     assert changed == [4, 5]
     assert msgspec.json.decode(after[4])["labels"] == {"region": "apac"}
     assert msgspec.json.decode(after[5])["trial"] is True
+
+
+async def test_a_plan_says_when_and_how_many_at_once(stage):
+    pace = Pace(
+        start_at_ns=5 * SECOND, windows=(read_window("Mon-Fri 01:00-05:00"),), zone="UTC+2",
+        budgets=read_budgets({"site": 2, "region": "10%"}), approvals=(1,), late_per_hour=7,
+    )  # fmt: skip
+    for plan in (
+        RolloutPlan("paced", "b@1.0.0", (0.1, 1.0), pace=pace, expires_ns=60 * SECOND),
+        RolloutPlan("plain", "b@1.0.0"),
+    ):
+        await stage.runtime.submit(CreateRollout(plan))
+    paced, plain = [
+        await stage.runtime.read(lambda core, name=name: rollout_shown(core, name).plan)
+        for name in ("paced", "plain")
+    ]
+    assert (paced.starts_ms, paced.windows, paced.zone) == (
+        5_000, ("Mon,Tue,Wed,Thu,Fri 01:00-05:00",), "UTC+2",
+    )  # fmt: skip
+    assert paced.budgets == {"region": "10%", "site": "2"}
+    assert (paced.approvals, paced.late_per_hour, paced.expires_s) == ((1,), 7, 60.0)
+    assert (plain.windows, plain.zone, plain.budgets, plain.approvals) == ((), "", {}, ())
 
 
 async def test_what_is_kept_of_devices_is_bounded(asked, monkeypatch):

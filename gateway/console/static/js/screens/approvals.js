@@ -1,6 +1,7 @@
 // What waits for a second person, and what was decided.
 import { html, useCallback, useEffect, useState } from "../html.js";
 import { all } from "../api.js";
+import { on } from "../live.js";
 import { When } from "../when.js";
 import { session } from "../session.js";
 import { Asking, Empty, Loading, Pill, Problem } from "../ui.js";
@@ -30,7 +31,8 @@ export function Approvals() {
   useEffect(() => {
     load();
     const timer = setInterval(load, LOOK_MS);
-    return () => clearInterval(timer);
+    const end = on("approvals", load);
+    return () => { clearInterval(timer); end(); };
   }, []);
   return html`<h1>Approvals</h1><${Problem} problem=${problem} />
     ${!found && !problem && html`<${Loading} of="approvals" />`}

@@ -7,6 +7,9 @@ import { Asking, Confirm, Dialog, Empty, Field, Loading, Pill, Problem, notify }
 import { useMutation, useResource, useTitle } from "../use.js";
 
 const SWITCH = { state: "ENABLED", variants: { on: true, off: false }, defaultVariant: "on" };
+// Browsers read these as another address, however they are escaped: nothing new is called so (gateway/core/names.py).
+const unaskable = (name) => name === "." || name === "..";
+const OTHERWISE = "expected a name that can be a part of an address: choose another";
 const USUAL = "all";  // of devices whose configuration names none
 
 export function Flags() {
@@ -25,6 +28,9 @@ export function Flags() {
 
 // -- kill ------------------------------------------------------------------------------------------
 
+// What is called so can live again all the same.
+const killed = (feature) => (unaskable(feature) ? `/v1/kills?feature=${word(feature)}` : `/v1/kills/${word(feature)}`);
+
 function KillSwitch() {
   const { data, etag, problem, reload } = useResource("/v1/kills", ["kills"], 5000);
   const { list } = useBundles();
@@ -34,16 +40,17 @@ function KillSwitch() {
   const known = [...new Set(list.map((one) => one.id))].filter((id) => !data?.features.includes(id));
   return html`<section class="kill"><h2>Kill</h2><p class="muted">A killed feature is off on every device that is reached, at once, whatever its flags and its bundle say.</p>
     <${Problem} problem=${problem} />
-    ${session.may("kill") && html`<form class="line" onSubmit=${(event) => { event.preventDefault(); if (name) ask(true); }}>
+    ${session.may("kill") && html`<form class="line" onSubmit=${(event) => { event.preventDefault(); if (name && !unaskable(name)) ask(true); }}>
       <input aria-label="Feature to kill" placeholder="feature, such as gauge" list="features" value=${feature} onInput=${(e) => set(e.target.value)} autocomplete="off" spellcheck=${false} />
       <datalist id="features">${known.map((id) => html`<option value=${id}></option>`)}</datalist>
-      <button class="big bad solid" disabled=${!name}>Kill it everywhere</button></form>`}
+      <button class="big bad solid" disabled=${!name || unaskable(name)}>Kill it everywhere</button></form>`}
+    ${unaskable(name) && html`<p class="problem" role="alert">${OTHERWISE}</p>`}
     ${asking && html`<${Confirm} title=${`Kill ${name} everywhere?`} yes="Kill it" tone="bad" typed=${name} close=${() => ask(false)}
       text=${html`<p>Every device that is connected stops it within seconds; the others when they are back.</p>`}
       request=${() => [`/v1/kills/${word(name)}`, { method: "PUT", match: etag }]} after=${(answer) => { reload(); if (answer) set(""); }} />`}
     ${data && (data.features.length ? html`<ul class="plainlist">${data.features.map((one) => html`<li class="line"><${Pill} tone="bad">killed</${Pill}> <b>${one}</b>
       ${session.may("kill") && html`<${Asking} title=${`Revive ${one}?`} yes="Revive it" typed=${one} label=${`Revive ${one}`} text=${html`<p>Devices may run it again, as their flags and bundle say.</p>`}
-        request=${() => [`/v1/kills/${word(one)}`, { method: "DELETE", match: etag }]} after=${() => reload()}>Revive</${Asking}>`}</li>`)}</ul>`
+        request=${() => [killed(one), { method: "DELETE", match: etag }]} after=${() => reload()}>Revive</${Asking}>`}</li>`)}</ul>`
     : html`<p>Nothing is killed: everything may run.</p>`)}</section>`;
 }
 
@@ -84,9 +91,9 @@ function NewFlag({ segments, reload }) {
   return html`<button class="solid" data-new onClick=${() => set(true)}>New flag</button>
     ${open && html`<${Dialog} title="New flag" close=${() => set(false)} wide>
       <div class="pair"><${Field} label="Segment" help=${segment && said}><input required list="segments" autocomplete="off" spellcheck=${false} value=${segment} onInput=${(e) => setSegment(e.target.value.trim())} /></${Field}>
-        <${Field} label="Flag"><input required class="mono" autocomplete="off" spellcheck=${false} value=${flag} onInput=${(e) => setFlag(e.target.value.trim())} /></${Field}></div>
+        <${Field} label="Flag" help=${unaskable(flag) && OTHERWISE}><input required class="mono" autocomplete="off" spellcheck=${false} value=${flag} onInput=${(e) => setFlag(e.target.value.trim())} /></${Field}></div>
       <datalist id="segments">${[...new Set([...segments, USUAL])].map((one) => html`<option value=${one}></option>`)}</datalist>
-      <${Editor} path=${segment && flag ? `/v1/flags/${word(segment)}/${word(flag)}` : null} definition=${SWITCH} close=${() => { set(false); setSegment(null); setFlag(""); }} reload=${reload} /></${Dialog}>`}`;
+      <${Editor} path=${segment && flag && !unaskable(flag) ? `/v1/flags/${word(segment)}/${word(flag)}` : null} definition=${SWITCH} close=${() => { set(false); setSegment(null); setFlag(""); }} reload=${reload} /></${Dialog}>`}`;
 }
 
 function Editor({ path, etag, definition, close, reload }) {

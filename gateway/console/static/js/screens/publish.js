@@ -2,7 +2,7 @@
 // Rules: it was signed elsewhere; nothing is registered before somebody saw what it is and pressed the button.
 import { html, useEffect, useRef, useState } from "../html.js";
 import { ask } from "../api.js";
-import { renewBundles } from "../bundles.js";
+import { renewBundles, useBundles } from "../bundles.js";
 import { bytes } from "../format.js";
 import { Dialog, Problem, notify } from "../ui.js";
 import { passes, upload } from "../upload.js";
@@ -102,8 +102,12 @@ function Progress({ name, bytes: count, file }) {
 }
 
 function Seen({ opened, file }) {
+  const id = opened.bundle.split("@")[0];
+  const older = useBundles().list.some((one) => one.id === id && one.name !== opened.bundle);
   const rows = [["Bundle", html`<b>${opened.bundle}</b>`], ["File", file.name], ["For devices", bytes(opened.bytes)],
     ["Digest", html`<span class="mono breaks">${opened.digest}</span>`]];
   return html`<dl class="seen">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
-    <p class="muted">Publishing checks its signature and registers it. No device fetches it before you roll it out.</p>`;
+    <p class="muted">Publishing checks its signature and registers it. No device fetches it before you roll it out.</p>
+    ${older && html`<p class="muted">Published here it comes without deltas: devices that run an older ${id} fetch all of it. Deltas take a processor for seconds, which the gateway
+      keeps for devices; the same command makes them where the file is, before or after: <code>fleetdrill bundle publish ${file.name}</code></p>`}`;
 }

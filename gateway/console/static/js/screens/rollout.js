@@ -1,7 +1,7 @@
 // One rollout: what it does, why it waits, its waves and gates, and the buttons that steer it.
 import { html } from "../html.js";
 import { ask, segment } from "../api.js";
-import { count, evidence, lasting, ratio } from "../format.js";
+import { count, evidence, instant, lasting, ratio } from "../format.js";
 import { RolloutRehearsal } from "../rehearsal.js";
 import { session } from "../session.js";
 import { Asking, Labels, Loading, Pill, Problem } from "../ui.js";
@@ -78,7 +78,21 @@ function Plan({ plan }) {
     <div><dt>tolerated failures</dt><dd>${ratio(plan.failures, 1)}</dd></div>
     <div><dt>evidence that halts</dt><dd>${evidence(plan.evidence)}</dd></div>
     <div><dt>quorum</dt><dd>${ratio(plan.quorum, 1)}</dd></div>
-    <div><dt>when it halts</dt><dd>${plan.on_halt === "revert" ? "back to what ran before" : "hold"}</dd></div></dl></section>`;
+    <div><dt>when it halts</dt><dd>${plan.on_halt === "revert" ? "back to what ran before" : "hold"}</dd></div>
+    ${paced(plan).map(([word, value, help]) => html`<div class="words"><dt>${word}</dt><dd>${value}</dd>${help && html`<dd class="help">${help}</dd>`}</div>`)}</dl></section>`;
+}
+
+/** When it may go on, and with how many at once: only what was asked for. */
+function paced({ starts_ms: starts, windows, zone, budgets, approvals, late_per_hour: late, late_after_gate: after, expires_s: expires }) {
+  const most = Object.entries(budgets);
+  return [
+    starts > 0 && ["not before", instant(starts)],
+    windows.length > 0 && ["windows", windows.map((one) => html`<span>${one.replace("Mon,Tue,Wed,Thu,Fri", "Mon–Fri")}</span>`), `on each device's own clock${zone ? `, else ${zone}` : ""}`],
+    most.length > 0 && ["at once, at most", most.map(([label, limit]) => html`<span>${limit} of each ${label}</span>`), "updating or offline"],
+    approvals.length > 0 && [approvals.length === 1 ? "approval before wave" : "approval before waves", approvals.join(", ")],
+    (late > 0 || after) && ["who joins late", [late > 0 && `${count(late)} an hour`, after && "after the last gate"].filter(Boolean).join(", ")],
+    expires > 0 && ["may begin within", lasting(expires * 1000), "of its wave's opening"],
+  ].filter(Boolean);
 }
 
 function Steering({ rollout, path, etag, reload }) {

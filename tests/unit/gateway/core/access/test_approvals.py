@@ -62,7 +62,9 @@ def test_a_request_lapses():
     approvals = Approvals()
     ask(approvals)
     assert approvals.rows(1_000 + LIFE_MS - 1)[0].state == WAITS
+    assert approvals.waiting(1_000 + LIFE_MS - 1) == 1
     assert approvals.rows(1_000 + LIFE_MS)[0].state == LAPSED
+    assert approvals.waiting(1_000 + LIFE_MS) == 0
     assert LAPSED in refused("invalid", lambda: decide(approvals, 1, now_ms=1_000 + LIFE_MS))
 
 

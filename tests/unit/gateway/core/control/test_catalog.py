@@ -53,10 +53,18 @@ def test_what_is_refused_and_why():
         replace(bundle("gauge@2.0.0"), envelope_bytes=0),
         replace(bundle("x@1.0.0"), manifest=replace(bundle("x@1.0.0").manifest, variants=())),
         replace(bundle("y@1.0.0"), manifest=replace(bundle("y@1.0.0").manifest, variants=(torn,))),
+        replace(bundle("y@1.0.0"), manifest=replace(bundle("y@1.0.0").manifest, id="..")),
     ]
     out.clear()
-    assert [catalog.register(one, out) for one in tries] == [None] * 5
-    words = ("32 bytes", "stands for", "not empty", "at least one variant", "hash list")
+    assert [catalog.register(one, out) for one in tries] == [None] * 6
+    words = (
+        "32 bytes",
+        "stands for",
+        "not empty",
+        "at least one variant",
+        "hash list",
+        "part of an address",
+    )
     for word, said in zip(words, refusals(out), strict=True):
         assert word in said
     assert not any(isinstance(effect, Persist) for effect in out)

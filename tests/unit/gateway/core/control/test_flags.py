@@ -123,6 +123,27 @@ def test_a_kill_list_fits_its_bound():
     assert note.kind == notes.KILL_REFUSED
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_what_nobody_could_take_back_is_not_killed_and_what_was_killed_is_taken_back(name):
+    machine = flags()
+    (note,) = do(machine, Kill(name))
+    assert (note.kind, machine.kills) == (notes.KILL_REFUSED, KillRow(0, ()))
+    assert f"found {name!r}" in note.subject
+    machine.kills = KillRow(7, (name, "a"))  # of a gateway that did not look yet
+    do(machine, Kill(name, alive=True))
+    assert machine.kills == KillRow(8, ("a",))
+
+
+def test_a_flag_that_nobody_could_ask_for_is_not_made_and_an_old_one_is_changed():
+    machine = flags()
+    (note,) = do(machine, SetFlag("eu", "..", ON))
+    assert (note.kind, machine.segments) == (notes.FLAG_REFUSED, {})
+    assert "found '..'" in note.subject
+    machine.segments["eu"] = SegmentRow(3, (("..", ON),))
+    do(machine, SetFlag("eu", "..", OFF))
+    assert [json.loads(text) for _, text in machine.segments["eu"].flags] == [json.loads(OFF)]
+
+
 def test_everything_is_said_again_kill_list_first():
     machine = flags()
     machine.segments["eu"] = SegmentRow(3, (("a", ON),))

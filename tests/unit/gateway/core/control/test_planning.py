@@ -23,6 +23,8 @@ def test_a_sound_plan_is_not_refused():
     [
         ({"name": ""}, "id of 1"),
         ({"name": "x" * 97}, "id of 1"),
+        ({"name": ".."}, "part of an address"),
+        ({"name": "."}, "part of an address"),
         ({"waves": ()}, "waves"),
         ({"waves": (0.1, 0.2, 0.3, 0.4, 1.0)}, "1 to 4 waves"),
         ({"waves": (0.5, 0.5, 1.0)}, "rising"),
