@@ -1,7 +1,7 @@
-"""Operators who change all that can be changed over HTTP, and never stop: load for a gateway that is killed again and again.
+"""Operators who change things over HTTP and never stop: load for a gateway that is killed again and again.
 
 Decides what each asks, what must hold once it was acknowledged, and how an audit entry is known to be of a request.
-Leaves out the gateway and who looks (test_acknowledged.py).
+Leaves out the gateway and who looks (test_acknowledged.py), experiments, waves that wait, and role metadata.
 
 Rules: each mutation has an idempotency key of its own and is repeated under it until an answer comes that ends it; no two
 of them are alike, so that an entry of the log is of one of them alone; what is set again has a number that only grows, so
