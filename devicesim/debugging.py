@@ -117,7 +117,8 @@ class Debugger(Watcher):
 
     def show(self, device: str) -> None:
         """Print the state of everything, and what led to the last moment of the device of interest."""
-        in_force = [InForce(*one) for one in self._lasting.now()]
+        clear = self.drill.world.heals.clear_since_ns
+        in_force = [InForce(*one) for one in self._lasting.now(clear)]
         for line in state_lines(self.drill, in_force, device):
             self._echo(line)
         story = self._story(device)

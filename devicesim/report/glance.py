@@ -18,14 +18,16 @@ import msgspec
 from devicesim.report import axes
 from devicesim.report.axes import FRAME
 from devicesim.report.figures import Clock, count, shortened
-from devicesim.report.lanes import failures, lanes, percent, span_s
+from devicesim.report.lanes import Lane, failures, lanes, percent, span_s
 from devicesim.report.palette import BLUE
 from devicesim.report.panels import Panel, plan, risen
 from devicesim.report.record import RunRecord
 from devicesim.report.thin import thin
 
 POINTS_MAX: Final = 700
-LABELS_MAX: Final = 4
+ROWS_MAX: Final = 6
+"""Rows of bars of one lane; the timeline has them all."""
+FLAG_ROWS_MAX: Final = 2
 _PARTS_MAX: Final = 8
 _NAME_CHARS: Final = 28
 _GRID: Final = (0.5, 1.0)
@@ -61,14 +63,26 @@ def glance(record: RunRecord, clock: Clock) -> dict[str, Any] | None:
     if "versions" in panels and len(panels["versions"].curves) > 1:
         frames.append(_versions(panels["versions"], record, span))
     broken = failures(record)
+    shown, more = _cut(lanes(record))
     return {
         "frames": frames,
-        "lanes": lanes(record),
+        "lanes": shown,
+        "more": more,
         "broken": broken,
         "stripes": axes.stripes(record.bands, span),
         "x_ticks": axes.times(span, _PARTS_MAX),
         "bad_at": [percent(at_s, span) for at_s in sorted({b.start_s for r in broken for b in r})],
     }
+
+
+def _cut(found: list[Lane]) -> tuple[list[Lane], dict[str, int]]:
+    """Lanes with as many rows as one takes in, and how many bars of each are left out."""
+    shown, more = [], {}
+    for lane in found:
+        room = FLAG_ROWS_MAX if lane.name == "Flags" else ROWS_MAX
+        shown.append(Lane(lane.name, lane.rows[:room]))
+        more[lane.name] = sum(len(row) for row in lane.rows[room:])
+    return shown, more
 
 
 def _online(panel: Panel, record: RunRecord, span: float) -> Frame:

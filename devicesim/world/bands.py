@@ -64,9 +64,19 @@ class Lasting:
         """How many last now."""
         return sum(len(ones) for ones in self._since.values())
 
-    def now(self) -> list[tuple[str, int, int]]:
-        """All that last, as (key, began, devices), in the order in which their keys first began."""
-        return [(key, *one) for key, ones in self._since.items() for one in ones]
+    def now(self, clear_since_ns: int | None = None) -> list[tuple[str, int, int]]:
+        """All that last, as (key, began, devices), in the order in which their keys first began.
+
+        Args:
+            clear_since_ns: since when nobody lies under a link fault any more (`Heals.clear_since_ns`): those that
+                were healed part by part, and of which no heal alone was the end, last no longer.
+        """
+        return [
+            (key, *one)
+            for key, ones in self._since.items()
+            for one in ones
+            if clear_since_ns is None or one[0] > clear_since_ns or not self.heals(key)
+        ]
 
     def begins(self, key: str, devices: int, now: int) -> None:
         """A fault begins on so many devices."""

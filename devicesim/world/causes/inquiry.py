@@ -195,7 +195,7 @@ class Inquiry(Watcher):
 
     def in_force(self) -> list[InForce]:
         """The faults that last now."""
-        return [InForce(*one) for one in self._lasting.now()]
+        return [InForce(*one) for one in self._lasting.now(self.world.heals.clear_since_ns)]
 
     # -- looking between steps ------------------------------------------------------------------
 

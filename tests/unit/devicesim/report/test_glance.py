@@ -7,7 +7,8 @@ import math
 import msgspec
 
 from devicesim.report.figures import Clock
-from devicesim.report.glance import glance, lowest
+from devicesim.report.glance import ROWS_MAX, glance, lowest
+from devicesim.report.html import render
 from devicesim.report.lanes import failures
 from devicesim.report.record import Band, CheckRow, RunRecord, Series
 from tests_kit.records import bare, outage
@@ -75,3 +76,13 @@ def test_a_check_whose_instant_nobody_knows_has_no_mark() -> None:
     ]
     record = msgspec.structs.replace(bare(), virtual_s=600.0, checks=checks)
     assert [bar.text for row in failures(record) for bar in row] == ["online ratio >= .99"]
+
+
+def test_a_long_list_of_faults_is_cut_and_says_so() -> None:
+    bands = [Band(60.0, 3000.0, f"fault {n}", "loss") for n in range(ROWS_MAX + 3)]
+    series = {"online": Series("devices", [0.0, 3600.0], {"online": [5.0, 5.0]})}
+    record = msgspec.structs.replace(bare(), virtual_s=3600.0, bands=bands, series=series)
+    picture = seen(record)
+    assert [len(lane.rows) for lane in picture["lanes"] if lane.name == "Faults"] == [ROWS_MAX]
+    assert picture["more"]["Faults"] == 3
+    assert "and 3 more, in the timeline" in render(record)

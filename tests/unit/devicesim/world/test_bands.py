@@ -49,3 +49,11 @@ def test_the_rest_ends_with_the_run(lasting):
 
 def test_only_a_fault_of_links_without_an_end_waits_for_a_heal(lasting):
     assert [key for key in ("dark", "slow", "back") if lasting.heals(key)] == ["dark"]
+
+
+def test_what_was_healed_part_by_part_is_not_in_force_any_more(lasting):
+    lasting.begins("dark", 7, 100)
+    lasting.begins("slow", 7, 150)
+    assert [key for key, *_ in lasting.now()] == ["dark", "slow"]
+    assert [key for key, *_ in lasting.now(300)] == ["slow"]
+    assert [key for key, *_ in lasting.now(50)] == ["dark", "slow"], "clear before it began"
