@@ -108,6 +108,6 @@ function Seen({ opened, file }) {
     ["Digest", html`<span class="mono breaks">${opened.digest}</span>`]];
   return html`<dl class="seen">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
     <p class="muted">Publishing checks its signature and registers it. No device fetches it before you roll it out.</p>
-    ${older && html`<p class="muted">Published here it comes without deltas: devices that run an older ${id} fetch all of it. Deltas take a processor for seconds, which the gateway
-      keeps for devices; the same command makes them where the file is, before or after: <code>fleetdrill bundle publish ${file.name}</code></p>`}`;
+    ${older && html`<p class="muted below">Published here it comes without deltas: devices that run an older ${id} fetch all of it. Deltas take a processor for seconds, which the gateway
+      keeps for devices; this command makes them where the file is, before or after: <code>fleetdrill bundle publish ${file.name}</code></p>`}`;
 }
