@@ -19,6 +19,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,8 @@ OFFLINE_ROLES: Final = (ROLE_TARGETS,)
 TRUST_FILE: Final = "trust.json"
 AUDIT_TRUST_FILE: Final = "audit-trust.json"
 PUBLIC_FILES: Final = (TRUST_FILE, AUDIT_TRUST_FILE)
+UNFINISHED_FILE: Final = ".unfinished"
+"""Names the files of `all_or_none` while they are being written."""
 SEED_BYTES: Final = 32
 OWNER_ONLY: Final = 0o600
 EVERYBODY_READS: Final = 0o644
@@ -161,3 +165,26 @@ def write_new(file: Path, content: bytes, mode: int) -> None:
         out.write(content)
         out.flush()
         os.fsync(out.fileno())
+
+
+@contextmanager
+def all_or_none(*files: Path) -> Iterator[None]:
+    """Within: write these, which must not exist, of one folder. Whoever is killed meanwhile leaves a note of it there,
+    by which `clear_unfinished` knows what nobody has been told of.
+
+    Raises:
+        KeyFileError: somebody writes there already, or was killed.
+    """
+    note = files[0].parent / UNFINISHED_FILE
+    write_new(note, "\n".join(file.name for file in files).encode(), OWNER_ONLY)
+    yield
+    note.unlink()
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what `all_or_none` was killed over: a part of keys that were never used."""
+    note = folder / UNFINISHED_FILE
+    if note.exists():
+        for name in note.read_text().split():
+            (folder / Path(name).name).unlink(missing_ok=True)
+        note.unlink()
