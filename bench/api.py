@@ -2,7 +2,8 @@
 
 ``python -m bench.api`` starts a gateway with a broker of its own, enrolls `DEVICES` devices over the API, and asks both
 servers in turn with the same client: `CONNECTIONS` connections that ask one request after the other. It prints requests
-a second, the 99th percentile, and both over the bare route's; the bars are 30 % and 5 times.
+a second, the 99th percentile, and both over the bare route's; the bars are 30 % and 5 times. A small answer has a bare
+route beside it that says ``{"ok": true}``, one of a hundred rows and more a bare route that returns the same content.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ LARGE: Final = (
     "/v1/devices?limit=100&label=region:eu",
     "/v1/audit?limit=100",
 )
-"""Told, without a bar: an answer of 1,000 devices is not one of `{"ok": true}`."""
+"""An answer of 1,000 devices is not one of `{"ok": true}`: the bare route beside it returns the same."""
 FREE: Final = {
     "FLEETDRILL_HTTP_PORT": "0",
     "FLEETDRILL_HTTP_REQUESTS_PER_S_MAX": "100000",
@@ -53,8 +54,14 @@ FREE: Final = {
 BARE: Final = """
 import uvicorn, fastapi
 app = fastapi.FastAPI()
+kept = {"ok": True}
 @app.get("/bare")
 async def bare():
+    return kept
+@app.post("/kept")
+async def keep(asked: fastapi.Request):
+    global kept
+    kept = await asked.json()
     return {"ok": True}
 uvicorn.run(app, host="127.0.0.1", port=0, log_level="info", access_log=False, server_header=False)
 """
@@ -172,6 +179,17 @@ def _bare() -> Iterator[Address]:
         process.wait(60)
 
 
+async def _teach(gateway: Address, token: str, bare: Address, path: str) -> None:
+    """Let the bare route return what the gateway returns."""
+    said = b""
+    for address, method, to in ((gateway, "GET", path), (bare, "POST", "/kept")):
+        client = Client(address, token)
+        await client.open()
+        status, said = await client.ask(method, to, said)
+        assert status == 200, f"{to}: {status} {said[:200]!r}"
+        client.close()
+
+
 async def _compared(gateway: Address, token: str, bare: Address, path: str) -> tuple[float, ...]:
     """Medians over rounds in turn: requests a second, p99, and both over the bare route's."""
     rows = []
@@ -190,10 +208,13 @@ async def _report(gateway: Address, token: str, bare: Address) -> bool:
     print("| --- | ---: | ---: | ---: | ---: | --- |")
     good = True
     for path in (*READS, *LARGE):
+        if path in LARGE:
+            await _teach(gateway, token, bare, path)
         rate, p99, share, slower, _ = await _compared(gateway, token, bare, path)
         held = share >= RATIO_MIN and slower <= P99_MAX
-        word = ("held" if held else "NOT HELD") if path in READS else ""
-        good = good and (held or path in LARGE)
+        word = "held" if held else "NOT HELD"
+        word += ", beside the same content" if path in LARGE else ""
+        good = good and held
         print(
             f"| `{path}` | {rate:.0f} | {p99:.1f} | {share:.0%} | {slower:.1f} | {word} |",
             flush=True,
