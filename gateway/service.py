@@ -62,12 +62,12 @@ from gateway.adapters.keys import (
     OWNER_ONLY,
     TRUST_FILE,
     KeyFileError,
-    all_or_none,
-    clear_unfinished,
+    finish_together,
     key_file,
     read_signer,
     read_trust,
     write_new,
+    write_together,
 )
 from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.rehearsing import FOLDER as REHEARSALS_FOLDER
@@ -375,16 +375,17 @@ def online_signers(keys: Path, entropy: bytes) -> tuple[Ed25519Signer, Ed25519Si
     """
     director, flags = key_file(keys, ROLE_DIRECTOR), key_file(keys, ROLE_FLAGS)
     trust = keys / TRUST_FILE
-    clear_unfinished(keys)
+    finish_together(keys)
     if not (director.exists() or flags.exists() or trust.exists()):
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)
         public: dict[str, list[str]] = {ROLE_TARGETS: []}
-        with all_or_none(director, flags, trust):
-            for place, role in enumerate((ROLE_DIRECTOR, ROLE_FLAGS)):
-                seed = entropy[place * SEED_BYTES : (place + 1) * SEED_BYTES]
-                write_new(key_file(keys, role), seed.hex().encode() + b"\n", OWNER_ONLY)
-                public[role] = [Ed25519Signer(role, seed).public.hex()]
-            write_new(trust, json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
+        files = {}
+        for place, role in enumerate((ROLE_DIRECTOR, ROLE_FLAGS)):
+            seed = entropy[place * SEED_BYTES : (place + 1) * SEED_BYTES]
+            files[key_file(keys, role).name] = (seed.hex().encode() + b"\n", OWNER_ONLY)
+            public[role] = [Ed25519Signer(role, seed).public.hex()]
+        files[trust.name] = (json.dumps(public, indent=2).encode() + b"\n", EVERYBODY_READS)
+        write_together(keys, files)
         say(logging.WARNING, "made signing keys", folder=keys, hint="devices must trust them: give "
             "them trust.json; no targets key is trusted yet, so no bundle can be published")  # fmt: skip
     return read_signer(keys, ROLE_DIRECTOR), read_signer(keys, ROLE_FLAGS)
@@ -399,11 +400,10 @@ def audit_signer(keys: Path, seed: bytes) -> Ed25519Signer:
             one that somebody may have begun anew.
     """
     file, trust = key_file(keys, ROLE_AUDIT), keys / AUDIT_TRUST_FILE
-    clear_unfinished(keys)
+    finish_together(keys)
     if not file.exists() and not trust.exists():
         keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with all_or_none(file):
-            write_new(file, seed.hex().encode() + b"\n", OWNER_ONLY)
+        write_together(keys, {file.name: (seed.hex().encode() + b"\n", OWNER_ONLY)})
     signer = read_signer(keys, ROLE_AUDIT)
     if not trust.exists():
         public = {ROLE_AUDIT: [signer.public.hex()]}

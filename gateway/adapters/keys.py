@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +35,10 @@ OFFLINE_ROLES: Final = (ROLE_TARGETS,)
 TRUST_FILE: Final = "trust.json"
 AUDIT_TRUST_FILE: Final = "audit-trust.json"
 PUBLIC_FILES: Final = (TRUST_FILE, AUDIT_TRUST_FILE)
-UNFINISHED_FILE: Final = ".unfinished"
-"""Names the files of `all_or_none` while they are being written."""
+MAKING_FOLDER: Final = ".making"
+"""Where `write_together` writes: a part, good for nothing."""
+MADE_FOLDER: Final = ".made"
+"""The whole, on its way to its place."""
 SEED_BYTES: Final = 32
 OWNER_ONLY: Final = 0o600
 EVERYBODY_READS: Final = 0o644
@@ -167,24 +169,54 @@ def write_new(file: Path, content: bytes, mode: int) -> None:
         os.fsync(out.fileno())
 
 
-@contextmanager
-def all_or_none(*files: Path) -> Iterator[None]:
-    """Within: write these, which must not exist, of one folder. Whoever is killed meanwhile leaves a note of it there,
-    by which `clear_unfinished` knows what nobody has been told of.
+def write_together(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
+    """Write files that must all be there or none, whenever this process is killed; none may exist.
+
+    They are written aside, which `finish_together` forgets or brings to an end.
+
+    Args:
+        folder: where; it exists.
+        files: content and mode by name.
 
     Raises:
-        KeyFileError: somebody writes there already, or was killed.
+        KeyFileError: one exists.
     """
-    note = files[0].parent / UNFINISHED_FILE
-    write_new(note, "\n".join(file.name for file in files).encode(), OWNER_ONLY)
-    yield
-    note.unlink()
+    making = folder / MAKING_FOLDER
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(mode=0o700)
+    for name, (content, mode) in files.items():
+        write_new(making / name, content, mode)
+    sync_folder(making)
+    making.rename(folder / MADE_FOLDER)
+    finish_together(folder)
 
 
-def clear_unfinished(folder: Path) -> None:
-    """Remove what `all_or_none` was killed over: a part of keys that were never used."""
-    note = folder / UNFINISHED_FILE
-    if note.exists():
-        for name in note.read_text().split():
-            (folder / Path(name).name).unlink(missing_ok=True)
-        note.unlink()
+def finish_together(folder: Path) -> None:
+    """Bring to its end what `write_together` was killed over; nothing that lies in the folder is touched.
+
+    Raises:
+        KeyFileError: somebody put another file where one of these belongs.
+    """
+    made = folder / MADE_FOLDER
+    if not made.is_dir():
+        return
+    left = sorted(made.iterdir())
+    taken = [file.name for file in left if (folder / file.name).exists()]
+    if taken:
+        raise KeyFileError(
+            f"expected no {', '.join(taken)} in {folder}, because a start that was killed had made others, which lie in "
+            f"{made}: remove that folder if yours are the ones to use, or yours if nobody was told of them"
+        )
+    for file in left:
+        file.rename(folder / file.name)
+    sync_folder(folder)
+    made.rmdir()
+
+
+def sync_folder(folder: Path) -> None:
+    """Let a folder's names survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,10 +1,11 @@
 """The audit key of a state folder: made once, never replaced behind anybody's back."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from gateway import service
+from devicesdk.bundle.trust import Ed25519Signer
 from gateway.adapters import keys as key_files
 from gateway.adapters.keys import TRUST_FILE, KeyFileError, read_trust
 from gateway.core.audit.chain import ROLE_AUDIT
@@ -14,26 +15,30 @@ SEED, OTHER = bytes([1]) * 32, bytes([2]) * 32
 
 
 class Killed(BaseException):
-    """What a write of a process that is killed raises here."""
+    """What a step of a process that is killed raises here."""
 
 
 def kill_at(monkeypatch, number):
-    """Let a process die in the middle of its write of this number."""
-    write, left = key_files.write_new, [number]
+    """Let a process die in the middle of its step of this number: a write, or a rename."""
+    write, rename, left = key_files.write_new, Path.rename, [number]
 
-    def dying(file, content, mode):
+    def dying_write(file, content, mode):
         left[0] -= 1
-        if left[0]:
-            write(file, content, mode)
-        else:
-            write(file, content[:5], mode)
+        write(file, content if left[0] else content[:5], mode)
+        if not left[0]:
             raise Killed
 
-    for module in (key_files, service):
-        monkeypatch.setattr(module, "write_new", dying)
+    def dying_rename(self, to):
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        return rename(self, to)
+
+    monkeypatch.setattr(key_files, "write_new", dying_write)
+    monkeypatch.setattr(Path, "rename", dying_rename)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+@pytest.mark.parametrize("number", range(1, 8))
 def test_a_start_that_is_killed_over_its_keys_is_made_good_by_the_next(
     tmp_path, monkeypatch, number
 ):
@@ -46,9 +51,15 @@ def test_a_start_that_is_killed_over_its_keys_is_made_good_by_the_next(
     trust = read_trust(folder / TRUST_FILE)
     assert (trust["director"], trust["flags"]) == ((director.public,), (flags.public,))
     assert online_signers(folder, SEED + SEED)[0].public == director.public, "made once"
+    assert {f.name for f in folder.iterdir()} <= {
+        "director.key",
+        "flags.key",
+        TRUST_FILE,
+        ".making",
+    }
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_start_that_is_killed_over_its_audit_key_is_made_good_by_the_next(
     tmp_path, monkeypatch, number
 ):
@@ -57,6 +68,31 @@ def test_a_start_that_is_killed_over_its_audit_key_is_made_good_by_the_next(
         with pytest.raises(Killed):
             audit_signer(tmp_path, SEED)
     assert audit_signer(tmp_path, OTHER).public == audit_signer(tmp_path, SEED).public
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_keys_of_an_operator_survive_a_start_that_was_killed_before_they_came(
+    tmp_path, monkeypatch, number
+):
+    with monkeypatch.context() as dying:
+        kill_at(dying, number)
+        with pytest.raises(Killed):
+            online_signers(tmp_path, SEED + SEED)
+    if any((tmp_path / name).exists() for name in ("director.key", "flags.key", TRUST_FILE)):
+        with pytest.raises(KeyFileError, match="never overwritten"):
+            key_files.init_keys(tmp_path)
+        return
+    key_files.init_keys(tmp_path)
+    before = {f.name: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()}
+    if (tmp_path / ".made").exists():
+        with pytest.raises(KeyFileError, match="remove that folder if yours"):
+            online_signers(tmp_path, OTHER + OTHER)
+    else:
+        assert (
+            online_signers(tmp_path, OTHER + OTHER)[0].public
+            != Ed25519Signer("director", SEED).public
+        )
+    assert {f.name: f.read_bytes() for f in tmp_path.iterdir() if f.is_file()} == before
 
 
 def test_keys_that_somebody_put_there_are_never_taken_for_a_start_that_was_killed(tmp_path):
