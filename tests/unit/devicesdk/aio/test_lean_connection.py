@@ -48,6 +48,9 @@ class Single:
     def on_suback(self, codes):
         self.heard.append(("suback", codes))
 
+    def on_puback(self, token, code):
+        self.heard.append(("puback", token, code))
+
     def on_message(self, message):
         self.heard.append(message.payload)
         if self.on_first is not None:
@@ -84,8 +87,8 @@ def arrive(connection, data):
 def connect():
     loop = asyncio.new_event_loop()
 
-    def make(listener):
-        connection = Connection(listener, listener, loop, Dial(client_id="d"), b"hello", 0)
+    def make(listener, **dial):
+        connection = Connection(listener, listener, loop, Dial(client_id="d", **dial), b"hello", 0)
         wire = Wire()
         connection.connection_made(wire)
         arrive(connection, mqtt5.ConnAckPacket().write())
@@ -134,3 +137,43 @@ def test_nothing_is_told_after_the_listener_ended_it_inside_the_call(connect, en
     arrive(connection, READ)
     assert listener.heard == ["connected", [b"a", b"b"]]
     assert wire.closed
+
+
+PUBACK = mqtt5.PubAckPacket(1).write()
+PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
+
+
+@pytest.fixture
+def unproven(connect):
+    """A connection with a message that waits for its PUBACK, and its wire, from here on."""
+    listener = Single()
+    connection, wire = connect(listener, proven_acks=True, keepalive_s=0)
+    listener.on_first = lambda: connection.publish("t", b"said", 1, 5, 0, retain=False)
+    arrive(connection, publish(b"say something"))
+    wire.sent, listener.on_first = b"", None
+    return listener, connection, wire
+
+
+def test_the_ping_of_a_proof_travels_with_the_next_write(unproven):
+    listener, connection, wire = unproven
+    listener.on_first = lambda: connection.publish("t", b"more", 0, 0, 0, retain=False)
+    arrive(connection, PUBACK + publish(b"say more"))
+    assert b"more" in wire.sent
+    assert wire.sent.endswith(PINGREQ), f"the ping is not in the same write: {wire.sent!r}"
+    assert ("puback", 5, 0) not in listener.heard, "nothing has proven it yet"
+    arrive(connection, PINGRESP)
+    assert listener.heard[-1] == ("puback", 5, 0)
+    assert wire.sent.count(PINGREQ) == 1
+
+
+def test_the_ping_of_a_proof_waits_for_a_write_and_not_for_long(unproven):
+    listener, connection, wire = unproven
+    arrive(connection, PUBACK)
+    assert wire.sent == b"", "a ping is not worth a write of its own yet"
+    loop = connection._loop
+    give_up = loop.time() + 30
+    while not wire.sent and loop.time() < give_up:
+        loop.run_until_complete(asyncio.sleep(0.01))
+    assert wire.sent == PINGREQ
+    arrive(connection, PINGRESP)
+    assert listener.heard[-1] == ("puback", 5, 0)
