@@ -52,23 +52,42 @@ class Guest:
         self.acked: list[int] = []
         self.news = asyncio.Event()
         self.session_present = False
+        self.ends: list[str] = []
+        """How its connections ended, since it last joined."""
         self.heard: Callable[[Inbound], None] = lambda message: None
 
     async def join(self, *filters: str) -> None:
-        """Connect, as often as it takes, and subscribe."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not self.up.is_set():
-                self.failed.clear()
-                self.port.connect(self._dial)
-                waits = [asyncio.ensure_future(e.wait()) for e in (self.up, self.failed)]  # noqa: TID251 - awaited on the next line
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for wait in waits:
-                    wait.cancel()
-                if not self.up.is_set():
+        """Connect and subscribe, as often as it takes: a connection may end before it is granted anything."""
+        self.ends.clear()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not await self._joined(filters):
                     await asyncio.sleep(RETRY_S)
-            if filters:
-                self.port.subscribe(filters)
-                await self.granted.wait()
+        except TimeoutError:
+            raise AssertionError(
+                f"within {PATIENCE_S:.0f} s this client was {'up' if self.up.is_set() else 'not up'} and granted "
+                f"nothing of {filters}; its connections ended by {self.ends}"
+            ) from None
+
+    async def _joined(self, filters: tuple[str, ...]) -> bool:
+        if not self.up.is_set():
+            self.failed.clear()
+            self.port.connect(self._dial)
+            await self._either(self.up)
+        if self.up.is_set() and filters:
+            self.failed.clear()
+            self.port.subscribe(filters)
+            await self._either(self.granted)
+        return self.up.is_set() and (not filters or self.granted.is_set())
+
+    async def _either(self, wanted: asyncio.Event) -> None:
+        """Wait for this, or for the end of the connection."""
+        waits = [asyncio.ensure_future(e.wait()) for e in (wanted, self.failed)]  # noqa: TID251 - awaited on the next line
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def leave(self) -> None:
         """Say goodbye; the session stays for as long as it was asked for."""
@@ -83,9 +102,11 @@ class Guest:
         self.up.set()
 
     def on_connect_failed(self, reason: str) -> None:
+        self.ends.append(reason)
         self.failed.set()
 
     def on_disconnected(self, reason: str) -> None:
+        self.ends.append(reason)
         self.up.clear()
         self.granted.clear()
         self.failed.set()
