@@ -61,7 +61,7 @@ class Guest:
         self.ends.clear()
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not await self._joined(filters):
+                while not await self._joined(filters):  # noqa: ASYNC110 - a client that waits before it tries again
                     await asyncio.sleep(RETRY_S)
         except TimeoutError:
             raise AssertionError(
