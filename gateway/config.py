@@ -287,7 +287,7 @@ class RehearsalSection(msgspec.Struct, frozen=True, kw_only=True):
 
     gate: Literal["off", "advised", "required"] = "advised"
     """``required``: no rollout begins unless a rehearsal of exactly its plan and bundle has held; ``advised``: the
-    console says so where none has."""
+    console says so where none has. ``required`` also sends devices back only to what they themselves said they ran."""
     enabled: bool = True
     command: tuple[str, ...] = ()
     """What is started; empty: ``fleetdrill rehearse --stdin`` of this very installation, if it has the simulator."""
@@ -349,6 +349,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return GatewayConfig(
             self.gateway.root, self.control, self.transfers, self.collect, self.offload,
             alarms=self.alarms.limits() if self.alarms.enabled else None,
+            said_only=self.rehearsal.gate == "required",
         )  # fmt: skip
 
 

@@ -90,6 +90,9 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     experiments: ExperimentLimits = ExperimentLimits()
     alarms: AlarmLimits | None = None
     """None: nothing is an alarm."""
+    said_only: bool = False
+    """Whether a halted or aborted rollout sends devices back only to what they themselves said they ran, and never to
+    factory state that somebody declared: so where rollouts must be rehearsed, which factory state need not be."""
 
 
 class Gateway:
@@ -120,7 +123,9 @@ class Gateway:
         root = config.root
         self._hardship = hardship
         limits = replace(config.control, root=root)
-        self._control = Control(limits, director, flags_signer, roles, zones)
+        self._control = Control(
+            limits, director, flags_signer, roles, zones, said_only=config.said_only
+        )
         self._transfers = Transfers(replace(config.transfers, root=root), hardship)
         self._collect = Collect(replace(config.collect, root=root))
         self._offload = Offload(replace(config.offload, root=root))

@@ -30,6 +30,7 @@ OFFER: Final = "device.offer"
 RETRY: Final = "device.retry"
 REVERT: Final = "device.revert"
 HOLD: Final = "device.hold"
+NOT_BACK: Final = "device.not_back"
 REISSUE: Final = "device.reissue"
 EXPOSED: Final = "device.exposed"
 COMMITTED: Final = "device.committed"
@@ -93,6 +94,8 @@ SENTENCES: Final[dict[str, str]] = {
     RETRY: "Device {subject} is offered the update again as generation {a}, attempt {b}.",
     REVERT: "Device {subject} is to go back, as generation {a}.",
     HOLD: "Device {subject} is to stay where it is, as generation {a}.",
+    NOT_BACK: "Device {subject} is left where it is, not sent back from generation {a} (wave {b}): it never said "
+    "what it ran before, and an operator's word is not enough where rollouts must be rehearsed.",
     REISSUE: "Device {subject} knew generation {a}, newer than ours: it gets {b}.",
     EXPOSED: "Device {subject} runs the candidate on trial (generation {a}, wave {b}).",
     COMMITTED: "Device {subject} committed generation {a} (wave {b}).",

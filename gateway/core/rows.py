@@ -103,6 +103,8 @@ class DesiredRow(Row, frozen=True, array_like=True, gc=False):
     """Whether its failure counts against the release."""
     until_ns: int = 0
     """When the device may no longer begin, because its maintenance window closes; 0: it always may."""
+    said: bool = False
+    """Whether the device itself said that it ran `previous`; else that is what somebody believes."""
 
 
 class ReportedRow(Row, frozen=True, array_like=True, gc=False):

@@ -32,7 +32,7 @@ from gateway.runtime.plane import Plane
 
 CONTROL_KINDS: Final = frozenset({WANT, FLAGS, KILL, TIMESTAMP})
 _TOLD_KINDS: Final = (
-    "rollout.", "wave.", "bundle.", "flag.", "kill.", "role.", "experiment.", "alarm.",
+    "rollout.", "wave.", "bundle.", "flag.", "kill.", "role.", "experiment.", "alarm.", notes.NOT_BACK,
 )  # fmt: skip
 """Notes that are logged as INFO; the others, which come by the device, as DEBUG."""
 _SUSPECT_KINDS: Final = frozenset(

@@ -216,7 +216,7 @@ class Rehearsals:
 
     def required(self, verb: Mutation) -> bool:
         """Whether this must have been rehearsed. Not what the factory is said to have shipped: it is offered to nobody,
-        and nobody is sent back to it who does not say that it ran there (`Twin.previous_for`, `Offers.revert`)."""
+        and under the rule nobody is sent back to it who did not say that it ran there (`GatewayConfig.said_only`)."""
         if not isinstance(verb, CreateRollout) or verb.initial:
             return False
         return self.rules.gate == "required" or verb.rehearsal == "required"

@@ -124,12 +124,6 @@ class Chart:
         seq = self._seqs[device] = self._seqs.get(device, 0) + 1
         return self >> arrived(device, Have(**{"boot_id": 1, "seq": seq, **fields}))
 
-    def booted(self, devices, release="gauge@1.0.0"):
-        """Devices come and say what they run."""
-        for device in devices:
-            self.have(device, running=digest_of(release))
-        return self
-
     def ev(self, device, state, reason="", **fields):
         """The device's next update event."""
         seq = self._seqs[device] = self._seqs.get(device, 0) + 1

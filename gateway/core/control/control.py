@@ -72,6 +72,7 @@ class Control:
         flags_signer: signs flag snapshots and kill lists.
         roles: make snapshots and timestamps; None: devices go by keys alone.
         zones: know wall clocks; None: those at a fixed distance from UTC only.
+        said_only: whether devices are sent back only to what they themselves said they ran.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Control:
         flags_signer: Signer,
         roles: RoleSigners | None = None,
         zones: Zones | None = None,
+        *,
+        said_only: bool = False,
     ) -> None:
         self._limits = limits
         self._outbox = Outbox(limits.outbox_in_flight_max)
@@ -93,8 +96,8 @@ class Control:
         self._debugging = Debugging(limits, self._twins, self._outbox, director)
         self._deltas = Deltas(limits, self._catalog, self._twins)
         self._offers = Offers(
-            limits, self._catalog, self._members, self._outbox, director, self._deltas
-        )
+            limits, self._catalog, self._members, self._outbox, director, self._deltas, said_only=said_only,
+        )  # fmt: skip
         self._rollouts = Rollouts(
             limits, self._twins, self._catalog, self._members, self._offers, zones or FixedZones()
         )

@@ -48,6 +48,7 @@ class Offers:
     Args:
         limits: bounds and priorities.
         director: signs wants.
+        said_only: whether devices are sent back only to what they themselves said they ran.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Offers:
         "_limits",
         "_members",
         "_outbox",
+        "_said_only",
         "_topics",
         "open_since",
     )
@@ -69,6 +71,8 @@ class Offers:
         outbox: Outbox,
         director: Signer,
         deltas: Deltas,
+        *,
+        said_only: bool = False,
     ) -> None:
         self._limits = limits
         self._catalog = catalog
@@ -76,6 +80,7 @@ class Offers:
         self._outbox = outbox
         self._director = director
         self._deltas = deltas
+        self._said_only = said_only
         self._topics = topics.Topics(limits.root)
         self.open_since = False
         """Whether a want was opened since somebody looked here."""
@@ -85,14 +90,16 @@ class Offers:
         begin before that, 0: whenever it likes."""
         index = len(rollout.row.waves) - 1
         target = rollout.row.manifest
+        previous, said = twin.previous_for(target)
         desired = DesiredRow(
             generation=twin.next_generation,
             manifest=target,
             rollout=rollout.name,
             purpose=Purpose.UPDATE,
-            previous=twin.previous_for(target),
+            previous=previous,
             wave=index,
             until_ns=until_ns,
+            said=said,
         )
         self._members.join(twin, desired, out)
         self._members.offered(rollout, index)
@@ -125,12 +132,16 @@ class Offers:
         self._say(twin, out, nonce, at)
 
     def revert(self, twin: Twin, out: Batch) -> None:
-        """Want back what the device had before; without that knowledge, let it stay where it is. Of one that never
-        said what it runs nobody knows it: what the factory is believed to have shipped is an operator's word, and
-        nobody's rehearsal."""
+        """Want back what the device had before; without that knowledge, let it stay where it is. Where only the
+        device's own word counts (`said_only`), what the factory is believed to have shipped is no such knowledge:
+        nobody rehearsed that bundle, and it would reach devices by this way alone."""
         old = twin.desired
         assert old is not None
-        if not old.previous or not twin.spoke:
+        if self._said_only and not old.said:
+            self.hold(twin, out)
+            out.append(Note(notes.NOT_BACK, twin.name, old.generation, old.wave))
+            return
+        if not old.previous:
             self.hold(twin, out)
             return
         self._stop(twin, out)
@@ -142,6 +153,7 @@ class Offers:
             previous=old.previous,
             wave=old.wave,
             exposed=old.exposed,
+            said=old.said,
         )
         self._members.join(twin, desired, out)
         out.append(Note(notes.REVERT, twin.name, desired.generation, desired.wave))

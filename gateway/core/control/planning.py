@@ -119,7 +119,7 @@ class Population:
         counts: dict[bytes, int] = {}
         for twin in self._twins.by_name.values():
             if self.candidate(rollout, twin):
-                previous = twin.previous_for(rollout.row.manifest)
+                previous, _ = twin.previous_for(rollout.row.manifest)
                 if previous:
                     counts[previous] = counts.get(previous, 0) + 1
         return max(counts, key=lambda digest: (counts[digest], digest), default=b"")

@@ -67,10 +67,8 @@ class Progress:
         desired, reported = twin.desired, twin.reported
         if desired is None or desired.purpose is Purpose.FACTORY:
             return
-        if not before.running and reported.generation < desired.generation:
-            self._learn_previous(twin, desired, out)
-            desired = twin.desired
-            assert desired is not None
+        if not desired.said and reported.running:
+            desired = self._learn_previous(twin, desired, out)
         if not desired.exposed:
             self._expose(twin, reported.running, out)
         if self._too_late(before, twin, at):
@@ -85,14 +83,16 @@ class Progress:
         else:
             self._offers.missed(twin, out)
 
-    def _learn_previous(self, twin: Twin, desired: DesiredRow, out: Batch) -> None:
-        """A device's first word of what it runs, before it heard of its want: that is what it goes back to, and not
-        what somebody believed when it was offered."""
+    def _learn_previous(self, twin: Twin, desired: DesiredRow, out: Batch) -> DesiredRow:
+        """A device's first word of what it runs for good beside its target: that is what it goes back to, and not
+        what somebody believed when it was offered. It may have heard of its want before it is heard, so the
+        generation tells nothing; of one that runs the target already the belief is all there is."""
         reported = twin.reported
-        if reported.running == desired.previous or desired.purpose is not Purpose.UPDATE:
-            return
-        unknown = reported.trial or reported.running == desired.manifest
-        self._members.settle(twin, out, previous=b"" if unknown else reported.running)
+        beside = not reported.trial and reported.running != desired.manifest
+        if beside and desired.purpose is Purpose.UPDATE:
+            self._members.settle(twin, out, previous=reported.running, said=True)
+        assert twin.desired is not None
+        return twin.desired
 
     def _too_late(self, before: ReportedRow, twin: Twin, at: int) -> bool:
         """Whether a device begins only now, and its rollout expired meanwhile.

@@ -58,34 +58,24 @@ class Twin:
         self.time_told = 0
         """The last number of a device's that was answered with the time."""
 
-    def previous_for(self, target: bytes) -> bytes:
+    def previous_for(self, target: bytes) -> tuple[bytes, bool]:
         """The digest to go back to from `target`: what it says it runs for good, else what it was
-        last known to run, else what it had before that; empty when nobody knows. What the factory is
-        believed to have shipped counts only until the device says that it runs something else."""
+        last known to run, else what it had before that; empty when nobody knows. And whether the
+        device said so itself: what the factory is believed to have shipped is somebody else's word."""
         reported, desired = self.reported, self.desired
         if reported.running and not reported.trial and reported.running != target:
-            return reported.running
+            return reported.running, True
         if desired is None:
-            return b""
-        if desired.purpose is rows.Purpose.FACTORY and reported.running not in (
-            b"",
-            desired.manifest,
-        ):
-            return b""
+            return b"", False
         if desired.outcome is rows.Outcome.COMMITTED and desired.manifest != target:
-            return desired.manifest
-        return desired.previous if desired.previous != target else b""
+            return desired.manifest, desired.purpose is not rows.Purpose.FACTORY
+        return (desired.previous, desired.said) if desired.previous != target else (b"", False)
 
     @property
     def next_generation(self) -> int:
         """A generation that is newer than all that the device or we have seen."""
         wanted = self.desired.generation if self.desired is not None else 0
         return max(wanted, self.reported.generation) + 1
-
-    @property
-    def spoke(self) -> bool:
-        """Whether the device ever said what it runs."""
-        return bool(self.reported.running)
 
     def wants_open(self) -> bool:
         """Whether a want was published that has not ended."""

@@ -33,7 +33,16 @@ def test_a_file_sets_what_it_names_and_the_core_gets_its_limits():
     assert core.root == "fd/plant-7"
     assert core.transfers.active_max == 12
     assert core.control.region_labels == ("site", "region")
+    assert not core.said_only
     assert config.transfers.lease_ns == Config().transfers.lease_ns
+
+
+def test_where_rollouts_must_be_rehearsed_devices_go_back_to_what_they_said_alone():
+    found = {
+        gate: load_config(f"[rehearsal]\ngate = '{gate}'").core().said_only
+        for gate in ("off", "advised", "required")
+    }
+    assert found == {"off": False, "advised": False, "required": True}
 
 
 def test_the_environment_overrides_the_file_with_the_same_types():

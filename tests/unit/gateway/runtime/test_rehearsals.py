@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
+from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS
 from gateway.adapters.rehearsing import Bounds, Rehearsing
-from gateway.config import RehearsalSection
+from gateway.config import Config, RehearsalSection
+from gateway.core import notes
 from gateway.core import stimuli as hear
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import Asker
+from gateway.core.audit import rows as audit
+from gateway.core.gateway import Gateway
 from gateway.core.rehearsals.book import REHEARSAL, WAITING_MAX
 from gateway.runtime.verbs import (
     CancelRehearsal,
@@ -25,8 +30,9 @@ from gateway.runtime.verbs import (
     RehearseRollout,
     ShowRehearsal,
     ShowShape,
+    SteerRollout,
 )
-from tests_kit.agent_bundles import Bundle
+from tests_kit.agent_bundles import SIGNERS, Bundle
 from tests_kit.office_stage import ADMIN, RELEASER, SECURITY, VIEWER, Bureau, once
 from tests_kit.plant import until
 
@@ -57,8 +63,11 @@ class Stage(Bureau):
     def __init__(
         self, folder: Path, body: str = HOLDS, gate: str = "required", wall_s: float = 60.0
     ):
+        rules = RehearsalSection(gate=gate, seeds=2)
+        config = Config(rehearsal=rules).core()
         super().__init__(
-            rules=RehearsalSection(gate=gate, seeds=2),
+            make=lambda: Gateway(config, SIGNERS[ROLE_DIRECTOR], SIGNERS[ROLE_FLAGS]),
+            rules=rules,
             rehearsing=Rehearsing(
                 command(folder, body), folder, folder / "out", Bounds(wall_s, 2**30)
             ),
@@ -129,6 +138,26 @@ async def test_factory_state_needs_no_rehearsal_can_have_none_and_offers_nothing
     assert (code, "factory state" in why) == ("refused", True), why
     twin = stage.runtime.core.twin_view("d-1")
     assert (twin.purpose, twin.generation) == ("factory", 0)
+
+
+async def test_under_the_rule_a_rollout_taken_back_tells_whom_it_leaves_where_they_are(
+    stages, caplog
+):
+    caplog.set_level(logging.INFO, "fleetdrill.gateway")
+    stage, claimed = await stages(), Bundle(1, 1_000)
+    size = len(claimed.envelope)
+    await stage.runtime.submit(hear.RegisterBundle(claimed.manifest, claimed.digest, size))
+    declared = CreateRollout(id="factory", bundle=claimed.manifest.name, initial=True)
+    await stage.office.do(RELEASER, declared)
+    await stage.rehearsed()
+    await stage.office.do(RELEASER, stage.plan)
+    back = await stage.office.do(RELEASER, SteerRollout(rollout="spring", how="abort-revert"))
+    (why,) = [said for said in back["said"] if "never said" in said]
+    assert "d-1 is left where it is" in why, "who asked is told"
+    told = [r.fields for r in caplog.records if r.getMessage() == notes.NOT_BACK]
+    assert [fields["subject"] for fields in told] == ["d-1"], "the log is told"
+    newest = list(stage.table(audit.ENTRY).values())[-1]
+    assert why in newest.said, "the audit log is told"
 
 
 async def test_one_that_failed_stops_it_and_tells_its_story(stages):

@@ -13,10 +13,20 @@ from devicesdk.wire.timebase import DAY, HOUR, MINUTE
 from gateway.core import notes
 from gateway.core.control.control import Control
 from gateway.core.effects import Note
+from gateway.core.gateway import GatewayConfig
 from gateway.core.internal import Granted, Revoked
 from gateway.core.limits import ControlLimits
 from gateway.core.stimuli import BrokerUp, CreateRollout, Enroll, Started, SteerRollout
-from tests_kit.gateway_charts import Chart, PlainSigner, arrived, bundle, digest_of, factory, plan
+from tests_kit.gateway_charts import (
+    Chart,
+    PlainSigner,
+    arrived,
+    bundle,
+    digest_of,
+    factory,
+    new_gateway,
+    plan,
+)
 
 NEW, OLD = digest_of("gauge@1.1.0"), digest_of("gauge@1.0.0")
 
@@ -120,11 +130,11 @@ def test_grants_come_with_wants_and_go_with_outcomes():
 
 
 def test_a_stop_revokes_and_a_revert_grants_what_has_to_be_fetched_again():
-    chart = started().booted(["d001"])
+    chart = started()
     chart.commit("d000")
     chart >> SteerRollout("r1", "abort-revert")
     chart << (Granted, {"device": "d000", "deployment": "r1~revert", "priority": 900})
-    assert chart.all(Granted, device="d001") == [], "what it says it runs need not be fetched"
+    chart << (Granted, {"device": "d001"})
     reported = started()
     reported.have("d001", generation=1, running=OLD, state=S.DOWNLOADING)
     reported >> SteerRollout("r1", "abort-revert")
@@ -217,8 +227,7 @@ def test_who_begins_after_the_rollout_expired_is_held():
 
 def test_how_an_update_ended_is_judged_though_it_is_heard_after_the_expiry():
     def judged(expires_ns):
-        chart = Chart.with_fleet(3).booted(["d000", "d001", "d002"])
-        chart >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
+        chart = Chart.with_fleet(3) >> CreateRollout(plan(waves=(1.0,), expires_ns=expires_ns))
         chart.wait(HOUR + MINUTE)
         chart.have("d000", generation=1, running=OLD, state=S.FAILED, reason="kit:answers")
         chart.have("d001", generation=1, running=OLD, state=S.ROLLED_BACK, reason="runtime:reboot")
@@ -248,54 +257,105 @@ def test_an_attempt_that_is_made_again_is_no_new_beginning():
     assert chart.twin("d000").outcome == "open"
 
 
-POISON, SAFE = "gauge@6.6.6", "gauge@1.1.0"
+CLAIM, SAFE = "gauge@6.6.6", "gauge@1.1.0"
+STRICT = GatewayConfig(said_only=True)
+"""Of a gateway where rollouts must be rehearsed, which factory state need not be."""
 
 
-def believed(devices=("d000",)):
-    """Devices that somebody says left the factory with a poison, and nothing was offered."""
-    chart = Chart() >> Started(1_700_000_000_000) >> BrokerUp(session_present=False)
-    chart >> bundle(POISON) >> bundle("gauge@1.0.0") >> bundle(SAFE) >> factory(POISON)
-    for device in devices:
-        chart >> Enroll(device, {"region": "eu"})
-        assert chart.wants() == {}, "factory state was offered"
+def believed(config=STRICT):
+    """A device that somebody says left the factory with a bundle, and nothing was offered."""
+    chart = Chart(new_gateway(config)) >> Started(1_700_000_000_000)
+    chart >> BrokerUp(session_present=False)
+    chart >> bundle(CLAIM) >> bundle("gauge@1.0.0") >> bundle(SAFE) >> factory(CLAIM)
+    chart >> Enroll("d000", {"region": "eu"})
+    assert chart.wants() == {}, "factory state was offered"
+    return chart
+
+
+def offered(config=STRICT):
+    """The same, when a good rollout was offered to it."""
+    chart = believed(config) >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    assert list(chart.wants()) == ["d000"]
     return chart
 
 
 def reverted(chart):
-    """What devices are sent back to when a good rollout of theirs is taken back."""
+    """What the device is sent back to when that rollout is taken back, and whether that is a hold."""
     chart >> SteerRollout("r1", "abort-revert")
     return [(want.manifest, want.hold) for want in chart.wants().values()]
 
 
-def test_nobody_is_sent_back_to_what_only_the_factory_is_said_to_have_shipped():
-    silent = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-    assert reverted(silent) == [(digest_of(SAFE), True)], "who never spoke is left where they are"
+def left(chart):
+    """Devices of which it is told that they are not sent back."""
+    return [note.subject for note in chart.all(Note, kind=notes.NOT_BACK)]
 
-    late = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-    late.have("d000", running=OLD).commit("d000", SAFE)
-    assert reverted(late) == [(OLD, False)], "its first word is believed, not ours"
 
-    already = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-    already.have("d000", running=digest_of(SAFE)).commit("d000", SAFE)
-    assert reverted(already) == []
+def heard_late(chart):
+    """Its first word is that it runs the candidate for good: the gateway was away before."""
+    return chart.commit("d000", SAFE)
 
-    trying = believed() >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-    trying.have("d000", running=digest_of("other"), trial=True).commit("d000", SAFE)
-    assert reverted(trying) == []
 
-    spoke = believed().have("d000", running=digest_of(SAFE))
-    spoke >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-    spoke.commit("d000", SAFE)
-    assert digest_of(POISON) not in [manifest for manifest, _ in reverted(spoke)]
+def tried(chart):
+    """Nothing is known but that it tries the candidate."""
+    return chart.ev("d000", S.TRIAL, digest=digest_of(SAFE), generation=1)
+
+
+def tries_another(chart):
+    """Its first word is of something else that it may yet give up."""
+    return chart.have("d000", running=digest_of("other"), trial=True)
+
+
+def test_where_rollouts_must_be_rehearsed_nobody_is_sent_back_to_what_somebody_declared():
+    silent = offered()
+    assert reverted(silent) == [(digest_of(SAFE), True)], "who never spoke is left where it is"
+    assert left(silent) == ["d000"], "and nobody is told"
+
+    late = heard_late(offered())
+    assert (reverted(late), left(late)) == ([], ["d000"]), "sent back to a claim"
+
+    for begun in (tried, tries_another):
+        chart = begun(offered())
+        assert reverted(chart) == [(digest_of(SAFE), True)], begun.__doc__
+        assert left(chart) == ["d000"], begun.__doc__
+
+
+def test_where_they_need_not_be_a_declared_factory_state_is_a_way_back():
+    for begun in (lambda chart: chart, heard_late, tried, tries_another):
+        chart = begun(offered(GatewayConfig()))
+        assert (reverted(chart), left(chart)) == ([(digest_of(CLAIM), False)], []), begun.__doc__
+
+
+@pytest.mark.parametrize("config", [STRICT, GatewayConfig()], ids=["must", "need not"])
+@pytest.mark.parametrize("generation", [0, 1, 7])
+def test_the_first_word_of_a_device_is_believed_and_not_ours(config, generation):
+    chart = offered(config).have(
+        "d000", generation=generation, running=OLD, state=S.DOWNLOADING if generation else S.IDLE
+    )
+    assert chart.machine.twin_view("d000").outcome == "open"
+    newest = chart.twin("d000").generation
+    chart.have("d000", generation=newest, running=digest_of(SAFE), state=S.COMMITTED)
+    assert (reverted(chart), left(chart)) == ([(OLD, False)], [])
+
+
+def test_a_first_word_on_trial_is_made_good_by_the_next():
+    chart = tries_another(offered()).have("d000", generation=1, running=OLD, state=S.DOWNLOADING)
+    assert reverted(chart) == [(OLD, False)]
 
 
 def test_who_says_that_it_runs_what_the_factory_shipped_goes_back_to_that():
-    for early in (True, False):
-        chart = believed()
-        if early:
-            chart.have("d000", running=digest_of(POISON))
-        chart >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
-        if not early:
-            chart.have("d000", running=digest_of(POISON))
-        chart.commit("d000", SAFE)
-        assert reverted(chart) == [(digest_of(POISON), False)]
+    early = believed().have("d000", running=digest_of(CLAIM))
+    early >> CreateRollout(plan(release=SAFE, waves=(1.0,)))
+    for chart in (early, offered().have("d000", running=digest_of(CLAIM))):
+        assert reverted(chart.commit("d000", SAFE)) == [(digest_of(CLAIM), False)]
+
+
+def test_what_a_device_said_is_known_in_the_next_rollout_and_what_was_claimed_is_not():
+    for begun, back in ((heard_late, SAFE), (tried, None)):
+        chart = begun(offered()) >> bundle("gauge@1.2.0")
+        chart >> CreateRollout(plan("r2", "gauge@1.2.0", waves=(1.0,)))
+        chart.ev("d000", S.TRIAL, digest=digest_of("gauge@1.2.0"), generation=2)
+        chart.wants()
+        chart >> SteerRollout("r2", "abort-revert")
+        (want,) = chart.wants().values()
+        expected = (digest_of("gauge@1.2.0"), True) if back is None else (digest_of(back), False)
+        assert (want.manifest, want.hold) == expected, begun.__doc__

@@ -90,7 +90,7 @@ def test_only_what_runs_for_good_counts():
 def test_the_tipping_failure_halts_in_its_own_batch_and_reaches_devices_in_flight():
     chart = started(40, waves=(0.25, 1.0))
     members = sorted(chart.wants())
-    chart.booted(members).commit(members[0])
+    chart.commit(members[0])
     chart.have(members[1], generation=1, running=NEW, trial=True, state=S.TRIAL)
     chart.ev(members[2], S.FAILED, "validation:nan", generation=1)
     assert chart.rollout().state == "running"
@@ -139,7 +139,6 @@ def test_a_revert_of_many_goes_in_pages_that_are_due_at_once():
     chart = started(8, SMALL_PAGES, waves=(1.0,))
     chart.wait(0)
     members = [f"d00{n}" for n in range(8)]
-    chart.booted(members)
     for device in members[:2]:
         chart.ev(device, S.FAILED, "validation", generation=1)
     reverted = dict(chart.wants())

@@ -117,16 +117,32 @@ def test_quarantine_remembers_the_newest_digests():
 @pytest.mark.parametrize(
     ("reported", "desired", "expected"),
     [
-        (ReportedRow(1, 1, running=A), None, A),
-        (ReportedRow(1, 1, running=C), None, b""),
-        (ReportedRow(1, 1, running=A, trial=True), None, b""),
-        (SILENT, DesiredRow(0, B, "f", Purpose.FACTORY, outcome=Outcome.COMMITTED), B),
-        (ReportedRow(1, 1, running=C), DesiredRow(1, C, "r", Purpose.UPDATE, previous=B), B),
-        (SILENT, DesiredRow(1, C, "r", Purpose.UPDATE, previous=C), b""),
-        (ReportedRow(1, 1, running=A), DesiredRow(1, B, "r", Purpose.UPDATE, previous=B), A),
+        (ReportedRow(1, 1, running=A), None, (A, True)),
+        (ReportedRow(1, 1, running=C), None, (b"", False)),
+        (ReportedRow(1, 1, running=A, trial=True), None, (b"", False)),
+        (SILENT, DesiredRow(0, B, "f", Purpose.FACTORY, outcome=Outcome.COMMITTED), (B, False)),
+        (ReportedRow(1, 1, running=C), DesiredRow(1, C, "r", Purpose.UPDATE, previous=B), (B, False)),
+        (
+            ReportedRow(1, 1, running=C),
+            DesiredRow(1, C, "r", Purpose.UPDATE, previous=B, said=True),
+            (B, True),
+        ),
+        (SILENT, DesiredRow(1, C, "r", Purpose.UPDATE, previous=C), (b"", False)),
+        (ReportedRow(1, 1, running=A), DesiredRow(1, B, "r", Purpose.UPDATE, previous=B), (A, True)),
+        (
+            ReportedRow(1, 1, running=C),
+            DesiredRow(1, B, "r", Purpose.UPDATE, previous=A, outcome=Outcome.COMMITTED),
+            (B, True),
+        ),
+        (
+            ReportedRow(1, 1, running=C),
+            DesiredRow(0, B, "f", Purpose.FACTORY, outcome=Outcome.COMMITTED),
+            (B, False),
+        ),
     ],
     ids=[
-        "its word", "runs the target", "on trial", "factory", "what it had", "nothing else", "word wins",
+        "its word", "runs the target", "on trial", "factory", "what it had", "what it said it had",
+        "nothing else", "word wins", "what it committed", "runs the target of a factory",
     ],
 )  # fmt: skip
 def test_what_a_device_goes_back_to(reported, desired, expected):
