@@ -73,6 +73,7 @@ from gateway.adapters.metrics import MetricsServer
 from gateway.adapters.rehearsing import FOLDER as REHEARSALS_FOLDER
 from gateway.adapters.rehearsing import Bounds, Rehearsing, usual_command
 from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.adapters.tenure import RUN_BYTES, begin, shared
 from gateway.adapters.trace_metrics import TracesCollector
 from gateway.adapters.uploads import FOLDER as UPLOADS_FOLDER
 from gateway.adapters.uploads import Uploads
@@ -142,6 +143,8 @@ async def serve(config: Config, state: Path, clock: Clock, source: Callable[[int
         stack.callback(storage.close)
         blobs = FileBlobs(state / BLOBS_FOLDER)
         stack.callback(blobs.close)
+        stack.enter_context(shared(state / BLOBS_FOLDER))
+        begin(storage, state / BLOBS_FOLDER, source(RUN_BYTES))
         keys = Path(config.gateway.keys) if config.gateway.keys else state / KEYS_FOLDER
         director, flags = online_signers(keys, entropy)
         roles = online_roles(keys)

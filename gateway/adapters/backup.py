@@ -4,8 +4,8 @@ Decides what is read, and in which order. Leaves out the form (archive.py).
 
 Theory of operation. All rows are read in one transaction that sees the database as it was when it began: SQLite's
 readers do so in WAL mode, PostgreSQL's at the level REPEATABLE READ. The gateway goes on writing meanwhile. Blobs
-come after the rows: a blob is stored before the first row that names it, is never changed, and is deleted only when no row
-names it (unnamed.py), so every blob that a row of the backup names is there.
+come after the rows: a blob is stored before the first row that names it, is never changed, and is deleted only while nobody
+makes a backup (tenure.py), so every blob that a row of the backup names is there.
 
 Rules: every blob is hashed while it is copied, and one that does not hash to its name is left out and said, because
 it can be published again, and all else is worth keeping; private keys are copied only for who asks; the
@@ -18,6 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import IO, Final
@@ -43,6 +44,7 @@ from gateway.adapters.archive import (
 from gateway.adapters.engines import SQLITE, brief, open_engine, read_url, shown
 from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, PUBLIC_FILES, write_new
 from gateway.adapters.migrate import newest
+from gateway.adapters.tenure import shared
 from gateway.core import rows as core_rows
 from gateway.core.audit import rows as audit
 
@@ -79,13 +81,15 @@ def make_backup(
 
     Raises:
         BackupError: it cannot be made; nothing is left behind.
+        StorageError: blobs are being removed.
     """
     refuse_full(to)
     to.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
     try:
-        kept, tables, schema, head = _rows(read_url(url), folder / ROWS, progress)
-        good, damaged = _blobs(blobs, folder, progress, link=link)
+        with shared(blobs) if blobs.is_dir() else nullcontext():
+            kept, tables, schema, head = _rows(read_url(url), folder / ROWS, progress)
+            good, damaged = _blobs(blobs, folder, progress, link=link)
         manifest = Manifest(
             form=FORM,
             made_ms=made_ms,

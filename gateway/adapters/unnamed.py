@@ -8,9 +8,9 @@ as bytes or in hex, wherever it stands in the row; by a request that waits for a
 metadata whose digest it is; and by a blob that is named itself, when it is small enough to be an envelope. So a row of a
 kind that is added later names its blobs, too.
 
-Rules: the database is ours while we look and remove (the lock of a gateway), so nobody publishes meanwhile; what is
-younger than asked for stays, for its bundle may be on the way; a database that names none of the blobs is another's, and
-nothing is removed.
+Rules: database and folder are ours while we look and remove (the locks of a gateway), so nobody publishes meanwhile; what
+is younger than asked for stays, for its bundle may be on the way; a database that was not the last to be used with the
+folder (tenure.py), or that names none of the blobs, is another's, and nothing is said of them or removed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import msgspec
 
 from gateway.adapters.backup import blob_files
 from gateway.adapters.storage import SqlStorage
+from gateway.adapters.tenure import Tenure, tenure
 from gateway.core import rows
 from gateway.core.access.approvals import APPROVAL
 from gateway.core.rehearsals.book import REHEARSAL
@@ -47,11 +48,16 @@ def unnamed(storage: SqlStorage, folder: Path) -> list[Path]:
 
     Args:
         storage: of the gateway whose folder it is; nobody else has it.
-        folder: of its blobs.
+        folder: of its blobs; nobody else has it.
 
     Raises:
-        UnnamedError: none of the blobs is named.
+        UnnamedError: the folder was used with another database since, or none of the blobs is named.
     """
+    if tenure(storage, folder) is Tenure.OTHER:
+        raise UnnamedError(
+            f"expected the database that {folder} was used with last, found another, or one of before: name the "
+            "configuration of its gateway by --config, or start the gateway once if this is the one; nothing was removed"
+        )
     files = {file.name: file for file in blob_files(folder)}
     named = _closed(_named(storage), files)
     if files and not named & files.keys():

@@ -40,6 +40,8 @@ ROLLOUTS_TOLD_MAX: Final = 32
 STILL_S: Final = 1.0
 """How long a token that has ended may go on listening."""
 MEDIA: Final = "text/event-stream"
+UNSCOPED: Final = ("approvals",)
+"""Not told to a token with a scope: it sees its own requests alone, and a sum would tell it of the others."""
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -107,11 +109,16 @@ def states(core: Gateway, *, connected: bool, waiting: int) -> dict[str, bytes]:
 
 
 class Listener:
-    """One who listens: what was not sent yet, by kind."""
+    """One who listens: what was not sent yet, by kind.
 
-    __slots__ = ("over", "pending", "wake")
+    Args:
+        scoped: sums over what they may not see are not told.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_scoped", "over", "pending", "wake")
+
+    def __init__(self, *, scoped: bool = False) -> None:
+        self._scoped = scoped
         self.pending: dict[str, bytes] = {}
         """Ready to be sent; at most one of each kind."""
         self.wake = asyncio.Event()
@@ -119,6 +126,8 @@ class Listener:
 
     def tell(self, kind: str, event: bytes) -> None:
         """Put an event down; an older one of its kind makes room."""
+        if self._scoped and kind in UNSCOPED:
+            return
         self.pending.pop(kind, None)
         self.pending[kind] = event
         self.wake.set()
@@ -159,8 +168,8 @@ class Beacon:
         """How many listen."""
         return len(self._listeners)
 
-    def join(self) -> Listener:
-        """Begin to listen; every state is told at first.
+    def join(self, *, scoped: bool = False) -> Listener:
+        """Begin to listen; every state is told at first, to a `scoped` one all but `UNSCOPED`.
 
         Raises:
             VerbError: ``busy``: too many do.
@@ -169,7 +178,7 @@ class Beacon:
             raise VerbError(
                 "busy", f"{self._clients_max} listen already, the most there may be: come later"
             )
-        listener = Listener()
+        listener = Listener(scoped=scoped)
         for kind, data in self._known.items():
             listener.tell(kind, self._event(kind, data))
         self._listeners[listener] = None
@@ -228,18 +237,25 @@ class EventStream(Response):
         beat_s: a silent stream says this often that it is there.
         still: whether the listener may go on.
         wall_ms: the gateway's time, UTC.
+        scoped: who listens sees the devices of some labels alone.
     """
 
     media_type = MEDIA
 
     def __init__(
-        self, beacon: Beacon, beat_s: float, still: Callable[[], bool], wall_ms: Callable[[], int]
+        self,
+        beacon: Beacon,
+        beat_s: float,
+        still: Callable[[], bool],
+        wall_ms: Callable[[], int],
+        *,
+        scoped: bool,
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._beacon, self._beat_s, self._still = beacon, beat_s, still
         self._wall_ms = wall_ms
-        self._listener, self._silent_s = beacon.join(), 0.0
+        self._listener, self._silent_s = beacon.join(scoped=scoped), 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell events until the listener leaves, may not stay, or does not read."""

@@ -2,19 +2,24 @@
 
 Decides options and what people are told. Leaves out what names a blob (gateway/adapters/unnamed.py). Exit codes as in asking.py.
 
-Rule: it needs a gateway that does not run, and removes nothing unless told to: nothing here happens by itself.
+Rules: it needs a gateway that does not run, and removes nothing unless told to: nothing here happens by itself; nor does it
+remove anything from a folder that does not say which database it was used with.
 """
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from gateway.client.reach import STATE
 from gateway.commands.asking import EXIT_DONE, AsJson, State, guarded
 from gateway.commands.backup import ConfigFile, _config, _now_ms, _tell
+
+if TYPE_CHECKING:
+    from gateway.adapters.storage import SqlStorage
 
 AGE: Final = "7d"
 SHOWN_MAX: Final = 10
@@ -45,6 +50,7 @@ def _prune(state: Path, file: Path | None, age: str, *, remove: bool, as_json: b
     from devicesdk.wire.timebase import SECOND, parse_duration
     from gateway.adapters import unnamed
     from gateway.adapters.storage import SqlStorage, sqlite_url
+    from gateway.adapters.tenure import alone
     from gateway.service import BLOBS_FOLDER
 
     before_s = _now_ms() / 1000 - parse_duration(age) / SECOND
@@ -55,14 +61,13 @@ def _prune(state: Path, file: Path | None, age: str, *, remove: bool, as_json: b
     if not url and not database.is_file():
         raise ValueError(f"expected the gateway's database in {database}, found no such file")
     storage = SqlStorage(url or sqlite_url(database))
-    try:
+    with closing(storage), alone(folder):
         found = unnamed.unnamed(storage, folder)
         old = [path for path in found if path.stat().st_mtime < before_s]
         size = sum(path.stat().st_size for path in old)
         if remove:
+            _refuse_unknown(storage, folder)
             unnamed.remove(old, before_s)
-    finally:
-        storage.close()
     facts = {
         "unnamed": len(found), "old": [path.name for path in old], "bytes": size, "removed": remove,
     }  # fmt: skip
@@ -74,3 +79,13 @@ def _prune(state: Path, file: Path | None, age: str, *, remove: bool, as_json: b
     said += [f"  and {len(old) - SHOWN_MAX} more"] if len(old) > SHOWN_MAX else []
     _tell(facts, said, as_json=as_json)
     return EXIT_DONE
+
+
+def _refuse_unknown(storage: SqlStorage, folder: Path) -> None:
+    from gateway.adapters.tenure import Tenure, tenure
+
+    if tenure(storage, folder) is not Tenure.LAST:
+        raise ValueError(
+            f"expected {folder} to say which database it was used with, found that it does not: an older "
+            "fleetdrill used it, or a restore made it; start its gateway once, then ask again. Nothing was removed"
+        )

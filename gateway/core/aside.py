@@ -12,6 +12,7 @@ from gateway.core.access.tokens import TOKEN, TokenRow
 from gateway.core.audit import rows as audit
 from gateway.core.recovery import RESTORED, RestoredRow
 from gateway.core.rehearsals.book import REHEARSAL, RehearsalRow
+from gateway.core.tenure import TENURE, TenureRow
 
 ASIDE: Final[dict[str, type[Any]]] = {
     **audit.TABLES,
@@ -19,5 +20,6 @@ ASIDE: Final[dict[str, type[Any]]] = {
     APPROVAL: ApprovalRow,
     RESTORED: RestoredRow,
     REHEARSAL: RehearsalRow,
+    TENURE: TenureRow,
 }
 """Table name to the type of its rows."""

@@ -35,6 +35,7 @@ from gateway.core.control import trust
 from gateway.core.control.flags import KILL_KEY
 from gateway.core.experiments import rows as experiments
 from gateway.core.internal import ALARM_KIND
+from gateway.core.tenure import TENURE
 
 RESTORED: Final = "service.restored"
 RESTORED_KEY: Final = "last"
@@ -111,7 +112,7 @@ class Recovery:
             return replace(row, frozen=True, held=True, why=row.why or FROZEN_WHY)
         if table == approvals.APPROVAL and row.state == approvals.WAITS:
             return replace(row, state=approvals.LAPSED, decided_ms=base, why=LAPSED_WHY)
-        return None if table == RESTORED else row
+        return None if table in (RESTORED, TENURE) else row
 
     def _besides(self) -> Iterator[Stored]:
         old = self._killed

@@ -44,6 +44,29 @@ async def test_a_stream_of_a_token_that_ends_ends_with_it_however_much_there_is_
         assert stage.app.state.beacon.listeners == 0
 
 
+async def test_a_token_with_a_scope_is_not_told_how_many_requests_wait(tmp_path):
+    async with ApiStage(tmp_path) as stage, stage.client() as admin:
+        told = {}
+        for name, labels in (("all", {}), ("eu", {"region": "eu"})):
+            text = await stage.office.make_token(
+                LOCAL, name, Role.VIEWER, life_ms=LIFE_MS, labels=labels
+            )
+            seen = told[name] = []
+            async with (
+                asyncio.timeout(PATIENCE_S),
+                stage.client(None) as client,
+                client.stream("GET", "/v1/events", headers={"Authorization": f"Bearer {text}"}) as response,
+            ):  # fmt: skip
+                assert response.status_code == 200
+                listening = asyncio.get_running_loop().create_task(heard(response, seen))
+                await until(lambda seen=seen: "event: kills" in seen, "events", PATIENCE_S)
+                await admin.put(f"/v1/kills/{name}")
+                await until(lambda seen=seen: seen.count("event: kills") == 2, "more", PATIENCE_S)
+                listening.cancel()
+        assert "event: approvals" in told["all"]
+        assert "event: approvals" not in told["eu"]
+
+
 async def test_whoever_is_refused_too_often_is_told_so_whatever_they_are_refused_for(tmp_path):
     for number, (line, *headers) in enumerate((
         ["GET /v1/fleet"],

@@ -108,6 +108,9 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     site.ask("bundle", "publish", older, "--key", key)
     prune = ("gateway", "prune", "--older-than", "0s", "--remove", "--state", str(site.state))
     assert "uses it" in site.run(*prune, code=2)
+    wrong = Site(site.state.parent)
+    wrong.env["FLEETDRILL_GATEWAY_DATABASE"] = f"sqlite:///{site.state.parent}/other.db"
+    assert "maybe with another database than this one" in wrong.run(*prune, code=2)
     code, said = site.end()
     assert code == 0, said
     assert "stopped" in said
@@ -118,6 +121,7 @@ def test_an_operator_publishes_rolls_out_and_kills_and_kill_dash_nine_loses_noth
     assert blobs > 6
     assert site.run(*prune).startswith("1 blobs that nothing names; 1 older"), "more than that"
     assert not stray.exists()
+    assert "by --config" in wrong.run(*prune, code=2)
     assert f"{blobs - 1} blobs" in site.run("gateway", "scrub", "--state", str(site.state))
 
 

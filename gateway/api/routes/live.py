@@ -28,7 +28,7 @@ async def events(
         Header(max_length=64, description="Any: every state is told again, as to a new listener."),
     ] = None,
 ) -> Response:
-    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`, `alarms`, `approvals`; every one at first. With them, `clock`."""
+    """States, whenever they change: `fleet`, `rollouts`, `experiments`, `flags`, `kills`, `alarms`, `approvals`; every one at first. With them, `clock`. A token with a scope is told no `approvals`."""
     del last_event_id
     desk.may(Permission.READ)
     beacon: Beacon = request.app.state.beacon
@@ -36,8 +36,9 @@ async def events(
     token = "" if said is None else said.credentials
     service = desk.service
     return EventStream(
-        beacon, service.http.events_beat_s, lambda: entrance.still(token), service.wall_ms
-    )
+        beacon, service.http.events_beat_s, lambda: entrance.still(token), service.wall_ms,
+        scoped=bool(desk.asker.labels),
+    )  # fmt: skip
 
 
 @metrics_router.get("/metrics", response_class=Response, responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}})  # fmt: skip

@@ -8,6 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from gateway.adapters.backup import blob_files
+from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.adapters.tenure import RUN_BYTES, begin, shared
 from gateway.cli import EXIT_INVALID, EXIT_REFUSED, register
 from tests_kit.keeping import State
 
@@ -80,6 +82,7 @@ def test_a_scrub_names_what_is_damaged(state, tmp_path):
 
 def test_what_nothing_names_is_told_and_removed_by_who_asks_for_it(state, tmp_path):
     assert "uses it" in run("prune", "--state", state.folder, code=EXIT_INVALID)
+    begin(state.storage, state.blobs, b"1" * RUN_BYTES)
     state.storage.close()
     stray = state.blobs / state.digests[1].hex()[:2] / state.digests[1].hex()
     said = run("prune", "--state", state.folder)
@@ -100,3 +103,19 @@ def test_what_nothing_names_is_told_and_removed_by_who_asks_for_it(state, tmp_pa
     (tmp_path / "blobs").mkdir()
     assert "found no such file" in run("prune", "--state", tmp_path, code=EXIT_INVALID)
     assert not (tmp_path / "gateway.db").exists()
+
+
+def test_nothing_is_removed_with_a_database_that_the_folder_was_not_used_with_last(state, tmp_path):
+    """As when the configuration names another than the one in the state folder, and is forgotten."""
+    state.storage.close()
+    prune = ("prune", "--older-than", "0s", "--state", state.folder)
+    assert "2 blobs that nothing names" in run(*prune)
+    assert "start its gateway once" in run(*prune, "--remove", code=EXIT_INVALID)
+    new = SqlStorage(sqlite_url(tmp_path / "new.db"))
+    with shared(state.blobs):  # as a gateway does while it runs
+        begin(new, state.blobs, b"2" * RUN_BYTES)
+        assert "a gateway or a backup uses it" in run(*prune, "--remove", code=EXIT_INVALID)
+    new.close()
+    for words in ((), ("--remove",)):
+        assert "by --config" in run(*prune, *words, code=EXIT_INVALID)
+    assert len(list(blob_files(state.blobs))) == 3

@@ -12,6 +12,7 @@ from gateway.adapters.backup import blob_files, make_backup
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.restore import restore_backup
 from gateway.adapters.storage import SqlStorage, sqlite_url
+from gateway.adapters.tenure import alone
 from gateway.core import rows
 from gateway.core.access.tokens import TOKEN
 from gateway.core.recovery import RESTORED
@@ -212,3 +213,20 @@ def test_a_backup_that_fails_leaves_nothing_behind(tmp_path):
         back_up(state, tmp_path / "backup", progress=full)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
     state.storage.close()
+
+
+def test_no_blob_is_removed_while_a_backup_is_made_nor_a_backup_begun_while_some_are(tmp_path):
+    state, tried = State(tmp_path / "state"), set()
+    state.storage.close()
+
+    def watch(what, _done, _total):
+        with pytest.raises(StorageError, match="a gateway or a backup uses it"), alone(state.blobs):
+            pass
+        tried.add(what)
+
+    back_up(state, tmp_path / "backup", progress=watch)
+    assert tried == {"rows", "blobs"}
+    with alone(state.blobs), pytest.raises(StorageError, match="blobs are being removed from it"):
+        back_up(state, tmp_path / "second")
+    assert {path.name for path in tmp_path.iterdir()} == {"state", "backup"}, "left behind"
+    back_up(state, tmp_path / "second")

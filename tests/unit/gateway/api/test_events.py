@@ -42,6 +42,19 @@ async def test_a_new_listener_hears_every_state_and_then_what_changes(stage, bea
         beacon.leave(listener)
 
 
+async def test_one_with_a_scope_is_told_no_sum_of_what_others_ask_for(stage):
+    waits = [1]
+    beacon = Beacon(stage.runtime, clients_max=3, look_s=0.01, waiting=lambda: waits[0])
+    early, other = beacon.join(scoped=True), beacon.join()
+    await until(lambda: set(other.pending) == KINDS, "every state", 60)
+    late = beacon.join(scoped=True)
+    waits[0] = 7
+    await until(lambda: b'{"waiting":7}' in other.pending["approvals"], "the new sum", 60)
+    assert set(early.pending) == set(late.pending) == KINDS - {"approvals"}
+    for listener in (early, other, late):
+        beacon.leave(listener)
+
+
 async def test_listeners_are_bounded_and_nobody_looks_for_none(stage, beacon):
     listeners = [beacon.join(), beacon.join()]
     with pytest.raises(VerbError, match="2 listen already") as caught:

@@ -23,6 +23,7 @@ from gateway.core.recovery import (
 )
 from gateway.core.rows import Outcome
 from gateway.core.stimuli import BrokerUp, CreateRollout, Kill, SetFlag, Started, SteerRollout
+from gateway.core.tenure import TENURE, TENURE_KEY, TenureRow
 from tests_kit.gateway_charts import (
     Chart,
     PlainSigner,
@@ -216,3 +217,7 @@ def test_that_it_was_restored_is_written_down_once():
     older = (RESTORED, "last", RestoredRow(1, 2))
     kept = recovered(older, kills=("gauge",))
     assert kept[RESTORED, "last"] == RestoredRow(MADE_MS, NOW_MS, ("gauge",))
+
+
+def test_a_restored_database_is_not_the_one_that_a_folder_of_blobs_was_used_with():
+    assert (TENURE, TENURE_KEY) not in recovered((TENURE, TENURE_KEY, TenureRow("1f")))
