@@ -25,7 +25,7 @@ DEVICES = 200
 CHUNK_BYTES = IMAGE_BYTES // CHUNKS
 FRAMES = DEVICES * (CHUNKS + 2)
 """Manifest and hash list are a chunk each."""
-ROUNDS = 3
+ROUNDS = 7
 GOODPUT_RATIO_MIN = 0.5
 
 
