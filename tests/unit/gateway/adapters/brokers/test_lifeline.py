@@ -131,3 +131,16 @@ def test_what_is_watched_has_the_arguments_and_the_exit_code_of_the_program():
     assert process.wait(ENDS_S_MAX) == 7
     process.stdin.close()
     process.stdout.close()
+
+
+def test_what_is_watched_hears_the_signals_that_python_ignores():
+    process = subprocess.Popen(
+        [*LIFELINE, "grep", "SigIgn", "/proc/self/status"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    ignored = int(process.stdout.readline().split()[1], 16)
+    process.wait(ENDS_S_MAX)
+    process.stdin.close()
+    process.stdout.close()
+    heard = [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if not ignored >> number - 1 & 1]
+    assert heard == [signal.SIGPIPE, signal.SIGXFSZ]
