@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -57,6 +58,18 @@ def started(folder, port, body=LISTENER):
     return starter, psutil.Process(int(starter.stdout.readline()))
 
 
+@contextmanager
+def stranger(port):
+    """Somebody else who listens."""
+    body = LISTENER.replace("while True", "print('listens', flush=True)\nwhile True")
+    process = subprocess.Popen([sys.executable, "-c", body, str(port)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"listens\n"
+        yield process
+    finally:
+        killed(process)
+
+
 def killed(process):
     process.kill()
     process.wait(ENDS_S_MAX)
@@ -104,13 +117,18 @@ async def test_it_is_the_process_and_not_the_thread_that_counts(tmp_path):
 
 
 async def test_the_next_start_waits_for_one_that_is_ending(tmp_path):
+    """It has no command line any more, and its port still: here a stranger with its number plays it."""
     port = free_port()
-    starter, broker = started(tmp_path, port)
-    killed(starter)
     command = (sys.executable, "-c", LISTENER, str(port))
     new = BrokerProcess(command, tmp_path, "127.0.0.1", port)
-    await new.start()
-    assert new.pid != broker.pid
+    with stranger(port) as last:
+        (tmp_path / "broker.pid").write_text(str(last.pid))
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(new.start())
+            await asyncio.sleep(0)  # as far as it goes without waiting
+            assert not starting.done(), "it did not wait"
+            last.kill()
+    assert new.pid != last.pid
     assert listens("127.0.0.1", port)
     await new.stop()
 
