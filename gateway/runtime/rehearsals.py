@@ -287,7 +287,7 @@ class Rehearsals:
             self._running = None
         if not task.cancelled():
             task.result()
-        newest = [row.number for row in self.book.rows()][-FILES_KEPT_MAX:]
+        newest = self.book.begun(FILES_KEPT_MAX)
         with suppress(OSError):  # the next one tries again
             await asyncio.to_thread(rehearsing.forget, lambda n: n in newest)
 

@@ -20,6 +20,8 @@ import time
 
 STOP_S_MAX = 20.0
 POLL_S = 0.05
+IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""By Python, for itself; whom it becomes would inherit that."""
 
 
 def main(command: list[str]) -> None:
@@ -35,6 +37,8 @@ def main(command: list[str]) -> None:
         finally:
             os._exit(0)
     os.close(line)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_DFL)
     os.execvp(command[0], command)  # noqa: S606 - without a shell is what is meant
 
 

@@ -28,7 +28,8 @@ STATES: Final = (WAITS, RUNS, HELD, FAILED, REFUSED, LOST, BROKEN, CANCELLED)
 WAITING_MAX: Final = 8
 """Rehearsals that wait or run. Full: the next is refused."""
 KEPT_MAX: Final = 100
-"""Full: the oldest that has ended is forgotten; the audit log has what came of it."""
+"""Full: the oldest that has ended is forgotten, those first that never began: they say nothing. The audit log has what came
+of it."""
 
 
 class RehearsalRow(Row, frozen=True, array_like=True):
@@ -84,6 +85,10 @@ class Book:
     def get(self, number: int) -> RehearsalRow | None:
         """One of them."""
         return self._by_number.get(number)
+
+    def begun(self, at_most: int) -> list[int]:
+        """Numbers of the newest that have begun, the oldest of them first: they may have left files."""
+        return [row.number for row in self._by_number.values() if row.began_ms][-at_most:]
 
     @property
     def first_waiting(self) -> RehearsalRow | None:
@@ -141,7 +146,7 @@ class Book:
             if row.state not in OPEN
             and row.plan_digest == plan
             and row.bundle_digest == bundle
-            and (row.state != CANCELLED or row.began_ms)
+            and not _silent(row)
         ]
         long = [row for row in ended if row.state != HELD or len(row.seeds) >= seeds_min]
         return next(reversed(long or ended), None)
@@ -169,9 +174,10 @@ class Book:
 
     def _forgotten(self) -> list[Persist]:
         over = len(self._by_number) - KEPT_MAX
-        ended = [row.number for row in self._by_number.values() if row.state not in OPEN]
+        ended = [row for row in self._by_number.values() if row.state not in OPEN]
+        ended.sort(key=lambda row: (not _silent(row), row.number))
         out: list[Persist] = []
-        for number in ended[: max(0, over)]:
+        for number in [row.number for row in ended[: max(0, over)]]:
             del self._by_number[number]
             out.append(Persist(REHEARSAL, rehearsal_key(number), None))
         return out
@@ -189,6 +195,11 @@ _WORDS: Final = {
 def rehearsal_key(number: int) -> str:
     """Key of a row."""
     return f"{number:012d}"
+
+
+def _silent(row: RehearsalRow) -> bool:
+    """Cancelled before it began."""
+    return row.state == CANCELLED and not row.began_ms
 
 
 def _ended(row: RehearsalRow, state: str, now_ms: int, why: str) -> RehearsalRow:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -57,6 +58,18 @@ def started(folder, port, body=LISTENER):
     return starter, psutil.Process(int(starter.stdout.readline()))
 
 
+@contextmanager
+def stranger(port):
+    """Somebody else who listens."""
+    body = LISTENER.replace("while True", "print('listens', flush=True)\nwhile True")
+    process = subprocess.Popen([sys.executable, "-c", body, str(port)], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"listens\n"
+        yield process
+    finally:
+        killed(process)
+
+
 def killed(process):
     process.kill()
     process.wait(ENDS_S_MAX)
@@ -104,13 +117,18 @@ async def test_it_is_the_process_and_not_the_thread_that_counts(tmp_path):
 
 
 async def test_the_next_start_waits_for_one_that_is_ending(tmp_path):
+    """It has no command line any more, and its port still: here a stranger with its number plays it."""
     port = free_port()
-    starter, broker = started(tmp_path, port)
-    killed(starter)
     command = (sys.executable, "-c", LISTENER, str(port))
     new = BrokerProcess(command, tmp_path, "127.0.0.1", port)
-    await new.start()
-    assert new.pid != broker.pid
+    with stranger(port) as last:
+        (tmp_path / "broker.pid").write_text(str(last.pid))
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(new.start())
+            await asyncio.sleep(0)  # as far as it goes without waiting
+            assert not starting.done(), "it did not wait"
+            last.kill()
+    assert new.pid != last.pid
     assert listens("127.0.0.1", port)
     await new.stop()
 
@@ -131,3 +149,16 @@ def test_what_is_watched_has_the_arguments_and_the_exit_code_of_the_program():
     assert process.wait(ENDS_S_MAX) == 7
     process.stdin.close()
     process.stdout.close()
+
+
+def test_what_is_watched_hears_the_signals_that_python_ignores():
+    process = subprocess.Popen(
+        [*LIFELINE, "grep", "SigIgn", "/proc/self/status"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    ignored = int(process.stdout.readline().split()[1], 16)
+    process.wait(ENDS_S_MAX)
+    process.stdin.close()
+    process.stdout.close()
+    heard = [number for number in (signal.SIGPIPE, signal.SIGXFSZ) if not ignored >> number - 1 & 1]
+    assert heard == [signal.SIGPIPE, signal.SIGXFSZ]

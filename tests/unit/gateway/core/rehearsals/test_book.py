@@ -125,3 +125,21 @@ def test_one_that_is_cancelled_ends_once_and_speaks_against_its_plan_if_it_ran()
     assert (book.get(runs).state, book.get(runs).verdict) == (CANCELLED, b"")
     end(book, ask(book), HELD, 3_400)
     assert book.refusal(PLAN, BUNDLE, 3_500, HOUR_MS) == ""
+
+
+def test_those_that_are_cancelled_before_they_begin_push_none_out_that_says_something(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_MAX", 4)
+    book = Book()
+    end(book, ask(book), HELD)
+    for _ in range(10):
+        book.cancel(ask(book, plan=b"q" * 32), 2_500, "cancelled by ana")
+    assert [row.number for row in book.rows()] == [1, 9, 10, 11]
+    assert book.begun(1) == [1], "its files go"
+    assert book.refusal(PLAN, BUNDLE, 3_000, HOUR_MS) == "", "forgotten for those that never ran"
+    runs = ask(book)
+    book.begin(runs, 3_000)
+    book.cancel(runs, 3_100, "cancelled by ana")
+    assert (book.begun(2), book.begun(1)) == ([1, runs], [runs])
+    for _ in range(3):
+        end(book, ask(book, plan=b"q" * 32), HELD)
+    assert [row.number for row in book.rows()] == [runs, 13, 14, 15], "the oldest of those that ran"
