@@ -142,7 +142,7 @@ class GatewayProcess:
 
     async def stop(self) -> None:
         """Ask it to end, and wait; kill it if it does not."""
-        child, self._child = self._child, None
+        child = self._child
         if child is None:
             return
         child.terminate()
@@ -151,7 +151,13 @@ class GatewayProcess:
         if child.poll() is None:
             child.kill()
             await asyncio.to_thread(child.wait)
+        self._child = None
         self._folder.pid.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """End it at once, and with it the broker that it started; what it had not made durable is lost."""
+        if self._child is not None:
+            self._child.kill()
 
     async def _end_leftover(self) -> None:
         pid = leftover(self._folder.pid, self.command)

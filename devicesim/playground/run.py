@@ -43,6 +43,8 @@ from gateway.service import BLOBS_FOLDER
 LOOK_S: Final = 0.05
 SAVE_LOOKS: Final = 20
 EXIT_AT_ONCE: Final = 130
+TOGETHER_S: Final = 1.0
+"""Signals that come within this time of the first are the same wish."""
 
 
 class Teller(Protocol):
@@ -91,10 +93,10 @@ async def play(
     folder = Folder(path)
     overrides = () if speed is None else (f"clock.speed={speed}",)
     scenario = open_scenario(FLEET, overrides)
-    stop = _stop_on_signals(teller)
+    gateway = GatewayProcess(folder)
+    stop = _stop_on_signals(teller, gateway)
     with folder.held():
         await asyncio.to_thread(folder.prepare)
-        gateway = GatewayProcess(folder)
         try:
             await gateway.start(scenario, port, broker)
             if not stop.is_set():
@@ -103,14 +105,21 @@ async def play(
             await gateway.stop()
 
 
-def _stop_on_signals(teller: Teller) -> asyncio.Event:
+def _stop_on_signals(teller: Teller, gateway: GatewayProcess) -> asyncio.Event:
+    """The first signal asks for an end, the next wants it at once; two that come together are one: `make` and
+    `timeout` both hand on what their group has got already."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    patient_until = 0.0
 
     def asked() -> None:
-        if stop.is_set():
-            os._exit(EXIT_AT_ONCE)  # the gateway is ended by the next start in this folder
-        stop.set()
-        teller.ending()
+        nonlocal patient_until
+        if not stop.is_set():
+            patient_until = loop.time() + TOGETHER_S
+            stop.set()
+            teller.ending()
+        elif loop.time() >= patient_until:
+            gateway.kill()
+            os._exit(EXIT_AT_ONCE)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked)

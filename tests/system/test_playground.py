@@ -44,7 +44,11 @@ def test_it_ends_clean_and_goes_on_where_it_was_killed(tmp_path):
         assert twins[name]["labels"]["line"] == "7", "what somebody changed was changed back"
         assert {twin["flags_rev"] for twin in second.devices("group:press")} == {1}
         assert len([words for words in second.players() if "gateway serve" in words]) == 1
+        playing = next(pid for words, pid in second.players().items() if " playground " in words)
+        for _ in range(2):  # as `timeout make serve` does: one to the group, one handed on
+            os.kill(playing, signal.SIGTERM)
+        second.process.wait(60)
     finally:
         second.close()
     assert "ended; start it again" in second.said()
-    assert second.players() == {}, "Ctrl-C left somebody behind"
+    assert second.players() == {}, "two signals at once left somebody behind"

@@ -1,5 +1,6 @@
 """A playground's gateway: what is said when it cannot begin."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from devicesim.playground.folder import FLEET, Folder
 from devicesim.playground.process import GatewayProcess, PlaygroundError
 from devicesim.rehearse import open_scenario
+from gateway.adapters.brokers.process import listens
 
 
 @pytest.fixture
@@ -32,6 +34,19 @@ async def test_one_that_ends_by_itself_is_told_with_its_last_words(folder):
     with pytest.raises(PlaygroundError, match=r"(?s)ended with 2.*gateway.log.*found 'smoke'"):
         await gateway.start(open_scenario(FLEET), 0, "smoke")
     await gateway.stop()
+
+
+@pytest.mark.mosquitto
+async def test_whoever_will_not_wait_leaves_nobody_behind(folder):
+    gateway = GatewayProcess(folder)
+    await gateway.start(open_scenario(FLEET), 0, "auto")
+    broker = gateway.broker_url.rpartition(":")[2]
+    gateway.kill()
+    async with asyncio.timeout(60):
+        while listens("127.0.0.1", int(broker)):  # noqa: ASYNC110 - a socket that closes is no event
+            await asyncio.sleep(0.05)
+    await gateway.stop()
+    assert not folder.pid.exists()
 
 
 def test_it_judges_as_often_as_devices_tell_of_themselves():
