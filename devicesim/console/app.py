@@ -25,9 +25,10 @@ from devicesim.console import routes
 from devicesim.console.player import Player
 from devicesim.console.runtime import REFUSAL, RehearsedRuntime
 from gateway.adapters.blobs import FileBlobs
-from gateway.api.app import VERSION, make_app
+from gateway.api.app import make_app
 from gateway.api.desk import Service
 from gateway.api.problems import problem
+from gateway.api.router import VERSION
 from gateway.config import HttpSection
 from gateway.console import ADDRESS as CONSOLE
 from gateway.console import FOLDER as PAGE

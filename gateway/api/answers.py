@@ -4,7 +4,7 @@ Decides encoding, ``ETag`` and ``If-None-Match``, and how a shape is declared. L
 
 Rules: an answer is encoded once, from the values themselves: pydantic declares what is asked, and of a thousand
 devices it would make a second copy; the shapes in the document are made from the very types that are encoded. An
-entity tag is the hash of what was answered, so what looks the same is the same.
+entity tag is the hash of what was answered, or of the hashes of its parts, so what looks the same is the same.
 """
 
 from __future__ import annotations
@@ -38,23 +38,31 @@ def etag(found: Any) -> str:
     return _tag(_ENCODER.encode(found))
 
 
+def quoted(digest: str) -> str:
+    """An entity tag made of a digest in hex."""
+    return f'"{digest[:TAG_HEX]}"'
+
+
 def _tag(body: bytes) -> str:
-    return f'"{sha256(body).hexdigest()[:TAG_HEX]}"'
+    return quoted(sha256(body).hexdigest())
 
 
-def answered(found: Any, status: int = 200, none_match: str | None = None) -> Response:
+def answered(
+    found: Any, status: int = 200, none_match: str | None = None, tag: str = ""
+) -> Response:
     """A response with its entity tag; 304 where the asker has it already.
 
     Args:
         found: what msgspec can write.
         status: of the answer.
         none_match: ``If-None-Match`` of the request.
+        tag: its entity tag where that is known; empty: it is the hash of what is answered.
     """
-    body = _ENCODER.encode(found)
-    tag = _tag(body)
+    body = b"" if tag and none_match else _ENCODER.encode(found)
+    tag = tag or _tag(body)
     if none_match is not None and tag in none_match:
         return Response(status_code=304, headers={"ETag": tag})
-    return Response(body, status, {"ETag": tag}, JSON)
+    return Response(body or _ENCODER.encode(found), status, {"ETag": tag}, JSON)
 
 
 def plain(found: Any, status: int = 200) -> Response:

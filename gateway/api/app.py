@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from gateway.adapters.alarm_metrics import AlarmsCollector
@@ -23,6 +22,7 @@ from gateway.api.events import Beacon
 from gateway.api.gate import Gate
 from gateway.api.guard import Guard
 from gateway.api.meter import Meter
+from gateway.api.router import VERSION, take
 from gateway.api.routes import (
     access,
     alarms,
@@ -45,7 +45,6 @@ from gateway.api.routes import (
 )
 from gateway.console import mount as mount_console
 
-VERSION: Final = "v1"
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     me.router,
     fleet.router,
@@ -76,7 +75,6 @@ def make_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=f"/{VERSION}/openapi.json",
-        generate_unique_id_function=_name,
         redirect_slashes=False,
     )
     said = service.http
@@ -96,10 +94,7 @@ def make_app(service: Service) -> FastAPI:
     problems.install(app)
     gate = Gate((*said.hosts, said.host, *service.names))
     app.add_middleware(Guard, said=said, gate=gate, strangers=entrance.failures, count=meter.count)
-    app.include_router(health.router)
-    app.include_router(live.metrics_router)
-    for router in ROUTERS:
-        app.include_router(router, prefix=f"/{VERSION}")
+    take(app, (health.router, live.metrics_router, *ROUTERS))
     app.openapi = _document_of(app)  # type: ignore[method-assign]
     mount_console(app)
     return app
@@ -109,10 +104,6 @@ def close_streams(app: FastAPI) -> None:
     """End every stream of an app, so that it can be stopped."""
     beacon: Beacon = app.state.beacon
     beacon.close()
-
-
-def _name(route: APIRoute) -> str:
-    return route.name
 
 
 def _document_of(app: FastAPI) -> Callable[[], dict[str, Any]]:

@@ -16,7 +16,8 @@ from fastapi.openapi.utils import get_openapi
 
 from gateway.api import problems
 from gateway.api.answers import SHAPES
-from gateway.api.needs import ANYBODY, OPERATIONS
+from gateway.api.desk import SCHEME
+from gateway.api.needs import ANYBODY, OPEN, OPERATIONS
 
 METHODS: Final = frozenset({"get", "head", "put", "post", "delete"})
 TAGS: Final = {
@@ -38,6 +39,7 @@ TAGS: Final = {
     "health": "For orchestrators and Prometheus.",
 }
 _PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
+TOKEN: Final = "token"  # noqa: S105 - the name of a scheme
 _REF: Final = "#/components/schemas/"
 _NAMES: Final = {
     "gateway.ports.Counters": "RuntimeCounters",
@@ -80,6 +82,10 @@ def _complete(found: dict[str, Any]) -> None:
     for long, short in _NAMES.items():
         schemas[short] = schemas.pop(long) | {"title": short}
     _point_at(schemas, {_REF + long: _REF + short for long, short in _NAMES.items()})
+    told = "A token: `fleetdrill token make`."
+    found["components"]["securitySchemes"] = {
+        TOKEN: {"type": "http", "description": told, "scheme": SCHEME}
+    }
     schemas["Problem"] = problems.Problem.model_json_schema()
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -102,8 +108,9 @@ def _declare(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add the errors, the permission, and the headers of an operation."""
     name, responses = operation["operationId"], operation["responses"]
     responses.pop("422", None)
-    if "security" not in operation:
+    if name in OPEN:
         return
+    operation["security"] = [{TOKEN: []}]
     codes = [*_ALWAYS, *(() if name in ANYBODY else _LOOKING)]
     codes += _NAMED if "{" in path or "requestBody" in operation or name in BY_QUERY else ()
     codes += _CHANGING if method not in {"get", "head"} else ()

@@ -153,10 +153,7 @@ def _private(scope: Scope, headers: dict[bytes, bytes]) -> bool:
 
 def _route_of(scope: Scope) -> str:
     """The template of the path that was asked, such as ``/v1/rollouts/{id}``; never the path itself."""
-    found = str(getattr(scope.get("route"), "path", ""))
-    # A route of an included router knows its own part of the path in some releases of FastAPI, the whole in others.
-    inside = scope["path"].startswith("/v1/") and not found.startswith("/v1/")
-    return f"/v1{found}" if inside else found
+    return str(getattr(scope.get("route"), "path", ""))
 
 
 def _now_ns() -> int:

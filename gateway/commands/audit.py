@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import typer
 
 from gateway.client.reach import STATE
@@ -207,9 +208,9 @@ def _folder(ask: Ask) -> Path:
 
 
 def _view(row: AuditRow) -> dict[str, Any]:
-    from gateway.runtime.office import entry_view
+    from gateway.runtime.log_book import entry_view
 
-    return entry_view(row)
+    return msgspec.structs.asdict(entry_view(row))
 
 
 def _line(row: AuditRow) -> str:

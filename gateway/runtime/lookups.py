@@ -6,14 +6,17 @@ answers are written (gateway/api).
 Rules: what is answered is durable; a page looks at its own devices, one with a filter at `SCAN_DEVICES_MAX` of them,
 then says where it stopped: nothing reads the fleet whole, but for its overview, which is kept until something was
 committed. Answers are values that msgspec writes as they are, because a thousand devices must not be copied into
-dictionaries first; and what was written of a device is kept as long as its rows are the same.
+dictionaries first; and what was written of a device is kept as long as its rows are the same, and a page of them
+as long as no row of any device was replaced.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice, repeat
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -47,31 +50,37 @@ from gateway.runtime.verbs import (
     Verb,
     VerbError,
 )
+from gateway.runtime.written import Page, Text, page_of, write
 
 SCAN_DEVICES_MAX: Final = 1_000
 """Devices that one filtered page looks at."""
 WRITTEN_MAX: Final = 20_000
 """Twins of which the JSON is kept, some 600 bytes each. Full: the first that was written goes."""
+PAGES_MAX: Final = 32
+"""Pages of devices that are kept while no device changes, 8 KB and a thousand devices each at most."""
 FLEET_S_MAX: Final = 1.0
-_ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class DevicesPage(msgspec.Struct, frozen=True):
-    """Devices in the order of their ids; `next` is the last id that was looked at, None at the end."""
+class WrittenDevices(msgspec.Struct, frozen=True):
+    """A page of devices as it is answered."""
 
     devices: list[msgspec.Raw]
-    """Each a `TwinView`, written."""
     next: str | None
 
 
-class _Written(msgspec.Struct, frozen=True, gc=False):
+_NAME: Final[Callable[[Twin], str]] = attrgetter("name")
+
+
+class _Written(Text, frozen=True, gc=False):
     """A twin as JSON, and the rows that it was written of."""
 
-    text: msgspec.Raw
-    device: DeviceRow
+    device: DeviceRow | None
     desired: DesiredRow | None
-    reported: ReportedRow
-    presence: PresenceRow
+    reported: ReportedRow | None
+    presence: PresenceRow | None
+
+
+_NEVER: Final = _Written(msgspec.Raw(), b"", None, None, None, None)
 
 
 class VariantView(msgspec.Struct, frozen=True):
@@ -161,6 +170,8 @@ class Lookups:
     def __init__(self, runtime: Askable) -> None:
         self._runtime = runtime
         self._written: OrderedDict[str, _Written] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, str, int], tuple[int, Page]] = OrderedDict()
+        self._core: Gateway | None = None
         self._fleet: tuple[int, float, Overview] | None = None
 
     async def fleet(self) -> FleetView:
@@ -174,7 +185,7 @@ class Lookups:
             )
         return FleetView(known[2], runtime.connected, runtime.counters)
 
-    async def devices(self, verb: ListDevices) -> DevicesPage:
+    async def devices(self, verb: ListDevices) -> Page:
         """A page of devices; with a filter, of those that pass it among the next `SCAN_DEVICES_MAX`."""
         return await self._runtime.read(lambda core: self._devices(core, verb))
 
@@ -190,40 +201,55 @@ class Lookups:
         work = _ANSWERS[type(verb)]
         return await runtime.read(lambda core: work(core, verb))
 
-    def _devices(self, core: Gateway, verb: ListDevices) -> DevicesPage:
-        limit, control, write = verb.limit, core.control, self._write
-        if not (verb.labels or verb.online is not None or verb.state or verb.version):
-            names = _names(core, verb, limit)
-            page = [write(twin) for name in names if (twin := control.twin(name)) is not None]
-            return DevicesPage(page, names[-1] if len(names) == limit else None)
-        passes = _filter(core, verb)
-        names = _names(core, verb, SCAN_DEVICES_MAX)
-        page = []
-        for name in names:
-            twin = control.twin(name)
-            if twin is not None and passes(twin):
-                page.append(write(twin))
-                if len(page) == limit:
-                    return DevicesPage(page, name)
-        return DevicesPage(page, names[-1] if len(names) == SCAN_DEVICES_MAX else None)
+    def _devices(self, core: Gateway, verb: ListDevices) -> Page:
+        control = core.control
+        if verb.labels or verb.online is not None or verb.state or verb.version:
+            return self._passing(core, verb)
+        if core is not self._core:  # it began anew, and counts anew
+            self._core = core
+            self._pages.clear()
+        place = (verb.after, verb.prefix, verb.limit)
+        changes, known = self._pages.get(place, (-1, None))
+        if known is None or changes != control.changes:
+            names = _names(core, verb, verb.limit)
+            parts = self._written_of(filter(None, map(control.twin, names)))
+            known = page_of(parts, names[-1] if len(names) == verb.limit else None)
+            self._pages[place] = control.changes, known
+            if len(self._pages) > PAGES_MAX:
+                self._pages.popitem(last=False)
+        return known
 
-    def _write(self, twin: Twin) -> msgspec.Raw:
-        """A twin as JSON; written again only when one of its rows was replaced."""
-        known = self._written.get(twin.name)
-        if (
-            known is not None
-            and known.device is twin.device
+    def _passing(self, core: Gateway, verb: ListDevices) -> Page:
+        names = _names(core, verb, SCAN_DEVICES_MAX)
+        twins = filter(None, map(core.control.twin, names))
+        found = list(islice(filter(_filter(core, verb), twins), verb.limit))
+        after = names[-1] if len(names) == SCAN_DEVICES_MAX else None
+        if len(found) == verb.limit:
+            after = found[-1].name
+        return page_of(self._written_of(found), after)
+
+    def _written_of(self, twins: Iterable[Twin]) -> list[_Written]:
+        """Twins as JSON; one is written again only when one of its rows was replaced."""
+        twins = list(twins)
+        kept = map(self._written.get, map(_NAME, twins), repeat(_NEVER))
+        return [
+            known
+            if known.device is twin.device
             and known.desired is twin.desired
             and known.reported is twin.reported
             and known.presence is twin.presence
-        ):
-            return known.text
-        text = msgspec.Raw(_ENCODE(twin_view(twin)))
-        made = _Written(text, twin.device, twin.desired, twin.reported, twin.presence)
-        self._written[twin.name] = made
+            else self._write(twin)
+            for twin, known in zip(twins, kept, strict=True)
+        ]
+
+    def _write(self, twin: Twin) -> _Written:
+        text = write(twin_view(twin))
+        made = self._written[twin.name] = _Written(
+            text.raw, text.digest, twin.device, twin.desired, twin.reported, twin.presence
+        )
         if len(self._written) > WRITTEN_MAX:
             self._written.popitem(last=False)
-        return text
+        return made
 
 
 def _names(core: Gateway, verb: ListDevices, most: int) -> list[str]:

@@ -38,6 +38,7 @@ from gateway.runtime.askable import Askable
 from gateway.runtime.clerk import Clerk
 from gateway.runtime.ledger import Ledger, entry_of, plain_entry
 from gateway.runtime.life import Guard, GuardError, Notes, Record
+from gateway.runtime.log_book import LogBook, entry_view
 from gateway.runtime.once import KEY_CHARS_MAX, Keys, Once
 from gateway.runtime.operator import Operator, Prepared
 from gateway.runtime.permissions import (
@@ -108,7 +109,7 @@ class Office:
         self._wall_ms, self._second = wall_ms, second_person(second)
         self._ledger = Ledger(runtime, operator, journal, wall_ms)
         self._clerk, self._keys = Clerk(self._ledger, entropy), Keys(journal, wall_ms)
-        self._approvals = Approvals()
+        self._approvals, self._book = Approvals(), LogBook(runtime, journal)
         self._tracing: Tracing = Untraced() if tracing is None else tracing
         self.rehearsals = Rehearsals(runtime, self._ledger, rules, rehearsing)
 
@@ -430,10 +431,12 @@ class Office:
 
     async def log(self, asker: Asker, after: int, limit: int) -> list[AuditRow]:
         """Up to `limit` entries of the audit log after number `after`."""
+        return await self.book(asker).rows(after, min(limit, PAGE_ENTRIES_MAX))
+
+    def book(self, asker: Asker) -> LogBook:
+        """Pages of the audit log for somebody who may read it; raises `VerbError`."""
         self._may(asker, Permission.AUDIT, everywhere=True)
-        most = min(limit, PAGE_ENTRIES_MAX)
-        found = await self._runtime.page(audit.ENTRY, audit.entry_key(max(after, 0)), most)
-        return [row for _, row in found]
+        return self._book
 
     async def head(self, asker: Asker) -> HeadRow | None:
         """The signed head of the audit log, for whoever keeps it elsewhere; None where nothing was done yet."""
@@ -453,13 +456,6 @@ def approval_view(row: ApprovalRow) -> dict[str, Any]:
     """A request as it is shown."""
     found = msgspec.structs.asdict(row)
     return {**found, "verb": msgspec.json.decode(row.verb), "labels": dict(row.labels)}
-
-
-def entry_view(row: AuditRow) -> dict[str, Any]:
-    """An entry as it is shown."""
-    found = msgspec.structs.asdict(row)
-    arguments = msgspec.json.decode(row.arguments)
-    return {**found, "arguments": arguments, "previous": row.previous.hex()}
 
 
 def _refuse_unwritable(verb: AnyVerb) -> None:

@@ -42,7 +42,7 @@ from gateway.runtime.life import (
     NotRunningError,
     Record,
 )
-from gateway.runtime.lookups import Lookups
+from gateway.runtime.lookups import Lookups, WrittenDevices
 from gateway.runtime.publishing import PublishedDelta, check_blobs, releases_of
 from gateway.runtime.verbs import (
     AcknowledgeAlarm,
@@ -76,6 +76,7 @@ from gateway.runtime.verbs import (
     SteerRollout,
     VerbError,
 )  # fmt: skip
+from gateway.runtime.written import Page
 
 BUNDLES_MAX: Final = 1_000
 SPAN_NS_MAX: Final = 3_660 * DAY
@@ -141,7 +142,10 @@ class Operator:
         Raises:
             VerbError: there is no answer.
         """
-        return msgspec.json.decode(msgspec.json.encode(await self.see(verb)))
+        found = await self.see(verb)
+        if isinstance(found, Page):
+            found = WrittenDevices(found.raws, found.next)
+        return msgspec.json.decode(msgspec.json.encode(found))
 
     async def see(self, verb: Reading) -> Any:
         """As `look`, as values of the core: for those who write them down themselves.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from devicesdk.wire.timebase import MS, parse_duration
@@ -13,13 +13,14 @@ from gateway.api.answers import Said, mutated, plain, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Duration, Labels, Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number_after, page
+from gateway.api.router import versioned
 from gateway.core.access.approvals import ApprovalRow
 from gateway.core.access.roles import Role
 from gateway.core.access.tokens import TokenRow
 from gateway.runtime import verbs
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter(tags=["access"])
+router = versioned(tag="access")
 TOKENS, APPROVALS = "tokens", "approvals"
 TokenName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9-]{0,39}$", examples=["ci"])]
 

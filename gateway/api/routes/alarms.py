@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field
 
 from devicesdk.wire import limits
@@ -13,11 +13,12 @@ from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Duration, Request
 from gateway.api.paging import LIMIT, Cursor, Limit, cursor_of, number_after
+from gateway.api.router import versioned
 from gateway.core.alarms.views import AlarmCounts, AlarmView
 from gateway.runtime import verbs
 from gateway.runtime.alarm_views import AlarmsPage, alarm_of
 
-router = APIRouter(prefix="/alarms", tags=["alarms"])
+router = versioned("/alarms", "alarms")
 ID_MAX = 10**15 - 1
 Id = Annotated[int, Path(ge=1, le=ID_MAX, examples=[1_790_000_000_000])]
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import Header, Path, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
@@ -23,11 +23,12 @@ from gateway.adapters.uploads import Part, UploadError, Uploads
 from gateway.api.answers import plain, shape
 from gateway.api.desk import Desk, Looked
 from gateway.api.problems import problem
+from gateway.api.router import versioned
 from gateway.core.access.roles import Permission
 from gateway.ports import BlobError, Blobs
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter(prefix="/blobs", tags=["blobs"])
+router = versioned("/blobs", "blobs")
 BUFFER_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 256 * 1024
 MEDIA: Final = "application/octet-stream"

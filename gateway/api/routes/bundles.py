@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from devicesdk.wire import limits
@@ -13,10 +13,11 @@ from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number_after
+from gateway.api.router import versioned
 from gateway.runtime import verbs
 from gateway.runtime.lookups import BundlesPage, BundleView
 
-router = APIRouter(tags=["bundles"])
+router = versioned(tag="bundles")
 BUNDLES, RELEASES = "bundles", "releases"
 DELTAS_MAX = 256
 Hex = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import Field
 
 from devicesdk.wire import limits
@@ -11,12 +11,13 @@ from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Desk, Looked
 from gateway.api.models import Duration, Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, page
+from gateway.api.router import versioned
 from gateway.api.routes.devices import Device
 from gateway.core.collect.debugged import DebugWindowView
 from gateway.core.control.debugging import DebugView
 from gateway.runtime import verbs
 
-router = APIRouter(prefix="/debug-grants", tags=["debug"])
+router = versioned("/debug-grants", "debug")
 GRANTS, TOLD = "debug-grants", "debug-told"
 
 

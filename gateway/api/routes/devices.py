@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from devicesdk.wire import limits
 from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Labels, Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of
+from gateway.api.router import versioned
 from gateway.core.control.views import TwinView
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
-from gateway.runtime.lookups import DevicesPage
+from gateway.runtime.lookups import WrittenDevices
 from gateway.runtime.verbs import VerbError
+from gateway.runtime.written import Page
 
-router = APIRouter(prefix="/devices", tags=["devices"])
+router = versioned("/devices", "devices")
 DEVICES = "devices"
 LABELS_MAX = 16
 Device = Annotated[
@@ -82,13 +84,14 @@ async def list_devices(
     limit: Limit = LIMIT,
 ) -> Response:
     """A page of devices in the order of their ids; with a filter it may be short and still have a `next`."""
-    found: DevicesPage = await desk.see(
+    found: Page = await desk.see(
         verbs.ListDevices(
             after=after_of(DEVICES, cursor), limit=limit, online=online, state=state or "",
             version=version, prefix=prefix, labels=dict(word.split(":", 1) for word in label),
         )
     )  # fmt: skip
-    return desk.answer(msgspec.structs.replace(found, next=cursor_of(DEVICES, found.next)))
+    after = cursor_of(DEVICES, found.next)
+    return desk.answer(WrittenDevices(found.raws, after), found.tag(after or ""))
 
 
 @router.get("/{device}", **shape(TwinView))

@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Duration, Labels, Name, Policy, Request, Share
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, page
+from gateway.api.router import versioned
 from gateway.core.experiments.experiments import ExperimentView
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter(prefix="/experiments", tags=["experiments"])
+router = versioned("/experiments", "experiments")
 EXPERIMENTS = "experiments"
 Id = Annotated[str, Path(min_length=1, max_length=200, examples=["night-reader"])]
 

@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from devicesdk.wire import limits
@@ -14,12 +14,13 @@ from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
 from gateway.api.models import Request
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, page
+from gateway.api.router import versioned
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
 from gateway.runtime.lookups import SegmentBrief, SegmentView, flag_of
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter(prefix="/flags", tags=["flags"])
+router = versioned("/flags", "flags")
 SEGMENTS = "segments"
 Segment = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$", examples=["all"])]
 Flag = Annotated[

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from gateway.api.answers import shape
 from gateway.api.desk import Looked
 from gateway.api.paging import LIMIT, Cursor, Limit, after_of, cursor_of, number_after, page
+from gateway.api.router import versioned
 from gateway.runtime import verbs
 from gateway.runtime.drift_views import DriftPage, HistogramTold, ScoreAt
 from gateway.runtime.lookups import FleetView, TransfersView
 
-router = APIRouter()
+router = versioned()
 COHORTS, SCORES = "drift", "scores"
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from pydantic import BaseModel, Field
 
 from gateway.api.desk import Service, service
+from gateway.api.router import plain
 
-router = APIRouter(tags=["health"])
+router = plain("health")
 
 
 class Health(BaseModel):

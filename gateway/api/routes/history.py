@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from gateway.api.answers import shape
 from gateway.api.desk import Desk, Looked
+from gateway.api.router import versioned
 from gateway.api.routes.devices import Device
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
@@ -17,7 +18,7 @@ from gateway.runtime.chronicle import Happened, Point, Window
 from gateway.runtime.life import BusyError, NotRunningError
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter()
+router = versioned()
 T = TypeVar("T")
 
 

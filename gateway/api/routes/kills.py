@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from devicesdk.wire import limits
 from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Looked
+from gateway.api.router import versioned
 from gateway.runtime import verbs
 from gateway.runtime.lookups import KillsView, kills_of
 
-router = APIRouter(prefix="/kills", tags=["kills"])
+router = versioned("/kills", "kills")
 Feature = Annotated[str, Path(min_length=1, max_length=limits.TEXT_CHARS_MAX, examples=["gauge"])]
 
 

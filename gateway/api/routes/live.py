@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.security.http import HTTPAuthorizationCredentials
+from fastapi import Header, Request, Response
 from prometheus_client import generate_latest
 
-from gateway.api.desk import _BEARER, Entrance, Looked
+from gateway.api.desk import Entrance, Looked, token_of
 from gateway.api.events import MEDIA, Beacon, EventStream
+from gateway.api.router import plain, versioned
 from gateway.core.access.roles import Permission
 
-router = APIRouter(tags=["fleet"])
-metrics_router = APIRouter(tags=["health"])
+router = versioned(tag="fleet")
+metrics_router = plain("health")
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 EXAMPLE: Final = 'event: kills\nid: 7\ndata: {"kills":{"version":1,"features":["gauge"]}}\n\n'
 
@@ -22,7 +22,6 @@ EXAMPLE: Final = 'event: kills\nid: 7\ndata: {"kills":{"version":1,"features":["
 async def events(
     request: Request,
     desk: Looked,
-    said: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     last_event_id: Annotated[
         str | None,
         Header(max_length=64, description="Any: every state is told again, as to a new listener."),
@@ -33,7 +32,7 @@ async def events(
     desk.may(Permission.READ)
     beacon: Beacon = request.app.state.beacon
     entrance: Entrance = request.app.state.entrance
-    token = "" if said is None else said.credentials
+    token = token_of(request) or ""
     service = desk.service
     return EventStream(
         beacon, service.http.events_beat_s, lambda: entrance.still(token), service.wall_ms,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from gateway.api.answers import plain, shape
 from gateway.api.desk import asker
+from gateway.api.router import versioned
 from gateway.core.access.roles import GRANTS
 from gateway.core.access.tokens import Asker
 
-router = APIRouter(prefix="/whoami", tags=["access"])
+router = versioned("/whoami", "access")
 
 
 class Me(msgspec.Struct, frozen=True):

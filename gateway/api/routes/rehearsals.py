@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 from pydantic import Field
 from starlette.responses import FileResponse
 
@@ -13,6 +13,7 @@ from devicesdk.wire.limits import REASON_CHARS_MAX
 from gateway.api.answers import Said, mutated, plain, shape
 from gateway.api.desk import Asked, Desk, Looked
 from gateway.api.models import Request
+from gateway.api.router import versioned
 from gateway.api.routes.rollouts import Id, NewRollout, verb_of
 from gateway.core.access.roles import Permission
 from gateway.core.control.shape import Shape
@@ -20,7 +21,7 @@ from gateway.core.rehearsals.job import SEEDS_MAX
 from gateway.runtime import verbs
 from gateway.runtime.rehearsal_views import RehearsalsTold, RehearsalTold
 
-router = APIRouter(tags=["rehearsals"])
+router = versioned(tag="rehearsals")
 Number = Annotated[int, Path(ge=1, le=10**12)]
 SANDBOX: Final = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """A report that is opened where it was served may run nothing."""

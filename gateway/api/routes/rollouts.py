@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from pydantic import Field
 
 from devicesdk.wire import limits
@@ -13,13 +13,14 @@ from gateway.api.answers import Said, mutated, shape
 from gateway.api.desk import Asked, Desk, Looked
 from gateway.api.models import Duration, Labels, Name, Order, Policy, Request, Share
 from gateway.api.paging import LIMIT, Cursor, Limit, cursor_of, number_after
+from gateway.api.router import versioned
 from gateway.core.control.preview import Preview
 from gateway.core.pace import BUDGETS_MAX, LABEL_CHARS_MAX, LATE_PER_HOUR_MAX, WINDOWS_MAX
 from gateway.core.zones import UTC
 from gateway.runtime import verbs
 from gateway.runtime.rollout_views import RolloutsPage, RolloutTold, rollout_of
 
-router = APIRouter(prefix="/rollouts", tags=["rollouts"])
+router = versioned("/rollouts", "rollouts")
 Id = Annotated[str, Path(min_length=1, max_length=200, examples=["spring"])]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Percent = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?%$", max_length=16)]

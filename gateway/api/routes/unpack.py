@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from devicesdk.bundle.archive import BadArchive
 from devicesdk.bundle.source import SourceError
@@ -20,10 +20,11 @@ from gateway.adapters.uploads import UploadError
 from gateway.api.answers import plain, shape
 from gateway.api.desk import Desk, Looked
 from gateway.api.problems import problem
+from gateway.api.router import versioned
 from gateway.core.access.roles import Permission
 from gateway.runtime.verbs import VerbError
 
-router = APIRouter(prefix="/archives", tags=["bundles"])
+router = versioned("/archives", "bundles")
 Digest = Annotated[
     str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the uploaded archive, hex.")
 ]

@@ -226,6 +226,11 @@ class Control:
         """One device's twin; for reading: its rows are replaced, never changed."""
         return self._twins.by_name.get(device)
 
+    @property
+    def changes(self) -> int:
+        """How often a row of any twin was replaced."""
+        return self._twins.changes + self._members.changes
+
     def devices_after(self, after: str, limit: int) -> list[str]:
         """Up to `limit` ids of known devices that sort after `after`, in order."""
         names = self._twins.sorted_names()

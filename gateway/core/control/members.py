@@ -155,11 +155,13 @@ def ended(wave: WaveRow) -> int:
 class Members:
     """All rollouts with their books."""
 
-    __slots__ = ("_dirty", "by_name")
+    __slots__ = ("_dirty", "by_name", "changes")
 
     def __init__(self) -> None:
         self.by_name: dict[str, Rollout] = {}
         self._dirty: dict[str, Rollout] = {}
+        self.changes = 0
+        """How often a twin's want was replaced here."""
 
     def add(self, row: RolloutRow) -> Rollout:
         """Open the books of a rollout, new or restored."""
@@ -188,6 +190,7 @@ class Members:
         old = twin.desired
         if old is not None and old.rollout != desired.rollout and twin.wants_open():
             self.settle(twin, out, outcome=Outcome.SUPERSEDED)
+        self.changes += 1
         twin.desired = desired
         out.append(Persist(rows.DESIRED, twin.name, desired))
 
@@ -203,6 +206,7 @@ class Members:
         new = replace(old, **fields)
         if new == old:
             return
+        self.changes += 1
         twin.desired = new
         out.append(Persist(rows.DESIRED, twin.name, new))
         rollout = self.by_name.get(old.rollout)

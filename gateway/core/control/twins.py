@@ -94,12 +94,14 @@ class Twins:
         limits: bounds, and the labels that make the strata.
     """
 
-    __slots__ = ("_limits", "_sorted", "by_name")
+    __slots__ = ("_limits", "_sorted", "by_name", "changes")
 
     def __init__(self, limits: ControlLimits) -> None:
         self._limits = limits
         self.by_name: dict[str, Twin] = {}
         self._sorted: list[str] = []
+        self.changes = 0
+        """How often a row of a twin was replaced here: whoever shows twins looks again when it grew."""
 
     def sorted_names(self) -> list[str]:
         """All ids in order; sorted when somebody asks, and again only for those that came since."""
@@ -114,6 +116,7 @@ class Twins:
         twin = self.by_name.get(key)
         if twin is None:
             twin = self.by_name[key] = Twin(key)
+        self.changes += 1
         if table == rows.DEVICE:
             twin.device = row
         elif table == rows.DESIRED:
@@ -128,6 +131,7 @@ class Twins:
         twin = self.seen(device, out)
         if twin is None or (twin.device.enrolled and twin.device.labels == labels):
             return None
+        self.changes += 1
         twin.device = DeviceRow(labels, enrolled=True, quarantine=twin.device.quarantine)
         out.append(Persist(rows.DEVICE, device, twin.device))
         out.append(DeviceLabelled(device, labels))
@@ -140,6 +144,7 @@ class Twins:
             if len(self.by_name) >= self._limits.twins_max:
                 out.append(Note(notes.FULL, device, self._limits.twins_max))
                 return None
+            self.changes += 1
             twin = self.by_name[device] = Twin(device)
         return twin
 
@@ -157,6 +162,7 @@ class Twins:
                 and old is not UNSEEN
             ):
                 return
+        self.changes += 1
         twin.presence = PresenceRow(link.boot_id, link.session, link.online)
         out.append(Persist(rows.PRESENCE, twin.name, twin.presence))
 
@@ -179,6 +185,7 @@ class Twins:
             if not back:
                 return False
             self._counts_anew(twin, have.boot_id, out)
+        self.changes += 1
         twin.reported = new = ReportedRow(
             have.boot_id,
             have.seq,
@@ -205,6 +212,7 @@ class Twins:
         twin.doubt = None
         out.append(Note(notes.BOOT_BACK, twin.name, boot_id, twin.reported.boot_id))
         if twin.presence.boot_id > boot_id:
+            self.changes += 1
             twin.presence = PresenceRow(boot_id, 0, online=True)
             out.append(Persist(rows.PRESENCE, twin.name, twin.presence))
 
@@ -214,6 +222,7 @@ class Twins:
         if digest in old.quarantine:
             return
         kept = (*old.quarantine, digest)[-self._limits.quarantine_entries_max :]
+        self.changes += 1
         twin.device = DeviceRow(old.labels, old.enrolled, kept)
         out.append(Persist(rows.DEVICE, twin.name, twin.device))
         out.append(Note(notes.QUARANTINED, twin.name, len(kept)))

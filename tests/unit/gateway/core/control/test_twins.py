@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -237,3 +239,23 @@ def test_names_are_in_order_also_after_others_came():
         fleet.seen(f"d{number}", [])
     assert fleet.sorted_names() == ["d0", "d1", "d3", "d7", "d8", "d9"]
     assert fleet.sorted_names() is fleet.sorted_names(), "sorted again for nothing"
+
+
+ROWS = {"device", "desired", "reported", "presence"}
+
+
+@pytest.mark.parametrize("path", sorted(Path("gateway").rglob("*.py")), ids=str)
+def test_whoever_replaces_a_row_of_a_twin_counts_it(path):
+    """Whoever shows twins believes that count: a row that is replaced in silence would be shown stale."""
+    for function in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        told = ast.unparse(function)
+        for part in ast.walk(function):
+            for target in part.targets if isinstance(part, ast.Assign) else ():
+                named = ast.unparse(target)
+                if named in {f"twin.{row}" for row in ROWS}:
+                    assert "self.changes += 1" in told, (
+                        f"{path}:{part.lineno}: {function.name} replaces {named} and does not count it in "
+                        "`changes`: pages of devices would go on showing the old one"
+                    )
