@@ -362,6 +362,8 @@ async def test_what_is_too_large_or_too_strange_is_refused(stage, client):
     ):
         body = {"id": "r", "bundle": "b@1", **more}
         problem_of(await client.post("/v1/rollouts", json=body), 422)
+    soup = await client.post("/v1/rollouts", json={"id": "r", "bundle": "b@1", "soak": "5x"})
+    assert "body.soak: expected a duration with units such as 45m" in soup.json()["detail"]
     for wrong, status in ((10**40, 409), ("\ud800", 422)):
         text = json.dumps({"definition": {**FLAG, "metadata": {"x": wrong}}})
         headers = {"Content-Type": "application/json"}
