@@ -18,7 +18,12 @@ def test_times_are_round_and_not_too_many() -> None:
 
 @pytest.mark.parametrize(
     ("days", "first", "last"),
-    [(1, "3\u202fh", "24\u202fh"), (4, "12\u202fh", "96\u202fh"), (5, "1\u202fd", "5\u202fd"), (14, "2\u202fd", "14\u202fd")],
+    [
+        (1, "3\u202fh", "24\u202fh"),
+        (4, "12\u202fh", "96\u202fh"),
+        (5, "1\u202fd", "5\u202fd"),
+        (14, "2\u202fd", "14\u202fd"),
+    ],
 )
 def test_hours_and_days_are_not_mixed_on_one_axis(days: int, first: str, last: str) -> None:
     marks = [tick.text for tick in times(days * 86_400.0, 8)]
