@@ -17,10 +17,14 @@ from typing import Final
 
 import typer
 
+from gateway.commands.words import of_path
+
 EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
 EXIT_UNREAD: Final = 141
 """Whoever read standard output has left: what a shell says of a process ended by SIGPIPE."""
 WIDTH_MAX: Final = 110
+_PATHS: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Who named a path can name another; other errors of the machine, such as a full disk, are not theirs."""
 
 
 class GivenUp(RuntimeError):
@@ -39,7 +43,6 @@ def guarded(
     """
     invalid: tuple[type[Exception], ...] = (
         ValueError,
-        FileNotFoundError,
         KeyError,
         ModuleNotFoundError,
         *refused,
@@ -50,6 +53,9 @@ def guarded(
         return work()
     except ScenarioError as error:
         typer.echo(error.render(width()), err=True)
+        return EXIT_INVALID
+    except _PATHS as error:
+        typer.echo(f"fleetdrill: {of_path(error)}", err=True)
         return EXIT_INVALID
     except invalid as error:
         typer.echo(f"fleetdrill: {error}", err=True)

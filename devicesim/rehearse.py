@@ -33,7 +33,7 @@ from devicesim.scenario import load
 from devicesim.scenario.resolved import flatten
 from devicesim.scenario.schema import Scenario
 from devicesim.scenario.texts import digest_of
-from devicesim.stock import load_profiles, read_texts, stock_for
+from devicesim.stock import load_profiles, read_texts, require, stock_for
 from devicesim.world.assemble import assemble
 from devicesim.world.drill import Drill
 from devicesim.world.places import Stage
@@ -258,6 +258,7 @@ def open_scenario(file: Path, overrides: tuple[str, ...] = ()) -> Scenario:
     Raises:
         ScenarioError: it is invalid.
     """
+    require(file)
     profiles, links = load_profiles(file)
     return load(
         str(file),

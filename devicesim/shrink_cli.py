@@ -116,6 +116,11 @@ def _wish(
     from devicesim.sweep.plan import PLAN_FILE
     from devicesim.sweep.task import Setup
 
+    if not where.exists() and not where.suffix:
+        raise ValueError(
+            f"expected a run, a sweep or a scenario file in {where}, found nothing there: check the path; "
+            "`fleetdrill run` and `fleetdrill sweep` say where they wrote"
+        )
     if (where / PLAN_FILE).is_file():
         return _of_sweep(where, seed, check, overrides, plugins, out)
     file, folder = where, Path()

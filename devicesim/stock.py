@@ -19,6 +19,7 @@ from devicesim.models.link_class import LinkBook
 from devicesim.models.profile import Profile, decode_links, decode_profile
 from devicesim.recordings.stocking import load_recordings, load_traces
 from devicesim.scenario.choosing import PolicySource
+from devicesim.scenario.errors import Problem, ScenarioError, nearest_word
 from devicesim.scenario.schema import Scenario
 from devicesim.scenario.texts import bases_of
 from devicesim.world.assemble import Stock
@@ -31,13 +32,43 @@ PLANS_SUFFIX: Final = ".plans.json"
 _HERE: Final = Path(__file__).parent
 
 
+def require(scenario_file: Path) -> None:
+    """Insist that a scenario is there.
+
+    Raises:
+        ScenarioError: it is not; names the nearest that is, beside it or among those that come along.
+    """
+    if scenario_file.exists():
+        return
+    problem = Problem(
+        path=(),
+        expected="a file that can be read",
+        found="no such file or directory",
+        nearest=_nearest(scenario_file),
+        advice="check the path; `ls scenarios` lists those that come along",
+    )
+    raise ScenarioError(str(scenario_file), [problem])
+
+
+def _nearest(scenario_file: Path) -> str:
+    """The path of the scenario whose name is nearest; empty where none is near."""
+    folders = (scenario_file.parent, Path("scenarios"), _HERE.parent / "scenarios")
+    there = {
+        path.stem: str(path)
+        for folder in reversed(folders)
+        for path in sorted(folder.glob("*.yaml"))
+    }
+    return there.get(nearest_word(scenario_file.stem, there), "")
+
+
 def read_texts(scenario_file: Path) -> tuple[str, dict[str, str]]:
     """The text of a scenario, and those of all that it extends, by path.
 
     Raises:
-        OSError: there is no such file.
-        ScenarioError: a base is not to be read.
+        ScenarioError: there is no such file, or a base is not to be read.
+        OSError: it cannot be read.
     """
+    require(scenario_file)
     text = scenario_file.read_text("utf-8")
     return text, bases_of(str(scenario_file), text, lambda path: Path(path).read_text("utf-8"))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from devicesim.compare.stats import Interval
 from devicesim.report.axes import FRAME, Tick, round_step
+from devicesim.report.panels import measured
 from devicesim.report.record import Series
 from devicesim.report.thin import thin
 
@@ -86,7 +87,7 @@ def overlay(
     points = min(len(t_s), len(a), len(b))
     series = thin(Series("", t_s[:points], {"a": a[:points], "b": b[:points]}), POINTS_MAX)
     a, b = series.values["a"], series.values["b"]
-    known = [value for value in (*a, *b) if not math.isnan(value)]
+    known = measured([*a, *b])
     if not known:
         return None
     least = min(0.0, *known) if from_zero else min(known)

@@ -23,6 +23,7 @@ from devicesim.compare.stories import Told, side_by_side
 from devicesim.report import axes
 from devicesim.report.devices import COLUMNS, Better
 from devicesim.report.figures import DASH, Clock, compact, count, duration, measure, share
+from devicesim.report.panels import measured
 from devicesim.report.record import RunRecord, Series
 from devicesim.report.wording import KIND_MEANS, spaced, verdict_line
 
@@ -268,7 +269,7 @@ def _extremes(shown: Shown, a: list[float], b: list[float], unit: str) -> list[s
     """What each curve came to: its mean where more is better, else its peak."""
     texts = []
     for curve in (a, b):
-        known = [value for value in curve if not math.isnan(value)]
+        known = measured(curve)
         if not known:
             texts.append(DASH)
             continue

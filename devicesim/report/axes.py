@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from devicesim.report.figures import duration
+from devicesim.report.figures import THIN, duration
 from devicesim.report.lanes import MENDING
 from devicesim.report.palette import FAMILY_COLOURS, family
 from devicesim.report.record import Band
@@ -51,9 +51,17 @@ def times(span_s: float, parts_max: int) -> list[Tick]:
     """Marks of an axis of time that has at most so many parts, as time since the start."""
     step = next((s for s in _TIMES_S if span_s / s <= parts_max), _TIMES_S[-1])
     return [
-        Tick(100 * place * step / span_s, duration(place * step) if place else "0")
+        Tick(100 * place * step / span_s, _since(place * step, step) if place else "0")
         for place in range(int(span_s / step) + 1)
     ]
+
+
+def _since(value_s: int, step_s: int) -> str:
+    """A mark's time in the unit of its axis: days only where all marks are whole ones."""
+    for unit_s, name in ((86_400, "d"), (3_600, "h")):
+        if step_s % unit_s == 0:
+            return f"{value_s // unit_s}{THIN}{name}"
+    return duration(value_s)
 
 
 def stripes(bands: list[Band], span_s: float, side: str = "") -> list[Stripe]:

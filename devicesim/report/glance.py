@@ -20,7 +20,7 @@ from devicesim.report.axes import FRAME
 from devicesim.report.figures import Clock, count, shortened
 from devicesim.report.lanes import Lane, failures, lanes, percent, span_s
 from devicesim.report.palette import BLUE
-from devicesim.report.panels import Panel, plan, risen
+from devicesim.report.panels import Panel, measured, plan, risen
 from devicesim.report.record import RunRecord
 from devicesim.report.thin import thin
 
@@ -87,7 +87,7 @@ def _cut(found: list[Lane]) -> tuple[list[Lane], dict[str, int]]:
 
 def _online(panel: Panel, record: RunRecord, span: float) -> Frame:
     values = panel.curves[0].values
-    top = max([float(record.devices), *_known(values)]) or 1.0
+    top = max([float(record.devices), *measured(values)]) or 1.0
     layer = Layer(
         "online",
         BLUE,
@@ -113,7 +113,7 @@ def _versions(panel: Panel, record: RunRecord, span: float) -> Frame:
 
 def lowest(values: list[float], top: float) -> str:
     """The fewest after the fleet had come up and when it ended, as words: ``lowest 27 %, 100 % at the end``."""
-    known = _known(values)
+    known = measured(values)
     if not known:
         return ""
     least, last = min(known[risen(known) :]), known[-1]
@@ -122,10 +122,6 @@ def lowest(values: list[float], top: float) -> str:
 
 def _ticks(top: float) -> list[axes.Tick]:
     return [axes.Tick(100 * part, count(round(top * part))) for part in _GRID if top * part >= 1]
-
-
-def _known(values: list[float]) -> list[float]:
-    return [value for value in values if not math.isnan(value)]
 
 
 def _points(t_s: list[float], values: list[float], top: float, span: float) -> list[str]:

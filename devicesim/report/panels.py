@@ -253,6 +253,11 @@ def _note(
     return f"{notable} {value} at {clock.at(t_s[place])}"
 
 
+def measured(values: list[float]) -> list[float]:
+    """The values without the gaps where nothing was measured."""
+    return [value for value in values if not math.isnan(value)]
+
+
 def risen(values: list[float]) -> int:
     """Where a curve that begins at nothing has come up: its first value that no higher one follows; 0 when it never does."""
     return next((i for i, (value, then) in enumerate(pairwise(values)) if 0 < value >= then), 0)

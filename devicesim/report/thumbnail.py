@@ -18,7 +18,6 @@ import argparse
 import math
 import sys
 from html import escape
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ import msgspec
 from devicesim.report.figures import THIN, Clock, compact, count, duration, shortened
 from devicesim.report.lanes import MENDING, span_s
 from devicesim.report.palette import BLUE, FAMILY_COLOURS, GREEN, VERMILLION, family
-from devicesim.report.panels import Curve, Panel, plan
+from devicesim.report.panels import Curve, Panel, measured, plan, risen
 from devicesim.report.record import RunRecord
 from devicesim.report.thin import thin
 
@@ -117,7 +116,7 @@ class _Picture:
         if panel is None:
             return
         curve = panel.curves[0]
-        top = max([*_known(curve.values), float(self._record.devices), 1.0])
+        top = max([*measured(curve.values), float(self._record.devices), 1.0])
         self._rule(_TOP[1])
         self._area(panel.t_s, [0.0] * len(curve.values), curve.values, top, _TOP, BLUE, 0.22)
         self._line(panel.t_s, curve.values, top, _TOP, BLUE)
@@ -134,7 +133,7 @@ class _Picture:
         tries = self._panel("retries")
         if tries is not None:
             curve = tries.curves[0]
-            top = max(_known(curve.values), default=0.0) or 1.0
+            top = max(measured(curve.values), default=0.0) or 1.0
             self._line(tries.t_s, curve.values, top, _BELOW, VERMILLION)
             self._write(_LABEL_X, _BELOW[0] + 9, "connects", VERMILLION)
             most = f"peak {compact(top)}{THIN}/min"
@@ -227,10 +226,6 @@ class _Picture:
         self._parts.append(f'<path d="M{path}Z" fill="{colour}" fill-opacity="{alpha}"/>')
 
 
-def _known(values: list[float]) -> list[float]:
-    return [value for value in values if not math.isnan(value)]
-
-
 def _whole(values: list[float]) -> list[float]:
     """With nothing where nothing was measured."""
     return [0.0 if math.isnan(value) else value for value in values]
@@ -260,10 +255,8 @@ def _apart(tops: list[float]) -> list[float]:
 
 def _lowest(values: list[float], top: float) -> str:
     """The lowest share after the fleet has come up, as words: ``lowest 27 %``."""
-    known = _known(values)
-    pairs = enumerate(pairwise(known))
-    risen = next((i for i, (value, then) in pairs if value > 0 and then <= value), 0)
-    lowest = min(known[risen:], default=0.0)
+    found = measured(values)
+    lowest = min(found[risen(found) :], default=0.0)
     return f"lowest {100 * lowest / top:.0f}{THIN}%"
 
 

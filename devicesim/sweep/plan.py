@@ -186,10 +186,9 @@ def make_plan(
     """Make a plan and insist that each of its scenarios can be run.
 
     Raises:
-        ScenarioError: a cell's scenario is invalid.
+        ScenarioError: there is no such file, or a cell's scenario is invalid.
         SourceError: a bundle is missing.
         ValueError: too many tasks, a path twice, or a scenario that runs in real time.
-        FileNotFoundError: there is no such file.
     """
     paths = [path for path, _ in grid]
     if len(dict.fromkeys(paths)) != len(paths):

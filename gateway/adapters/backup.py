@@ -42,6 +42,7 @@ from gateway.adapters.archive import (
     write_manifest,
 )
 from gateway.adapters.engines import SQLITE, brief, open_engine, read_url, shown
+from gateway.adapters.folders import sync_folder
 from gateway.adapters.keys import EVERYBODY_READS, OWNER_ONLY, PUBLIC_FILES, write_new
 from gateway.adapters.migrate import newest
 from gateway.adapters.tenure import shared
@@ -245,11 +246,7 @@ def _keys(keys: Path, folder: Path, *, private: bool) -> tuple[Kept, ...]:
 def sync_tree(folder: Path) -> None:
     """Make the names of a folder and of those in it durable; its files are synced already."""
     for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync_folder(path)
 
 
 def _sync(file: IO[bytes]) -> None:

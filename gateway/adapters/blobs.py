@@ -21,6 +21,7 @@ from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Final
 
+from gateway.adapters.folders import sync_folder
 from gateway.ports import BlobError
 
 OPEN_FILES_MAX: Final = 64
@@ -64,7 +65,7 @@ class FileBlobs:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         file.replace(path)
         for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+            sync_folder(folder)
         self._verified.add(digest)
 
     def discard(self, digest: bytes) -> None:
@@ -205,12 +206,4 @@ def _write(path: Path, data: bytes) -> None:
         Path(name).unlink(missing_ok=True)
         raise
     for folder in (path.parent, path.parent.parent):
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync_folder(folder)

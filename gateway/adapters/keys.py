@@ -27,6 +27,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from devicesdk.bundle.trust import ROLE_DIRECTOR, ROLE_FLAGS, ROLE_TARGETS, Ed25519Signer
+from gateway.adapters.folders import sync_folder
 from gateway.core.audit.chain import ROLE_AUDIT
 
 ROLES: Final = (ROLE_TARGETS, ROLE_DIRECTOR, ROLE_FLAGS)
@@ -211,12 +212,3 @@ def finish_together(folder: Path) -> None:
         file.rename(folder / file.name)
     sync_folder(folder)
     made.rmdir()
-
-
-def sync_folder(folder: Path) -> None:
-    """Let a folder's names survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

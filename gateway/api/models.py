@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from devicesdk.wire import limits
 from devicesdk.wire.messages import UpdatePolicy
+from devicesdk.wire.timebase import parse_duration
 
 _SIGN = r"[^\s/\x00-\x1f\x7f-\x9f]"
 _SIGN_NO_DOT = r"[^\s/\x00-\x1f\x7f-\x9f.]"
@@ -25,8 +27,21 @@ Name = Annotated[
         pattern=rf"^({_SIGN_NO_DOT}|\.{_SIGN_NO_DOT}|\.\.{_SIGN}){_SIGN}*$",
     ),
 ]
+
+
+def _durations_words(said: Any) -> Any:
+    """Refuse in words what the pattern refuses by itself."""
+    if isinstance(said, str) and len(said) <= limits.TEXT_CHARS_MAX:
+        try:
+            parse_duration(said)
+        except ValueError as error:
+            raise PydanticCustomError("duration", "{why}", {"why": str(error)}) from error
+    return said
+
+
 Duration = Annotated[
     str,
+    BeforeValidator(_durations_words),
     Field(
         pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(ns|us|ms|s|m|h|d)([0-9]{1,9}(ms|s|m|h))*$",
         examples=["20m"],

@@ -276,7 +276,10 @@ class HttpWay:
         kind = str(wrong) or type(wrong).__name__
         said = f"expected a gateway at {self._url}, found none that answers ({kind})"
         if isinstance(wrong, httpx.ConnectError | httpx.ConnectTimeout):
-            return NoGatewayError(f"{said}: does it run, and is this its address?")
+            return NoGatewayError(
+                f"{said}: does it run, and is this its address (--url, or FLEETDRILL_URL)? `make serve` starts one "
+                "to play with"
+            )
         if key:
             return NoGatewayError(
                 f"{said}: it may be done; ask the same again with --once {key}, which does it once"

@@ -13,7 +13,8 @@ could read it; it is not sent in the clear beyond this machine unless that was s
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -63,8 +64,7 @@ def reach(
         answer_s_max: how long an answer is waited for; None: as long as is usual.
 
     Raises:
-        ValueError: it cannot be gone.
-        OSError: a file cannot be read.
+        ValueError: it cannot be gone, or a file cannot be read.
     """
     url = where.url or ("" if where.state is not None else env.get(URL_VARIABLE, ""))
     if not url:
@@ -83,11 +83,10 @@ def reach(
     split = urlsplit(url)
     _check(url, plain=where.plain)
     secure = split.scheme == "https"
-    ca = where.ca or (Path(env[CA_VARIABLE]) if env.get(CA_VARIABLE) else None)
     return http.HttpWay(
         url.rstrip("/"),
         http.Secret(_token(where.token_file, env)),
-        trust=ssl.create_default_context(cafile=ca) if secure else None,
+        trust=_trust(where.ca, env) if secure else None,
         entropy=entropy,
         sleep=sleep,
         proxied=split.hostname not in LOOPBACK,
@@ -123,15 +122,14 @@ def _token(file: Path | None, env: Mapping[str, str]) -> str:
     """The token.
 
     Raises:
-        ValueError: there is none, or it is not the text of one.
-        OSError: its file cannot be read.
+        ValueError: there is none, or it is not the text of one, or its file cannot be read.
     """
-    named = env.get(TOKEN_FILE_VARIABLE)
-    file = file or (Path(named) if named and not env.get(TOKEN_VARIABLE) else None)
-    if file is not None:
-        with file.open("rb") as source:
+    named = "" if env.get(TOKEN_VARIABLE) else env.get(TOKEN_FILE_VARIABLE, "")
+    if file is not None or named:
+        place = str(file or named)
+        named_by = "--token-file" if file else TOKEN_FILE_VARIABLE
+        with _readable("a token", place, named_by), Path(place).open("rb") as source:
             text = source.read(TOKEN_BYTES_MAX + 1).decode("latin1").strip()
-        place = str(file)
     else:
         text, place = env.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE
     if not text:
@@ -142,3 +140,26 @@ def _token(file: Path | None, env: Mapping[str, str]) -> str:
     if len(text) > TOKEN_BYTES_MAX or not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError(f"expected the text of a token in {place}, found something else")
     return text
+
+
+def _trust(ca: Path | None, env: Mapping[str, str]) -> ssl.SSLContext:
+    """Which certificates are believed: those that the machine believes, and an authority that is named.
+
+    Raises:
+        ValueError: its file cannot be read, or holds none.
+    """
+    file = str(ca or env.get(CA_VARIABLE, ""))
+    with _readable("certificates (PEM)", file, "--ca" if ca else CA_VARIABLE):
+        return ssl.create_default_context(cafile=file or None)
+
+
+@contextmanager
+def _readable(what: str, file: str, named_by: str) -> Iterator[None]:
+    """Tell a file that cannot be read in words; an `ssl.SSLError`, which is an OSError, too."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"expected {what} in {file}, which {named_by} names, found: {(error.strerror or str(error)).lower()}: "
+            "check the path"
+        ) from error

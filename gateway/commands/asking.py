@@ -34,6 +34,7 @@ import msgspec
 import typer
 
 from gateway.client.reach import STATE, Where, reach
+from gateway.commands.words import of_path
 
 if TYPE_CHECKING:
     from gateway.client.way import Way
@@ -290,7 +291,9 @@ def guarded(work: Callable[[], int]) -> int:
         return _complain(error, _CODES.get(error.code, EXIT_REFUSED))
     except NoGatewayError as error:
         return _complain(error, EXIT_AWAY)
-    except (ValueError, OSError, BrokerError, KeyFileError, StorageError, BlobError) as error:
+    except OSError as error:
+        return _complain(of_path(error), EXIT_INVALID)
+    except (ValueError, BrokerError, KeyFileError, StorageError, BlobError) as error:
         return _complain(error, EXIT_INVALID)
     except KeyboardInterrupt:
         return EXIT_STOPPED
@@ -301,6 +304,6 @@ def guarded(work: Callable[[], int]) -> int:
         return _complain(error, EXIT_BROKEN)
 
 
-def _complain(error: Exception, code: int) -> int:
+def _complain(error: Exception | str, code: int) -> int:
     typer.echo(f"fleetdrill: {error}", err=True)
     return code

@@ -17,6 +17,8 @@ from gateway.commands.words import clean, table
 
 flag_app = typer.Typer(no_args_is_help=True, help="Set feature flags, and look at them.")
 SWITCH: Final = {"state": "ENABLED", "variants": {"on": True, "off": False}}
+EXAMPLE: Final = json.dumps({**SWITCH, "defaultVariant": "on"})
+FOUND_CHARS_MAX: Final = 60
 Segment = Annotated[
     str, typer.Argument(help="Segment of devices, such as all.", autocompletion=segment_names)
 ]
@@ -31,12 +33,27 @@ def flag_set(
     definition: Annotated[str, typer.Argument(help="on, off, or a flagd flag definition as JSON.")],
 ) -> None:
     """Set one flag of a segment."""
+    said = {"segment": segment, "flag": flag, "definition": definition_of(definition)}
+    ask.change({"verb": "flag.set", **said})
+
+
+def definition_of(said: str) -> dict[str, Any]:
+    """The flagd definition that a word or a JSON object says.
+
+    Raises:
+        ValueError: it is neither.
+    """
     import msgspec
 
-    value: Any = {**SWITCH, "defaultVariant": definition}
-    if definition not in SWITCH["variants"]:
-        value = msgspec.json.decode(definition, type=dict[str, Any])
-    ask.change({"verb": "flag.set", "segment": segment, "flag": flag, "definition": value})
+    if said in SWITCH["variants"]:
+        return {**SWITCH, "defaultVariant": said}
+    try:
+        return msgspec.json.decode(said, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(
+            f"expected on, off, or a flagd flag definition as JSON such as {EXAMPLE!r}, found "
+            f"{said[:FOUND_CHARS_MAX]!r} ({error}); quote JSON for the shell"
+        ) from error
 
 
 @flag_app.command("get")

@@ -46,16 +46,17 @@ def devices(
         limit=limit, labels=pairs(label), online=online, state=doing, version=version
     )
     page = ask.way.page(verb, after)
-    ask.tell({**page.found, "next": page.next or None}, _devices)
+    names = {} if ask.as_json or not page.found["devices"] else _bundles(ask)
+    ask.tell({**page.found, "next": page.next or None}, lambda found: _devices(found, names))
 
 
-def _devices(found: dict[str, Any]) -> str:
+def _devices(found: dict[str, Any], names: dict[str, str]) -> str:
     rows = [
         (
             view["id"],
             "online" if view["online"] else "offline",
             view["state"],
-            digest(view["running"]),
+            names.get(view["running"][:COHORT_HEX]) or digest(view["running"]),
             view["outcome"] or "-",
             pairs_of(view["labels"]),
         )
@@ -79,8 +80,21 @@ def device(
     """Show one device, or the fleet at a glance."""
     from gateway.runtime import verbs
 
-    verb = verbs.Overview() if name is None else verbs.ShowDevice(device=name)
-    ask.tell(ask.way.ask(verb), lambda found: facts(found if name is not None else found["fleet"]))
+    if name is None:
+        ask.tell(ask.way.ask(verbs.Overview()), lambda found: facts(found["fleet"]))
+        return
+    found = ask.way.ask(verbs.ShowDevice(device=name))
+    names = {} if ask.as_json else _bundles(ask)
+    ask.tell(found, lambda found: facts({**found, **_releases(found, names)}))
+
+
+def _releases(view: dict[str, Any], names: dict[str, str]) -> dict[str, str]:
+    """What a device runs and should run, with names where the gateway knows them."""
+    found = {}
+    for what in ("wanted", "running"):
+        known = names.get(view[what][:COHORT_HEX])
+        found[what] = f"{known} ({view[what]})" if known else view[what]
+    return found
 
 
 @fleet_app.command("enroll")
@@ -147,7 +161,7 @@ def drift(
 
 
 def _bundles(ask: Ask) -> dict[str, str]:
-    """Names of bundles by the beginning of their digests, as cohorts have it."""
+    """Names of bundles by the beginning of their digests, which is all that cohorts have."""
     from gateway.client.way import each_page
     from gateway.runtime import verbs
 

@@ -29,6 +29,11 @@ def sealed(bundle: Path, key: Path | None) -> tuple[Manifest, bytes, dict[bytes,
     from devicesdk.wire import limits
     from gateway.adapters.keys import key_file, read_signer
 
+    if not bundle.exists():
+        raise ValueError(
+            f"expected a bundle's archive or its folder at {bundle}, found neither: check the path; "
+            "`fleetdrill bundle build` makes one"
+        )
     members = _members(bundle) if bundle.is_file() else {}
     release = read_release(file_reader(members) if members else reader(bundle))
     built = build_bundle(*release)

@@ -49,6 +49,16 @@ def size(count: int) -> str:
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
 
 
+def of_path(error: OSError) -> str:
+    """What is wrong with the path of an error; its own words where it names none."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    return (
+        f"expected a file or folder that can be used at {error.filename}, found: {error.strerror.lower()}: "
+        "check the path, and who may use it"
+    )
+
+
 def pairs_of(labels: dict[str, str]) -> str:
     """Labels as they are given."""
     return " ".join(f"{key}={value}" for key, value in labels.items())

@@ -37,9 +37,11 @@ def knock(state: Path, verb: AnyVerb) -> Any:
             with line.makefile("rb") as answers:
                 answer = answers.readline(ANSWER_BYTES_MAX)
     except OSError as error:
+        found = (error.strerror or str(error)).lower()
         raise NoGatewayError(
-            f"expected a gateway at {path}, found none ({error}): start one with "
-            f"`fleetdrill gateway serve --state {state}`"
+            f"expected a gateway at {path}, found none ({found}): start one with "
+            f"`fleetdrill gateway serve --state {state}` (`make serve`: one to play with); of one that runs elsewhere "
+            "give the folder by --state, or the address by --url or FLEETDRILL_URL"
         ) from error
     if not answer.endswith(b"\n"):
         raise NoGatewayError(f"expected an answer at {path}, found that the gateway went away")

@@ -168,7 +168,9 @@ async def upload(client, name, blob, part_bytes):
 async def test_uploads_are_refused_where_they_do_not_fit_and_kept_where_they_break(stage, client):
     blob = bytes(range(256)) * 4 * 3 * 1024
     url = f"/v1/blobs/{sha256(blob).hexdigest()}"
-    assert (await client.head(url)).status_code == 404
+    nothing = await client.head(url)
+    assert (nothing.status_code, nothing.headers["Upload-Offset"]) == (200, "0")
+    assert nothing.headers["Upload-Complete"] == "?0"
     problem_of(await client.put(url, content=b"x", headers={"Content-Range": "bytes 5-5/9"}), 409)
     problem_of(await client.put(url, content=b"x", headers={"Content-Range": "lines 1"}), 422)
     told = problem_of(await client.put(url, content=blob[::-1]), 422)
@@ -362,6 +364,8 @@ async def test_what_is_too_large_or_too_strange_is_refused(stage, client):
     ):
         body = {"id": "r", "bundle": "b@1", **more}
         problem_of(await client.post("/v1/rollouts", json=body), 422)
+    soup = await client.post("/v1/rollouts", json={"id": "r", "bundle": "b@1", "soak": "5x"})
+    assert "body.soak: expected a duration with units such as 45m" in soup.json()["detail"]
     for wrong, status in ((10**40, 409), ("\ud800", 422)):
         text = json.dumps({"definition": {**FLAG, "metadata": {"x": wrong}}})
         headers = {"Content-Type": "application/json"}

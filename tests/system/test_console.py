@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -30,6 +31,10 @@ class Stage(ConsoleStage):
         now_ms = time.time_ns() // 1_000_000  # noqa: TID251 - the gateway is a real one
         storage = SqlStorage(sqlite_url(self.state / "gateway.db"))
         storage.put(APPROVAL, "000000000001", ApprovalRow(1, asked, "ci", "releaser", now_ms))
+        plan = json.dumps({"verb": "rollout.create", "id": "shares", "waves": [0.01, 1.0], "late_per_hour": 1,
+                           "gate": {"failures": 0.005, "evidence": 20.0, "quorum": 0.9}}).encode()  # fmt: skip
+        denied = ApprovalRow(2, plan, "ci", "releaser", now_ms, "denied", "ana", now_ms, "not now")
+        storage.put(APPROVAL, "000000000002", denied)
         storage.commit()
         storage.close()
 
@@ -185,6 +190,46 @@ def test_what_waits_for_a_second_person_is_seen_from_everywhere_until_it_is_deci
         link = each.get_by_role("navigation").get_by_role("link", name="Approvals")
         expect(link).to_have_text("Approvals")
     assert stage.ask("GET", "/v1/approvals")["approvals"][0]["state"] == "denied"
+
+
+def test_shares_that_wait_for_a_second_person_are_told_in_per_cent(visit):
+    page = visit(place="approvals")
+    card = page.locator(".card", has_text="rollout.create").locator("dl")
+    expect(card).to_contain_text("1\u00a0%, 100\u00a0%")
+    expect(card).to_contain_text("failures: 0.5\u00a0%, evidence: 20, quorum: 90\u00a0%")
+    expect(card).to_contain_text("late per hour1")
+
+
+def test_what_is_critical_stands_first_among_open_alarms_then_the_newest(visit):
+    page = visit()
+    alarm = {
+        "kind": "offline",
+        "subject": "x",
+        "state": "raised",
+        "count": 1,
+        "acknowledged_by": "",
+        "silent_until_ms": 0,
+    }
+    lines = {
+        "critical": [alarm | {"id": 3, "severity": "critical", "says": "old and critical"}],
+        "": [alarm | {"id": 9, "severity": "warning", "says": "newest"},
+             alarm | {"id": 7, "severity": "critical", "says": "new and critical"},
+             alarm | {"id": 5, "severity": "warning", "says": "older"}],
+    }  # fmt: skip
+
+    def answer(route):
+        asked = parse_qs(urlsplit(route.request.url).query)
+        route.fulfill(
+            json={"alarms": lines[asked.get("severity", [""])[0]], "counts": {}, "next": None}
+        )
+
+    page.route("**/v1/alarms?*", answer)
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    shown = page.locator(".card.alarm h2")
+    expect(shown).to_have_text(["new and critical", "old and critical", "newest", "older"])
+    page.get_by_label("State").select_option("all")
+    expect(shown).to_have_text(["newest", "new and critical", "older"])
 
 
 @pytest.mark.parametrize("hours", [-5, 7])

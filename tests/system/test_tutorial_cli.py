@@ -16,6 +16,8 @@ pytestmark = pytest.mark.mosquitto
 PAGE = (ROOT / "docs" / "tutorials" / "serve-a-fleet.md").read_text()
 SECTION = PAGE.partition("## By the command line\n")[2].partition("\n## ")[0]
 BLOCK = re.compile(r"```sh\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
+PLACES = re.compile(r"^  ([a-z]+) {2,}(\S)", re.MULTILINE)
+"""Where everything is: the name of each thing, and whether its path begins at the root."""
 LOOKING = ("fleetdrill fleet ",)
 """Commands that may be asked until they say it: what they show takes its time."""
 HALTS = 1
@@ -46,6 +48,10 @@ def run(command, env, folder):
 
 
 def test_the_commands_of_the_tutorial_print_what_it_says(stage, tmp_path):
+    assert PLACES.findall(PAGE)[:2] == PLACES.findall(stage.said())[:2]
+    assert [name for name, _ in PLACES.findall(PAGE)] == [
+        name for name, _ in PLACES.findall(stage.said())
+    ]
     steps = [(command.strip(), expected) for command, expected in BLOCK.findall(SECTION)]
     exports, steps = steps[0][0], steps[1:]
     assert exports.startswith("export ")

@@ -9,6 +9,8 @@ nothing; the blobs of a bundle are its envelope, hash lists and images.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from devicesdk.bundle.manifest import Manifest, check_variant
 from devicesdk.wire import limits as wire_limits
 from devicesdk.wire.errors import BadManifest
@@ -70,6 +72,12 @@ class Catalog:
     def restore(self, key: str, row: BundleRow) -> None:
         """Take back a durable row."""
         self._add(bytes.fromhex(key), row)
+
+    def unpublished(self, name: str) -> str:
+        """That nothing is called so, and what is nearest. It looks at all names: where somebody asks, not in a loop."""
+        near = get_close_matches(name, self.by_name, n=1)
+        hint = f"; the nearest is {near[0]}" if near else ""
+        return f"nothing named {name} was published yet{hint}"
 
     def announce(self, bundle: Bundle, out: Batch) -> None:
         """Tell the other machines what there is."""

@@ -93,7 +93,7 @@ class Previews:
         refusal = self._rollouts.refusal(plan)
         bundle = self._catalog.by_name.get(plan.bundle)
         if not refusal and bundle is None:
-            refusal = f"bundle {plan.bundle} is not registered"
+            refusal = self._catalog.unpublished(plan.bundle)
         if refusal:
             return Preview(refusal, starts_ns, (), (), {}, (), None)
         row = RolloutRow(

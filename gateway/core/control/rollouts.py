@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import Final
 
 from gateway.core import notes
 from gateway.core.control import strata
@@ -41,6 +42,7 @@ from gateway.core.stimuli import RolloutPlan
 from gateway.core.zones import Zones
 
 Due = tuple[int, str]
+_CREATED: Final = "created"
 
 
 class Rollouts:
@@ -81,7 +83,7 @@ class Rollouts:
             out.append(Note(notes.ROLLOUT_REFUSED, why))
             return
         ordinals = (rollout.row.ordinal for rollout in self._members.by_name.values())
-        row = RolloutRow(plan, max(ordinals, default=0) + 1, Phase.WAITING, "created", b"")
+        row = RolloutRow(plan, max(ordinals, default=0) + 1, Phase.WAITING, _CREATED, b"")
         self._start(self._members.created(row), at, out)
 
     def refusal(self, plan: RolloutPlan) -> str:
@@ -132,7 +134,10 @@ class Rollouts:
         rollout.looked_ns = at
         rollout.bundle = self._catalog.by_name.get(plan.bundle)
         if rollout.bundle is None:
-            self._wait(rollout, f"bundle {plan.bundle} is not registered", out)
+            if (
+                rollout.row.why == _CREATED
+            ):  # said once: every bundle and device that comes leads here
+                self._wait(rollout, self._catalog.unpublished(plan.bundle), out)
             return
         if rollout.row.manifest != rollout.bundle.digest:
             rollout.change(manifest=rollout.bundle.digest)

@@ -29,6 +29,17 @@ def test_what_is_no_bug_of_ours_is_told_in_one_line(capsys, error, code):
     assert told.out == "", "errors go to standard error"
 
 
+@pytest.mark.parametrize("name", ["nope", ".", "file/in"], ids=["none", "folder", "in a file"])
+def test_a_path_that_cannot_be_read_is_told_in_words(tmp_path, capsys, name):
+    (tmp_path / "file").touch()
+    assert guarded((tmp_path / name).read_bytes) == 2
+    said = capsys.readouterr().err
+    assert "Errno" not in said
+    assert "Traceback" not in said
+    assert f"{tmp_path / name}, found: " in said
+    assert "check the path" in said
+
+
 def test_a_bug_of_ours_says_so_and_where(capsys):
     assert guarded(failing(ZeroDivisionError("division by zero")), "sweep") == 3
     told = capsys.readouterr().err

@@ -17,6 +17,21 @@ def test_times_are_round_and_not_too_many() -> None:
 
 
 @pytest.mark.parametrize(
+    ("days", "first", "last"),
+    [
+        (1, "3\u202fh", "24\u202fh"),
+        (4, "12\u202fh", "96\u202fh"),
+        (5, "1\u202fd", "5\u202fd"),
+        (14, "2\u202fd", "14\u202fd"),
+    ],
+)
+def test_hours_and_days_are_not_mixed_on_one_axis(days: int, first: str, last: str) -> None:
+    marks = [tick.text for tick in times(days * 86_400.0, 8)]
+    assert (marks[1], marks[-1]) == (first, last)
+    assert len({mark.split("\u202f")[1] for mark in marks[1:]}) == 1
+
+
+@pytest.mark.parametrize(
     ("least", "step"), [(0.9, 1.0), (1.0, 1.0), (1.1, 2.0), (2.2, 2.5), (31.0, 50.0), (0.06, 0.1)]
 )
 def test_a_step_is_the_next_round_number(least: float, step: float) -> None:

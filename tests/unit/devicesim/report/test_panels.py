@@ -14,6 +14,7 @@ from devicesim.report.panels import (
     alone,
     busy,
     left_out_text,
+    measured,
     plan,
 )
 from devicesim.report.record import Series
@@ -139,3 +140,8 @@ def test_a_version_drifts_in_its_own_colour() -> None:
     assert (drifts["g@1 arm eu"], drifts["g@2 arm eu"]) == (runs["g@1"], runs["g@2"])
     assert len(set(drifts.values())) == 3, "two cohorts of a version are told apart"
     assert {label.text: label.colour for label in panels["drift"].labels} == drifts
+
+
+def test_what_was_measured_leaves_out_gaps_and_keeps_the_order() -> None:
+    assert measured([math.nan, 2.0, math.nan, 0.0, 1.0]) == [2.0, 0.0, 1.0]
+    assert measured([math.nan]) == []

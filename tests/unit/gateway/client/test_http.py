@@ -140,7 +140,9 @@ def test_nobody_there(ask, patience):
             url, Secret(TOKEN), trust=None, entropy=patience.entropy, sleep=patience.slept.append,
             proxied=False,
         )  # fmt: skip
-        with pytest.raises(NoGatewayError, match="does it run, and is this its address"):
+        with pytest.raises(
+            NoGatewayError, match=r"is this its address .*FLEETDRILL_URL.*make serve"
+        ):
             way.ask(verbs.Kill(feature="x"))
         way.close()
     assert len(patience.slept) == TRIES_MAX - 1

@@ -54,10 +54,13 @@ def test_plain_http_goes_where_that_is_said_and_on_this_machine():
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path):
     file = tmp_path / "token"
     where = Where(url="http://localhost", token_file=file)
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ValueError, match=r"token, which --token-file names, found: no such file"):
         way(where)
     file.write_text(TOKEN + "\n")
     assert isinstance(way(where), HttpWay)
+    named = {"FLEETDRILL_TOKEN_FILE": str(tmp_path)}
+    with pytest.raises(ValueError, match=r"FLEETDRILL_TOKEN_FILE names, found: is a directory"):
+        way(Where(url="http://localhost"), named)
     named = {"FLEETDRILL_TOKEN_FILE": str(file)}
     assert isinstance(way(Where(url="http://localhost"), named), HttpWay)
     with pytest.raises(ValueError, match="fleetdrill token make"):
@@ -75,8 +78,19 @@ def test_what_is_no_token_is_not_sent_and_not_shown(tmp_path, text):
 
 def test_a_certificate_authority_that_is_not_there_is_said():
     where = Where(url="https://gateway.example", ca=Path("nowhere.pem"))
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(ValueError, match=r"nowhere\.pem, which --ca names, found: no such file"):
         way(where, ENV)
+
+
+def test_a_certificate_authority_that_is_none_is_said(tmp_path):
+    (file := tmp_path / "authority.pem").write_text("soup")
+    env = {
+        "FLEETDRILL_URL": "https://gateway.example",
+        "FLEETDRILL_TOKEN": TOKEN,
+        "FLEETDRILL_CA": str(file),
+    }
+    with pytest.raises(ValueError, match=r"expected certificates \(PEM\) in .*FLEETDRILL_CA names"):
+        way(None, env)
 
 
 def test_the_door_keeps_no_keys():

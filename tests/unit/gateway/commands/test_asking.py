@@ -56,6 +56,13 @@ def test_each_error_is_a_line_and_a_code(error, code, capsys):
     assert ("Traceback" in said.err) is (code == EXIT_BROKEN and isinstance(error, RuntimeError))
 
 
+def test_a_file_that_is_not_there_is_told_in_words(tmp_path, capsys):
+    assert guarded((tmp_path / "nope.toml").read_bytes) == EXIT_INVALID
+    said = capsys.readouterr().err
+    assert "Errno" not in said
+    assert "nope.toml, found: no such file or directory: check the path, and who" in said
+
+
 def test_ctrl_c_is_silent(capsys):
     assert guarded(raising(KeyboardInterrupt())) == EXIT_STOPPED
     assert capsys.readouterr() == ("", "")

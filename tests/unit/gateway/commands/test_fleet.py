@@ -65,3 +65,37 @@ def test_a_fleet_that_has_not_spoken():
     empty = answer({"closed_ms": 0, "counters": {}, "cohorts": [], "next": None})
     assert "no cohort has spoken yet" in say("drift", acts=(empty, BUNDLES))
     assert "no devices" in say("list", acts=(answer({"devices": [], "next": None}),))
+
+
+DEVICE = {
+    "id": "k-1", "online": True, "state": "idle", "running": "ab" * 32, "wanted": "cd" * 32, "outcome": "committed",
+    "labels": {"site": "a"},
+}  # fmt: skip
+PAGE = answer(
+    {
+        "devices": [
+            DEVICE,
+            {**DEVICE, "id": "k-2", "running": "cd" * 32},
+            {**DEVICE, "id": "k-3", "running": ""},
+        ],
+        "next": None,
+    }
+)
+
+
+def test_devices_run_what_has_a_name():
+    _, known, unknown, nothing = say("list", acts=(PAGE, BUNDLES)).splitlines()
+    assert known.split() == ["k-1", "online", "idle", "gauge@1.1.0", "committed", "site=a"]
+    assert unknown.split()[3] == "cd" * 6, "a digest where the gateway knows no name"
+    assert nothing.split()[3] == "-"
+
+
+def test_for_programs_a_digest_stays_a_digest():
+    assert "gauge@" not in say("list", "--json", acts=(PAGE,))
+    assert "gauge@" not in say("show", "k-1", "--json", acts=(answer(DEVICE),))
+
+
+def test_one_device_with_names_beside_its_digests():
+    lines = say("show", "k-1", acts=(answer(DEVICE), BUNDLES)).splitlines()
+    assert "running  gauge@1.1.0 (" + "ab" * 32 + ")" in lines
+    assert "wanted   " + "cd" * 32 in lines

@@ -270,5 +270,8 @@ async def test_knock_says_and_hears_one_verb(house, tmp_path):
     with pytest.raises(VerbError, match="expected a device that is known"):
         await ask(ShowDevice(device="nobody"))
     await house.door.close()
-    with pytest.raises(NoGatewayError, match="fleetdrill gateway serve --state"):
+    with pytest.raises(NoGatewayError, match="fleetdrill gateway serve --state") as away:
         await ask(Overview())
+    assert "found none (no such file or directory)" in str(away.value)
+    assert "`make serve`" in str(away.value)
+    assert "FLEETDRILL_URL" in str(away.value), "it may be elsewhere"

@@ -16,6 +16,8 @@ const KINDS = {
 };
 const TONES = { raised: "plain", acknowledged: "blue", cleared: "good", critical: "bad", warning: "amber" };
 const SPANS = [["30m", "30 minutes"], ["1h", "1 hour"], ["8h", "8 hours"], ["1d", "1 day"], ["7d", "7 days"]];
+const OPEN = new Set(["open", "raised", "acknowledged"]);
+const rank = (alarm) => Number(alarm.severity === "critical");
 const PLACES = {
   rollout_halted: (one) => [`#/rollouts/${encodeURIComponent(one.subject)}`, "Look at the rollout"],
   drift: () => ["#/drift", "Look at drift"],
@@ -35,8 +37,14 @@ function All() {
   const first = useResource(`/v1/alarms${query(asked)}`, ["alarms"]);
   const [older, setOlder] = useState({ alarms: [], next: undefined });
   const [problem, setProblem] = useState(null);
+  // Of what is over, the newest comes first; of what is open, what is critical, on whichever page it would be.
+  const open = OPEN.has(state);
+  const urgent = useResource(open ? `/v1/alarms${query({ ...asked, severity: "critical" })}` : null, ["alarms"]);
+  const critical = open ? urgent.data?.alarms ?? [] : [];
   const newest = first.data?.alarms ?? [];
-  const shown = [...newest, ...older.alarms.filter((one) => !newest.some((other) => other.id === one.id))];
+  const once = new Map([...older.alarms, ...newest, ...critical].map((one) => [one.id, one]));
+  const shown = [...once.values()].sort((one, other) => (open && rank(other) - rank(one)) || other.id - one.id);
+  const reload = () => { first.reload(); urgent.reload(); };
   const next = older.next === undefined ? first.data?.next : older.next;
   const more = async () => {
     try {
@@ -58,7 +66,7 @@ function All() {
       <select aria-label="Kind" value=${kind} onChange=${choose(setKind)}><option value="">every kind</option>${Object.entries(KINDS).map(([name, title]) => html`<option value=${name}>${title}</option>`)}</select></div>
     ${!first.data && !first.problem && html`<${Loading} of="alarms" />`}
     ${first.data && !shown.length && html`<${Nothing} state=${state} kind=${kind} />`}
-    ${shown.length > 0 && html`<ul class="cards">${shown.map((one) => html`<li key=${one.id}><${Alarm} alarm=${one} reload=${first.reload} /></li>`)}</ul>`}
+    ${shown.length > 0 && html`<ul class="cards">${shown.map((one) => html`<li key=${one.id}><${Alarm} alarm=${one} reload=${reload} /></li>`)}</ul>`}
     <${More} next=${next} more=${more} />`;
 }
 

@@ -10,11 +10,16 @@ import { useTitle } from "../use.js";
 const LOOK_MS = 5000;
 const empty = (value) => value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
 
-/** A value as people read it: lists with commas, the rest as JSON. */
-function worded(value) {
-  if (typeof value === "string") return value;
+const SHARES = new Set(["waves", "failures", "quorum", "share", "tolerated", "errors", "apart", "staging_failures"]);
+const percent = (share) => `${Number((100 * share).toPrecision(6))}\u00a0%`;
+
+/** A value as people read it: lists with commas, names with colons, shares of a plan in per cent. */
+function worded(value, name) {
   if (typeof value === "boolean") return value ? "yes" : "no";
-  return Array.isArray(value) ? value.map(worded).join(", ") : JSON.stringify(value).replaceAll('"', "").replaceAll(",", ", ").replaceAll(":", ": ").replace(/^\{|\}$/g, "");
+  if (typeof value === "number" && SHARES.has(name)) return percent(value);
+  if (Array.isArray(value)) return value.map((one) => worded(one, name)).join(", ");
+  if (value === null || typeof value !== "object") return String(value ?? "none");
+  return Object.entries(value).map(([key, one]) => `${key}: ${one !== null && typeof one === "object" && !Array.isArray(one) ? `{${worded(one)}}` : worded(one, key)}`).join(", ");
 }
 
 export function Approvals() {
@@ -47,7 +52,7 @@ function Request({ one, reload }) {
   const decide = (how, title, tone, text) => html`<${Asking} big tone=${tone} title=${`${title} request ${one.number}?`} yes=${title} text=${html`<p>${text}</p>`}
     request=${() => [`/v1/approvals/${one.number}/${how}`, { method: "POST", body: { why: "" } }]} after=${() => reload()}>${title}</${Asking}>`;
   return html`<li class="card"><header><h2>${one.number}. <span class="mono">${verb}</span></h2><${Pill} of=${one.state} /><span class="muted">asked by ${one.asked_by} (${one.role}), <${When} ms=${one.asked_ms} /></span></header>
-    <dl class="asked">${Object.entries(words).filter(([, value]) => !empty(value)).map(([key, value]) => html`<dt>${key.replaceAll("_", " ")}</dt><dd class=${typeof value === "string" ? "" : "mono"}>${worded(value)}</dd>`)}</dl>
+    <dl class="asked">${Object.entries(words).filter(([, value]) => !empty(value)).map(([key, value]) => html`<dt>${key.replaceAll("_", " ")}</dt><dd class=${typeof value === "string" ? "" : "mono"}>${worded(value, key)}</dd>`)}</dl>
     <details><summary>Exactly as it was asked</summary><pre>${JSON.stringify(one.asked, null, 2)}</pre></details>
     ${one.decided_by && html`<p class="below">${one.state} by <b>${one.decided_by}</b>, <${When} ms=${one.decided_ms} />${one.why && html`: ${one.why}`}</p>`}
     ${open && mine && html`<p class="muted">It is your own request: somebody else must decide.</p>`}

@@ -41,6 +41,15 @@ def test_registering_again_does_nothing():
     assert out == []
 
 
+def test_what_was_never_published_is_said_with_what_is_nearest():
+    catalog = Catalog(ControlLimits())
+    assert catalog.unpublished("gauge@9.9.9") == "nothing named gauge@9.9.9 was published yet"
+    for name in ("gauge@1.1.0", "gauge@2.0.0", "camera@2.1.0"):
+        catalog.register(bundle(name), [])
+    assert catalog.unpublished("guage@2.0.0").endswith("yet; the nearest is gauge@2.0.0")
+    assert catalog.unpublished("xyz").endswith("published yet")
+
+
 def test_what_is_refused_and_why():
     catalog, out = Catalog(ControlLimits(bundles_max=2)), []
     good = bundle()

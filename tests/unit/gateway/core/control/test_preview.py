@@ -92,7 +92,9 @@ def test_what_would_be_refused_is_said_with_the_same_words():
         chart >> CreateRollout(asked)
         assert chart.all(Note, kind=notes.ROLLOUT_REFUSED)[0].subject == said.refusal
     unknown = chart.machine.preview(plan("r4", "gauge@9.9.9"), NOW)
-    assert unknown.refusal == "bundle gauge@9.9.9 is not registered"
+    assert (
+        unknown.refusal == "nothing named gauge@9.9.9 was published yet; the nearest is gauge@1.1.0"
+    )
     nobody = chart.machine.preview(plan("r5", selector=(("site", "z"),)), NOW)
     assert nobody.refusal == "no enrolled device is selected and fits"
     assert nobody.left_out == {"its label site is not z": 12}
