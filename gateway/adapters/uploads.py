@@ -78,14 +78,20 @@ class Uploads:
         return len(self._busy)
 
     def have(self, digest: bytes) -> tuple[int, bool]:
-        """Bytes that are here, and whether that is the whole blob, verified."""
+        """Bytes that are here, and whether that is the whole blob, verified.
+
+        Raises:
+            BlobError: nothing of it is.
+        """
         try:
             self._blobs.verify(digest)
         except BlobError:
             try:
                 return self._path(digest).stat().st_size, False
             except FileNotFoundError:
-                return 0, False
+                raise BlobError(
+                    f"expected a blob {digest.hex()} or a part of it, found neither"
+                ) from None
         return self._blobs.size_bytes(digest), True
 
     def claim(self, digest: bytes) -> None:

@@ -83,6 +83,8 @@ def send_blob(sender: Sender, blob: bytes, told: Told, part_bytes: int = PART_BY
 def _here(sender: Sender, path: str) -> tuple[int, bool]:
     """How much of a blob is there, and whether that is all."""
     answer, body = sender.send(Request("HEAD", path, keyed=True), plain=True)
+    if answer.status_code == 404:
+        return 0, False
     if answer.status_code >= 300:
         sender.send(Request("GET", path, keyed=True))  # whose answer has a body that says why
         raise error_of(sender.where, answer.status_code, "", body)

@@ -25,7 +25,7 @@ from gateway.api.desk import Desk, Looked
 from gateway.api.problems import problem
 from gateway.api.router import versioned
 from gateway.core.access.roles import Permission
-from gateway.ports import Blobs
+from gateway.ports import BlobError, Blobs
 from gateway.runtime.verbs import VerbError
 
 router = versioned("/blobs", "blobs")
@@ -138,7 +138,10 @@ async def _taken(
     uploads: Uploads, digest: bytes, request: Request, first: int, last: int, size: int
 ) -> Response:
     """Take the body in; the blob is claimed."""
-    have, whole = await asyncio.to_thread(uploads.have, digest)
+    try:
+        have, whole = await asyncio.to_thread(uploads.have, digest)
+    except BlobError:
+        have, whole = 0, False
     if whole:
         return _told(digest, have, whole=True, status=200)
     part = await asyncio.to_thread(uploads.begin, digest, first, size)

@@ -26,6 +26,7 @@ async function digestOf(file, told, signal) {
 async function there(path, signal) {
   const answer = await sent(path, { method: "HEAD", headers: words(), signal });
   if (answer.ok) return [Number(answer.headers.get("Upload-Offset")), answer.headers.get("Upload-Complete") === "?1"];
+  if (answer.status === 404) return [0, false];
   throw new Problem({ title: `HTTP ${answer.status}`, status: answer.status, type: "", detail: answer.status === 403
     ? "Your role may not publish: ask for a token with the role releaser." : "The gateway does not say how much it has." });
 }
