@@ -17,14 +17,12 @@ from typing import Final
 
 import typer
 
-from gateway.commands.words import of_path
+from gateway.commands.words import PATHS, of_path
 
 EXIT_HELD, EXIT_FAILED, EXIT_INVALID, EXIT_BROKEN, EXIT_DIVERGED = range(5)
 EXIT_UNREAD: Final = 141
 """Whoever read standard output has left: what a shell says of a process ended by SIGPIPE."""
 WIDTH_MAX: Final = 110
-_PATHS: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""Who named a path can name another; other errors of the machine, such as a full disk, are not theirs."""
 
 
 class GivenUp(RuntimeError):
@@ -54,7 +52,7 @@ def guarded(
     except ScenarioError as error:
         typer.echo(error.render(width()), err=True)
         return EXIT_INVALID
-    except _PATHS as error:
+    except PATHS as error:
         typer.echo(f"fleetdrill: {of_path(error)}", err=True)
         return EXIT_INVALID
     except invalid as error:

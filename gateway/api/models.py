@@ -6,7 +6,8 @@ RFC 3339 in UTC.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -29,23 +30,32 @@ Name = Annotated[
 ]
 
 
+DURATION: Final = r"^[0-9]{1,9}(\.[0-9]{1,3})?(ns|us|ms|s|m|h|d)([0-9]{1,9}(ms|s|m|h))*$"
+_DURATION: Final = re.compile(DURATION)
+
+
 def _durations_words(said: Any) -> Any:
     """Refuse in words what the pattern refuses by itself."""
-    if isinstance(said, str) and len(said) <= limits.TEXT_CHARS_MAX:
+    if not isinstance(said, str):
+        return said
+    short = len(said) <= limits.TEXT_CHARS_MAX
+    why = "" if short and _DURATION.fullmatch(said) else _expected(said)
+    if short:
         try:
             parse_duration(said)
         except ValueError as error:
-            raise PydanticCustomError("duration", "{why}", {"why": str(error)}) from error
+            why = str(error)
+    if why:
+        raise PydanticCustomError("duration", "{why}", {"why": why})
     return said
 
 
+def _expected(said: str) -> str:
+    return f"expected a duration such as 45m, 1h30m or 0.5s, found {said[:40]!r}"
+
+
 Duration = Annotated[
-    str,
-    BeforeValidator(_durations_words),
-    Field(
-        pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?(ns|us|ms|s|m|h|d)([0-9]{1,9}(ms|s|m|h))*$",
-        examples=["20m"],
-    ),
+    str, Field(pattern=DURATION, examples=["20m"]), BeforeValidator(_durations_words)
 ]
 Share = Annotated[float, Field(gt=0, le=1)]
 Order = Literal["oldest", "newest"]

@@ -158,6 +158,10 @@ def _readable(what: str, file: str, named_by: str) -> Iterator[None]:
     """Tell a file that cannot be read in words; an `ssl.SSLError`, which is an OSError, too."""
     try:
         yield
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"expected {what} in {file}, which {named_by} names, found something else"
+        ) from error
     except OSError as error:
         raise ValueError(
             f"expected {what} in {file}, which {named_by} names, found: {(error.strerror or str(error)).lower()}: "

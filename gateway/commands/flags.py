@@ -49,7 +49,7 @@ def definition_of(said: str) -> dict[str, Any]:
         return {**SWITCH, "defaultVariant": said}
     try:
         return msgspec.json.decode(said, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(
             f"expected on, off, or a flagd flag definition as JSON such as {EXAMPLE!r}, found "
             f"{said[:FOUND_CHARS_MAX]!r} ({error}); quote JSON for the shell"

@@ -49,10 +49,16 @@ def size(count: int) -> str:
     return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
 
 
+PATHS: Final = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+"""Who named a path can name another; other errors of the machine, such as a full disk, are not theirs."""
+
+
 def of_path(error: OSError) -> str:
     """What is wrong with the path of an error; its own words where it names none."""
     if error.filename is None or error.strerror is None:
-        return str(error)
+        return error.strerror.lower() if error.strerror else str(error)
+    if not isinstance(error, PATHS):
+        return f"{error.filename}: {error.strerror.lower()}"
     return (
         f"expected a file or folder that can be used at {error.filename}, found: {error.strerror.lower()}: "
         "check the path, and who may use it"

@@ -4,13 +4,12 @@ Decides how an entry is shown and how many are kept written. Leaves out who may 
 is whole (gateway/core/audit).
 
 Rules: a durable entry never changes, unless somebody forges the log: what is kept is read again after `KEPT_S`, so
-that whoever verifies the log over the API sees the stored one. What is not durable is not shown.
+that whoever verifies the log over the API sees the stored one. What is not durable is not shown. A page that ends where the log does is read from storage, whatever was kept.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,10 +18,11 @@ from gateway.core.audit import rows
 from gateway.core.audit.journal import Journal
 from gateway.core.audit.rows import AuditRow
 from gateway.runtime.askable import Askable
+from gateway.runtime.operator import told
 from gateway.runtime.written import Page, Text, page_of, write
 
-KEPT_MAX: Final = 10_000
-"""Entries that are kept written, some 400 bytes each. Full: the first that was written goes."""
+KEPT_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Of entries that are kept written: ten thousand usual ones. Full: the first that was written goes."""
 KEPT_S: Final = 5.0
 """How old what is shown may be."""
 
@@ -70,7 +70,8 @@ class LogBook:
 
     def __init__(self, runtime: Askable, journal: Journal) -> None:
         self._runtime, self._journal = runtime, journal
-        self._kept: OrderedDict[int, Numbered] = OrderedDict()
+        self._kept: dict[int, Numbered] = {}
+        self._bytes = 0
 
     async def rows(self, after: int, limit: int) -> list[AuditRow]:
         """Up to `limit` entries after number `after`."""
@@ -78,8 +79,9 @@ class LogBook:
         return [row for _, row in found]
 
     async def last(self) -> int:
-        """The number of the newest entry that is durable; 0: there is none."""
-        return await self._runtime.read(lambda _: self._journal.number)
+        """The number of the newest entry that is durable; 0: there is none. Raises `VerbError`."""
+        with told():
+            return await self._runtime.read(lambda _: self._journal.number)
 
     async def page(self, place: int, limit: int, *, newest: bool) -> Page:
         """A page of the log.
@@ -88,6 +90,9 @@ class LogBook:
             place: number of the last entry that was seen; 0: begin.
             limit: how many entries at most.
             newest: from the end.
+
+        Raises:
+            VerbError: ``busy`` or ``stopped``.
         """
         if newest:
             found = await self._newest(place or None, limit)
@@ -100,11 +105,10 @@ class LogBook:
     async def _oldest(self, after: int, limit: int) -> list[Numbered]:
         """Up to `limit` entries after number `after`, the oldest first."""
         after = max(after, 0)
-        wanted = range(after + 1, min(after + limit, await self.last()) + 1)
-        kept, now_s = self._kept, asyncio.get_running_loop().time()
-        page = [kept[number] for number in wanted if number in kept]
-        if len(page) == len(wanted) and all(entry.until_s > now_s for entry in page):
-            return page
+        whole, now_s = after + limit <= await self.last(), asyncio.get_running_loop().time()
+        wanted = range(after + 1, after + limit + 1)
+        if whole and all(self._believed(number, now_s) for number in wanted):
+            return [self._kept[number] for number in wanted]
         return [self._keep(row, now_s + KEPT_S) for row in await self.rows(after, limit)]
 
     async def _newest(self, before: int | None, limit: int) -> list[Numbered]:
@@ -117,9 +121,20 @@ class LogBook:
         page = await self._oldest(last - limit, min(limit, last))
         return [entry for entry in page if entry.number <= last][::-1]
 
+    def _believed(self, number: int, now_s: float) -> bool:
+        known = self._kept.get(number)
+        return known is not None and known.until_s > now_s
+
     def _keep(self, row: AuditRow, until_s: float) -> Numbered:
-        made = self._kept[row.number] = Numbered(row.number, write(entry_view(row)), until_s)
-        self._kept.move_to_end(row.number)
-        if len(self._kept) > KEPT_MAX:
-            self._kept.popitem(last=False)
+        made = Numbered(row.number, write(entry_view(row)), until_s)
+        self._forget(row.number)
+        self._kept[row.number] = made
+        self._bytes += len(made.text.raw)
+        while self._bytes > KEPT_BYTES_MAX:
+            self._forget(next(iter(self._kept)))
         return made
+
+    def _forget(self, number: int) -> None:
+        known = self._kept.pop(number, None)
+        if known is not None:
+            self._bytes -= len(known.text.raw)

@@ -99,7 +99,7 @@ class Prepared(msgspec.Struct, frozen=True):
             VerbError: the core refused, with a note or (`refusal`) to look at it at all.
         """
         if refusal is not None:
-            with _told():
+            with told():
                 raise refusal
         for note in said:
             if note.kind.endswith("refused") or note.kind == notes.FULL:
@@ -153,7 +153,7 @@ class Operator:
         Raises:
             VerbError: there is no answer.
         """
-        with _told():
+        with told():
             return await self._found(verb)
 
     async def prepare(self, verb: Mutation) -> Prepared:
@@ -162,7 +162,7 @@ class Operator:
         Raises:
             VerbError: it cannot be done.
         """
-        with _told():
+        with told():
             match verb:
                 case PublishBundle():
                     return await self._publish(bytes.fromhex(verb.digest), verb.deltas)
@@ -182,7 +182,7 @@ class Operator:
         Raises:
             VerbError: it was not done, or nobody knows.
         """
-        with _told():
+        with told():
             return await self._runtime.submit(*prepared.stimuli, record=record, guard=guard)
 
     async def _found(self, verb: Reading) -> Any:
@@ -249,7 +249,7 @@ class Operator:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Turn what goes wrong into a `VerbError`."""
     try:
         yield

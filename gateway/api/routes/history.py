@@ -15,8 +15,7 @@ from gateway.api.routes.devices import Device
 from gateway.core.gateway import Gateway
 from gateway.runtime import verbs
 from gateway.runtime.chronicle import Happened, Point, Window
-from gateway.runtime.life import BusyError, NotRunningError
-from gateway.runtime.verbs import VerbError
+from gateway.runtime.operator import told
 
 router = versioned()
 T = TypeVar("T")
@@ -73,9 +72,5 @@ async def _read(desk: Desk, look: Callable[[Gateway], T]) -> T:
     Raises:
         VerbError: not now.
     """
-    try:
+    with told():
         return await desk.service.runtime.read(look)
-    except BusyError as error:
-        raise VerbError("busy", str(error)) from error
-    except NotRunningError as error:
-        raise VerbError("stopped", str(error)) from error

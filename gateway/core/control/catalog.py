@@ -10,6 +10,7 @@ nothing; the blobs of a bundle are its envelope, hash lists and images.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import Final
 
 from devicesdk.bundle.manifest import Manifest, check_variant
 from devicesdk.wire import limits as wire_limits
@@ -21,6 +22,10 @@ from gateway.core.internal import BlobKnown, BundleKnown, ModelKnown
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import BundleRow
 from gateway.core.stimuli import RegisterBundle
+
+NEAR_NAMES_MAX: Final = 100
+"""Names that a mistyped one is held against: those that begin alike, the newest."""
+NEAR_CHARS_MAX: Final = 64
 
 
 class Bundle:
@@ -74,8 +79,9 @@ class Catalog:
         self._add(bytes.fromhex(key), row)
 
     def unpublished(self, name: str) -> str:
-        """That nothing is called so, and what is nearest. It looks at all names: where somebody asks, not in a loop."""
-        near = get_close_matches(name, self.by_name, n=1)
+        """That nothing is called so, and what is nearest. Not for a loop: it compares up to `NEAR_NAMES_MAX`."""
+        alike = [known for known in self.by_name if known[:1] == name[:1]][-NEAR_NAMES_MAX:]
+        near = get_close_matches(name[:NEAR_CHARS_MAX], alike, n=1)
         hint = f"; the nearest is {near[0]}" if near else ""
         return f"nothing named {name} was published yet{hint}"
 

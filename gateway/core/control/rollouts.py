@@ -134,9 +134,8 @@ class Rollouts:
         rollout.looked_ns = at
         rollout.bundle = self._catalog.by_name.get(plan.bundle)
         if rollout.bundle is None:
-            if (
-                rollout.row.why == _CREATED
-            ):  # said once: every bundle and device that comes leads here
+            # Said once: every bundle and device that comes leads here.
+            if rollout.row.why in ("", _CREATED):
                 self._wait(rollout, self._catalog.unpublished(plan.bundle), out)
             return
         if rollout.row.manifest != rollout.bundle.digest:

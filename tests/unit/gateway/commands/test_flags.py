@@ -30,3 +30,9 @@ def test_a_long_one_is_not_repeated_in_full():
     with pytest.raises(ValueError, match="expected on, off") as wrong:
         definition_of("{" * 5_000)
     assert len(str(wrong.value)) < 400
+
+
+def test_a_deep_one_is_no_bug_of_ours():
+    with pytest.raises(ValueError, match="expected on, off") as wrong:
+        definition_of('{"a":' * 2_000 + "1" + "}" * 2_000)
+    assert len(str(wrong.value)) < 400

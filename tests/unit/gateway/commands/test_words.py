@@ -1,8 +1,20 @@
 """How values are written for people."""
 
+import errno
+
 import pytest
 
-from gateway.commands.words import clean, clock, curve, facts, instant, percent, size, table
+from gateway.commands.words import (
+    clean,
+    clock,
+    curve,
+    facts,
+    instant,
+    of_path,
+    percent,
+    size,
+    table,
+)
 
 
 def test_a_table_stands_in_columns_with_numbers_at_the_right():
@@ -42,3 +54,18 @@ def test_a_curve_keeps_its_ends_and_its_width():
     assert curve([1.0], top=10) == "▂"
     long = curve(list(range(1_000)), width=10)
     assert (len(long), long[0], long[-1]) == (10, "▁", "█")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "x.zip"),
+         ("expected a file or folder that can be used at x.zip, found: no such file or directory: "
+         "check the path, and who may use it")),
+        (OSError(errno.ENOSPC, "No space left on device", "x.zip"), "x.zip: no space left on device"),
+        (ConnectionRefusedError(111, "Connection refused"), "connection refused"),
+        (OSError("af_unix path too long"), "af_unix path too long"),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_path_is_told_in_words_and_another_error_as_what_it_is(error, said):
+    assert of_path(error) == said

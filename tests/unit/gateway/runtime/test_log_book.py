@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from gateway.core.access.roles import Role
 from gateway.core.audit import rows
 from gateway.runtime import log_book
+from gateway.runtime.life import BusyError
 from gateway.runtime.verbs import EnrollDevice, VerbError
 from tests_kit.office_stage import ADMIN, EU, Bureau
 
@@ -72,10 +73,43 @@ async def test_a_log_that_was_cut_is_shown_as_it_is(bureau):
         assert [msgspec.json.decode(raw)["number"] for raw in page.raws] == wanted
 
 
-async def test_entries_that_are_kept_are_bounded(bureau, monkeypatch):
-    monkeypatch.setattr(log_book, "KEPT_MAX", 3)
+async def test_what_is_kept_is_bounded_in_bytes(bureau, monkeypatch):
+    book = bureau.office.book(ADMIN)
     assert await walked(bureau, newest=False, limit=2) == [1, 2, 3, 4, 5, 6, 7]
-    assert len(bureau.office.book(ADMIN)._kept) == 3
+    size = sum(len(entry.text.raw) for entry in book._kept.values())
+    assert book._bytes == size
+    monkeypatch.setattr(log_book, "KEPT_S", 0.0)
+    monkeypatch.setattr(log_book, "KEPT_BYTES_MAX", size // 2)
+    for _ in range(3):
+        assert await walked(bureau, newest=False, limit=2) == [1, 2, 3, 4, 5, 6, 7]
+        kept = sum(len(entry.text.raw) for entry in book._kept.values())
+        assert book._bytes == kept <= size // 2
+
+
+@pytest.mark.parametrize("limit", [3, 7, 100])
+async def test_what_somebody_appended_behind_our_back_is_shown_and_stays(bureau, limit):
+    """Whoever verifies the log over the API must see an entry that the gateway never wrote."""
+    ((_, last),) = await bureau.runtime.page(rows.ENTRY, rows.entry_key(6), 1)
+    bureau.storage.durable[rows.ENTRY, rows.entry_key(8)] = replace(last, number=8)
+    for _ in range(3):
+        assert await walked(bureau, newest=False, limit=limit) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+async def test_a_gateway_that_cannot_answer_now_says_so(bureau, monkeypatch):
+    book = bureau.office.book(ADMIN)
+
+    def full(_):
+        raise BusyError("all hands are busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bureau.runtime, "read", full)
+        with pytest.raises(VerbError, match="all hands") as caught:
+            await book.page(0, 7, newest=True)
+        assert caught.value.code == "busy"
+    bureau.runtime.crash()
+    with pytest.raises(VerbError) as caught:
+        await book.page(0, 7, newest=False)
+    assert caught.value.code == "stopped"
 
 
 async def test_only_whoever_may_read_the_log_reads_it(bureau):

@@ -50,6 +50,21 @@ def test_what_was_never_published_is_said_with_what_is_nearest():
     assert catalog.unpublished("xyz").endswith("published yet")
 
 
+def test_a_name_is_held_against_few_others(monkeypatch):
+    """It is done in the core's turn: whatever somebody asks for must not hold up the fleet."""
+    compared = []
+    monkeypatch.setattr(
+        "gateway.core.control.catalog.get_close_matches",
+        lambda name, names, n: compared.append((name, names)) or [],
+    )
+    catalog = Catalog(ControlLimits())
+    for number in range(300):
+        catalog.register(bundle(f"gauge@1.0.{number}"), [])
+    catalog.unpublished("g" * 10_000)
+    ((name, names),) = compared
+    assert (len(name), len(names), names[-1]) == (64, 100, "gauge@1.0.299")
+
+
 def test_what_is_refused_and_why():
     catalog, out = Catalog(ControlLimits(bundles_max=2)), []
     good = bundle()

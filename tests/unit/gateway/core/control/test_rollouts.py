@@ -11,7 +11,8 @@ from gateway.core import notes, stimuli
 from gateway.core.effects import Note, Persist, Publish
 from gateway.core.gateway import GatewayConfig
 from gateway.core.limits import ControlLimits
-from gateway.core.stimuli import CreateRollout, GatePlan
+from gateway.core.pace import Pace
+from gateway.core.stimuli import CreateRollout, DecideWave, GatePlan
 from tests_kit.gateway_charts import Chart, Loop, bundle, digest_of, factory, plan
 
 NEW, OLD = digest_of("gauge@1.1.0"), digest_of("gauge@1.0.0")
@@ -324,6 +325,15 @@ def test_a_rollout_waits_for_its_bundle_and_for_a_device_with_a_reason():
     chart.enroll("d1")
     chart.wait(10 * SECOND)
     assert sorted(chart.wants()) == ["d1"]
+
+
+def test_a_rollout_that_was_approved_before_its_bundle_came_says_what_it_waits_for():
+    chart = Chart()
+    chart >> stimuli.Started(1) >> stimuli.BrokerUp(session_present=False)
+    chart >> CreateRollout(plan(waves=(1.0,), pace=Pace(approvals=(0,))))
+    chart >> DecideWave("r1", approved=True)
+    chart.enroll("d1")
+    assert chart.rollout().why == "nothing named gauge@1.1.0 was published yet"
 
 
 def test_only_devices_that_are_selected_and_fit_are_offered():
