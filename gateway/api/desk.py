@@ -37,6 +37,8 @@ from gateway.runtime.tracing import METHOD
 from gateway.runtime.verbs import AnyVerb, Reading
 
 SCHEME: Final = "bearer"
+KNOWN: Final = "known"
+"""Where a request keeps its `Asker`."""
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -193,18 +195,24 @@ def token_of(request: Request) -> str | None:
 
 
 async def asker(request: Request) -> Asker:
-    """Who asks. A route's one dependency, because FastAPI takes its time for each: of a small answer, a third.
+    """Who asks; looked at once in a request.
+
+    A route's one dependency, because FastAPI takes its time for each: of a small answer, a third.
 
     Raises:
         AccessError: nobody who may come in.
         TooOftenError: not now.
     """
+    known: Asker | None = request.scope["state"].get(KNOWN)
+    if known is not None:
+        return known
     entrance: Entrance = request.app.state.entrance
     address = request.client.host if request.client is not None else "?"
     now_ns = int(asyncio.get_running_loop().time() * SECOND)
     found = entrance.enter(token_of(request), address, now_ns)
     request.scope["state"][ASKER] = found.name
     entrance.pace(found, now_ns)
+    request.scope["state"][KNOWN] = found
     tracing = entrance.tracing
     if tracing.on:
         span = tracing.begin(
