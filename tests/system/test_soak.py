@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from devicesim.report.soak_record import SoakRecord, WindowRow
 
 pytestmark = pytest.mark.mosquitto
 
+MIB = 1024 * 1024
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "scenarios/soak.yaml"
 
@@ -174,7 +176,7 @@ async def test_one_swallowed_message_ends_the_soak_with_its_name(
 
 
 async def test_planted_leaks_are_found_by_their_slopes(tmp_path: Path) -> None:
-    kept: list[bytearray] = []
+    kept: list[mmap.mmap] = []
     files: list[int] = []
 
     def leak(began: float | None = None) -> None:
@@ -182,7 +184,9 @@ async def test_planted_leaks_are_found_by_their_slopes(tmp_path: Path) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time() if began is None else began
         while len(kept) <= 10 * (loop.time() - began):
-            kept.append(bytearray(bytes(range(256)) * 4096))
+            # Pages of its own: a heap that other tests have left behind has room for many a bytearray.
+            kept.append(mmap.mmap(-1, MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+            kept[-1].write(bytes(range(256)) * (MIB // 256))
             files.append(os.open(os.devnull, os.O_RDONLY))
         loop.call_later(0.1, leak, began)
 
@@ -191,6 +195,8 @@ async def test_planted_leaks_are_found_by_their_slopes(tmp_path: Path) -> None:
     finally:
         for file in files:
             os.close(file)
+        for pages in kept:
+            pages.close()
     rows = {row.what: row for row in record.leaks}
     assert rows["memory"].held is False, rows["memory"].story
     assert rows["file descriptors"].held is False, rows["file descriptors"].story
