@@ -155,6 +155,7 @@ def test_each_device_goes_through_the_same_steps_in_both_modes(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.mosquitto
 def test_with_faults_the_verdicts_are_the_same_in_both_modes(tmp_path):
     _, rehearsed = virtual(STORMY, STORM_NS)

@@ -3,6 +3,7 @@
 import hashlib
 
 import msgspec
+import pytest
 
 from devicesdk.bundle.manifest import BlobRef, encode_manifest
 from devicesdk.bundle.roles import listed
@@ -126,6 +127,7 @@ def test_a_bundle_of_a_gibibyte_arrives_in_the_memory_of_its_window():
     assert worlds.broken(drill, but=NOT_IN_THE_SCENARIO) == []
 
 
+@pytest.mark.slow
 def test_ten_thousand_online_devices_are_offered_a_change_within_ten_seconds():
     text = worlds.scenario_text(
         "rollouts: [{id: r1, bundle: gauge@1.1.0, at: 30m, waves: [100%], jitter: 0s}]\n",

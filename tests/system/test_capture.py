@@ -42,6 +42,7 @@ async def until_listening(process):
     assert b"recording" in line, line
 
 
+@pytest.mark.slow
 async def test_what_is_heard_and_what_is_logged_are_one_outage(tmp_path):
     heard, logged = tmp_path / "heard.csv", tmp_path / "broker.log"
     async with outage.broker(tmp_path) as (port, process):

@@ -73,6 +73,7 @@ def told(record: SoakRecord) -> str:
     return "\n".join([record.story, *record.stories, *(row.story for row in record.leaks)])
 
 
+@pytest.mark.slow
 def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
     tmp_path: Path,
 ) -> None:
@@ -100,6 +101,7 @@ def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
     assert leaks["memory"].allowed == "24 MB/h", "the scenario's own limit"
 
 
+@pytest.mark.slow
 async def test_a_broker_that_saves_at_every_change_takes_nothing_back_from_real_agents(
     tmp_path: Path,
 ) -> None:

@@ -43,6 +43,7 @@ def file(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_goes_on_where_it_was_and_ends_with_the_same_digest(file, tmp_path):
     whole = fleetdrill("sweep", file, "--seeds", SEEDS, "--out", tmp_path / "a", "--json", code=1)
     begun = subprocess.Popen(

@@ -28,6 +28,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_ray_and_processes_agree(tmp_path):
     file = tmp_path / "lab.yaml"
     file.write_text(worlds.scenario_text(worlds.ROLLOUT, count=3, duration="40m"))

@@ -140,6 +140,7 @@ def test_what_is_written_is_read_back():
     assert (again.rtt_ns, again.loss) == (trace.rtt_ns, trace.loss)
 
 
+@pytest.mark.slow
 def test_too_many_lines_are_refused_without_keeping_them():
     text = "1\n" * (ROWS_MAX + 1_000_000)
     tracemalloc.start()

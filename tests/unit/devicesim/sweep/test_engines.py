@@ -55,6 +55,7 @@ def test_processes_and_inline_give_the_same_results_bit_for_bit(setup):
     assert len({r.digest for r in alone.values()}) == 4, "seeds differ"
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_or_hangs_breaks_its_own_task_alone(setup):
     plugged = Setup(file=setup.file, text=setup.text, plugins=("troublesome:install",))
     with CrewEngine(ProcessCrew(plugged), 2, task_s_max=45.0) as engine:
