@@ -1,9 +1,11 @@
 """Processes of the real thing, to be measured: real agents, or the real gateway.
 
     python -m bench.live.agents idle|dark|take|serve|both PORT COUNT
+    python -m bench.live.agents take PORT COUNT PART PARTS
 
 `take` and `serve` assemble the same world from the same seed, so they agree on keys, names and bundles:
 one never starts its gateway, the other never powers its devices on; `both` does both in one process.
+Several `take` share the devices among them: each has every PARTS-th of them on.
 They speak the words of `c/load.c` (see drivers.py). Every device is the real agent with a connection, a
 will and a session of its own, and hashes every chunk itself (a simulated fleet compares with the bytes
 that another device has hashed).
@@ -36,6 +38,7 @@ from devicesim.live.stage import LiveStage, Setting, open_stage
 from devicesim.scenario import load
 from devicesim.stock import stock_for
 from devicesim.world.assemble import assemble
+from devicesim.world.device_host import DeviceHost
 from devicesim.world.ledger import DOWN
 from devicesim.world.watch import Watcher
 from devicesim.world.world import World, quiet_collector
@@ -101,7 +104,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def crew(
-    port: int, count: int, *, gateway: bool, devices: bool
+    port: int, count: int, *, gateway: bool, devices: range
 ) -> AsyncIterator[tuple[World, LiveStage]]:
     """The world on a live stage, with or without its gateway; all devices are off."""
     with tempfile.TemporaryDirectory() as name:
@@ -115,8 +118,8 @@ async def crew(
             world = assemble(scenario, stock, stage=stage, make_gateway=_unthrottled)
             if not gateway:
                 world.gateway.crash(0)
-            for host in world.hosts:
-                host.wanted_on = devices
+            for place, host in enumerate(world.hosts):
+                host.wanted_on = place in devices
                 host.shop.digests = RealDigests()
             world.open(24 * HOUR, None)
             with quiet_collector():
@@ -130,7 +133,7 @@ def _unthrottled(director: Signer, flags: Signer, roles: RoleSigners | None) -> 
 
 async def power_on(world: World, stage: LiveStage) -> Crowd:
     """Boot and connect all devices, `AT_ONCE` of them at a time."""
-    crowd, hosts = Crowd(), world.hosts
+    crowd, hosts = Crowd(), on(world)
     world.watch.add(crowd)
     stage.pacer.start()
     for i, host in enumerate(hosts):
@@ -141,9 +144,17 @@ async def power_on(world: World, stage: LiveStage) -> Crowd:
     return crowd
 
 
-async def take(port: int, count: int) -> None:
+def on(world: World) -> list[DeviceHost]:
+    """The devices of this process."""
+    return [host for host in world.hosts if host.wanted_on]
+
+
+async def take(port: int, count: int, part: int = 0, parts: int = 1) -> None:
     """Devices that wait for an update; see `taken`."""
-    async with crew(port, count, gateway=False, devices=True) as (world, stage):
+    async with crew(port, count, gateway=False, devices=range(part, count, parts)) as (
+        world,
+        stage,
+    ):
         crowd = await power_on(world, stage)
         print("ready", 0, 0, flush=True)
         await taken(world, crowd)
@@ -151,18 +162,19 @@ async def take(port: int, count: int) -> None:
 
 async def taken(world: World, crowd: Crowd) -> None:
     """Say `done BEGUN ENDED FRAMES AGAIN` after the last chunk, and end when all have committed."""
-    count = len(world.hosts)
+    hosts = on(world)
+    count = len(hosts)
     await until(lambda: crowd.images == count)
     frames = world.ledger.leg(DOWN).delivered[DAT]
     print("done", crowd.begun, crowd.ended, frames, crowd.dropped, flush=True)
-    await until(lambda: all(host.variant == VARIANT for host in world.hosts))
+    await until(lambda: all(host.variant == VARIANT for host in hosts))
     print("runs", count, flush=True)
     await word()
 
 
 async def serve(port: int, count: int) -> None:
     """The gateway; on a word it rolls the large bundle out, on another it says what it sent."""
-    async with crew(port, count, gateway=True, devices=False) as (_, stage), ready(stage):
+    async with crew(port, count, gateway=True, devices=range(0)) as (_, stage), ready(stage):
         print("ready", 0, 0, flush=True)
         await word()
         await roll_out(stage.live_gateway.runtime)
@@ -181,7 +193,10 @@ async def roll_out(runtime: Runtime) -> None:
 
 async def both(port: int, count: int) -> None:
     """The gateway and its devices in one process; on a word the rollout begins."""
-    async with crew(port, count, gateway=True, devices=True) as (world, stage), ready(stage):
+    async with (
+        crew(port, count, gateway=True, devices=range(count)) as (world, stage),
+        ready(stage),
+    ):
         crowd = await power_on(world, stage)
         print("ready", 0, 0, flush=True)
         await word()
@@ -192,7 +207,7 @@ async def both(port: int, count: int) -> None:
 async def idle(port: int, count: int) -> None:
     """Devices that boot, connect and wait: `ready SECONDS KB`."""
     before = resident_kb()
-    async with crew(port, count, gateway=False, devices=True) as (world, stage):
+    async with crew(port, count, gateway=False, devices=range(count)) as (world, stage):
         begun = time.monotonic()
         await power_on(world, stage)
         print("ready", time.monotonic() - begun, resident_kb() - before, flush=True)
@@ -202,7 +217,7 @@ async def idle(port: int, count: int) -> None:
 async def dark(port: int, count: int) -> None:
     """The same without a carrier, so without a socket: `ready SECONDS KB`."""
     before = resident_kb()
-    async with crew(port, count, gateway=False, devices=True) as (world, stage):
+    async with crew(port, count, gateway=False, devices=range(count)) as (world, stage):
         begun = time.monotonic()
         for host in world.hosts:
             host.path.overlay.detached += 1
