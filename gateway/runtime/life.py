@@ -93,6 +93,7 @@ class Life:
 
     __slots__ = (
         "_loop",
+        "_resting",
         "_timers",
         "acks",
         "answers",
@@ -133,6 +134,8 @@ class Life:
         self.unacked_out: dict[int, Plane] = {}
         """Tokens of publishes that wait for the broker, and by which connection."""
         self.wake = asyncio.Event()
+        """Begins a turn."""
+        self._resting = False
         self.turning = self.closing = self.over = False
         self.told_up = False
         """Whether the core was last told that the broker is there."""
@@ -144,7 +147,20 @@ class Life:
     def hear(self, stimulus: hear.AnyStimulus, packet_id: int = 0) -> None:
         """Put something into the inbox."""
         self.inbox.append((stimulus, packet_id, None))
-        self.wake.set()
+        if not self._resting:
+            self.wake.set()
+
+    def rest(self, rest_s: float) -> None:
+        """Collect what is heard for a moment: what many devices say at once needs one commit then. Who asks
+        is not heard but wakes, and takes along what was collected."""
+        if not self.over:
+            self._resting = True
+            self.arm("rest", 0, rest_s, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self.inbox:
+            self.wake.set()
 
     def arm(self, name: str, instant: int, delay_s: float, rings: Callable[[], None]) -> None:
         """Set a timer, unless it is set for that instant already."""

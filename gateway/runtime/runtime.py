@@ -428,6 +428,7 @@ class Runtime:
                 (outbox.discard if effect.row is None else outbox.add)(effect.key)
         if count:
             await self._commit(count)
+            life.rest(self._limits.commit_rest_s)
         elif self._tracing.on:
             self._last = Turn(0, 0)
         return not life.over
