@@ -27,11 +27,14 @@ def alarms(
     everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     kind: Annotated[str, typer.Option(help="Such as broker_down.")] = "",
 ) -> None:
-    """Show open alarms, the newest first."""
+    """Show open alarms: critical ones first, then the newest; with --all the newest first."""
     from gateway.runtime import verbs
 
     def show(found: dict[str, Any]) -> str:
-        return "\n".join(_line(one) for one in found["alarms"]) or "no alarms"
+        shown = found["alarms"]
+        if not everything:
+            shown = sorted(shown, key=lambda one: one["severity"] != "critical")
+        return "\n".join(_line(one) for one in shown) or "no alarms"
 
     verb = verbs.ListAlarms(limit=PAGE, kind=kind, state="" if everything else "open")
     ask.tell(ask.way.page(verb).found, show)

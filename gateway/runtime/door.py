@@ -42,6 +42,20 @@ class Does(Protocol):
         ...
 
 
+def check_path(path: Path) -> None:
+    """See that a socket can be made at a path.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    found = len(os.fsencode(path))
+    if found > PATH_BYTES_MAX:
+        raise ValueError(
+            f"expected a socket path of at most {PATH_BYTES_MAX} bytes, found {found}: {path}; use a state "
+            "folder with a shorter name"
+        )
+
+
 class Door:
     """The socket.
 
@@ -55,11 +69,7 @@ class Door:
     """
 
     def __init__(self, operator: Does, path: Path) -> None:
-        if len(os.fsencode(path)) > PATH_BYTES_MAX:
-            raise ValueError(
-                f"expected a socket path of at most {PATH_BYTES_MAX} bytes, found {path}: use a state "
-                "folder with a shorter name"
-            )
+        check_path(path)
         self._operator, self.path = operator, path
         self._server: asyncio.Server | None = None
         self._conversations: set[asyncio.Task[Any]] = set()

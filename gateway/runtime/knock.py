@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.runtime.door import ANSWER_S_MAX, DOOR_FILE
+from gateway.runtime.door import ANSWER_S_MAX, DOOR_FILE, check_path
 from gateway.runtime.verbs import AnyVerb, VerbError
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -25,10 +25,14 @@ def knock(state: Path, verb: AnyVerb) -> Any:
     """Ask the gateway that runs in a state folder for something.
 
     Raises:
-        NoGatewayError: none runs there, or it went away.
+        NoGatewayError: none runs there or can, or it went away.
         VerbError: it was not done.
     """
     path = state / DOOR_FILE
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise NoGatewayError(str(error)) from error
     try:
         with socket.socket(socket.AF_UNIX) as line:
             line.settimeout(ANSWER_S_MAX + 5.0)

@@ -232,6 +232,31 @@ def test_what_is_critical_stands_first_among_open_alarms_then_the_newest(visit):
     expect(shown).to_have_text(["newest", "new and critical", "older"])
 
 
+def test_a_question_for_critical_alarms_that_failed_is_told(visit):
+    page = visit()
+    ill = True
+
+    def answer(route):
+        critical = "severity" in parse_qs(urlsplit(route.request.url).query)
+        if critical and ill:
+            route.fulfill(
+                status=503,
+                content_type="application/problem+json",
+                json={"title": "Busy", "status": 503, "detail": "the store is busy"},
+            )
+        else:
+            route.fulfill(json={"alarms": [], "counts": {}, "next": None})
+
+    page.route("**/v1/alarms?*", answer)
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+    told = page.get_by_role("alert")
+    expect(told).to_contain_text("the store is busy")
+    ill = False
+    told.get_by_role("button").click()
+    expect(told).to_have_count(0)
+
+
 @pytest.mark.parametrize("hours", [-5, 7])
 def test_a_computer_with_a_wrong_clock_shows_the_gateways_time(browser, stage, hours):
     context = browser.new_context()

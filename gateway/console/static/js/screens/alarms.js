@@ -45,6 +45,7 @@ function All() {
   const once = new Map([...older.alarms, ...newest, ...critical].map((one) => [one.id, one]));
   const shown = [...once.values()].sort((one, other) => (open && rank(other) - rank(one)) || other.id - one.id);
   const reload = () => { first.reload(); urgent.reload(); };
+  const failed = first.problem ?? (open ? urgent.problem : null);
   const next = older.next === undefined ? first.data?.next : older.next;
   const more = async () => {
     try {
@@ -59,7 +60,7 @@ function All() {
     set(event.target.value);
   };
   return html`<h1>Alarms</h1>
-    <${Problem} problem=${first.problem ?? problem} retry=${first.problem && first.reload} />
+    <${Problem} problem=${failed ?? problem} retry=${failed && reload} />
     <${Figures} />
     <div class="filters"><select data-filter aria-label="State" value=${state} onChange=${choose(setState)}><option value="open">open</option><option value="raised">nobody looks after</option>
         <option value="acknowledged">acknowledged</option><option value="cleared">over</option><option value="">all</option></select>
