@@ -314,7 +314,7 @@ class Download:
         if self._nacks:
             self._nacks.clear()
         self._store(source, index * source.chunk_bytes, chunk)
-        return self._all_here(now) if here.complete else True
+        return self._all_here(now) if here.count == here.chunks else True
 
     def _store(self, source: Source, offset: int, chunk: memoryview) -> None:
         if self._buffer is not None:
@@ -383,15 +383,16 @@ class Download:
         one.bytes += size
         if one.got == 1 and one.asked_alone:
             self._pace.answered(now - one.sent_at)
-        if frame.last or not one.wanted:
-            self._rounds.close(one.seq)
+        rounds = self._rounds
+        if frame.round_count or not one.wanted:  # the last
+            rounds.close(one.seq)
             took = now - max(one.sent_at, self._last_end)
             self._last_end = now
             clean = one.got == frame.round_count or not one.wanted
             self._pace.round_over(one.bytes, took, clean=clean)
             self._measure_patience()
-        self._rounds.alive(one.seq, now + self._patience_ns)
-        if len(self._rounds) < self._shared.config.rounds_outstanding_max:
+        rounds.alive(one.seq, now + self._patience_ns)
+        if len(rounds) < self._shared.config.rounds_outstanding_max:
             self._ask(now)
 
     def _ask(self, now: int) -> None:

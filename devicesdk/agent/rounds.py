@@ -76,19 +76,19 @@ class Rounds:
         The lowest missing chunk that nobody was asked for, and up to `chunks_max` in all within
         `span_max` from it.
         """
-        base = here.first_missing
-        while base < here.chunks and (base in here or self._asked(base)):
-            base += 1
-        if base >= here.chunks:
+        base, free = here.first_missing, 0
+        while base < here.chunks:
+            free = here.missing(base, span_max) & ~self._asked(base)
+            if free:
+                break
+            base += span_max
+        if not free:
             return None
-        bits = left = 0
-        for chunk in range(base, min(base + span_max, here.chunks)):
-            if chunk not in here and not self._asked(chunk):
-                bits |= 1 << (chunk - base)
-                left += 1
-                if left == chunks_max:
-                    break
-        return base, bits
+        ahead = _lowest(free)
+        if ahead:  # what lies behind the span that was looked at comes into it
+            base += ahead
+            free = here.missing(base, span_max) & ~self._asked(base)
+        return base, _lowest_bits(free, chunks_max)
 
     def open(self, base: int, bits: int, now: int) -> Round:
         """A request is being sent."""
@@ -132,12 +132,30 @@ class Rounds:
         self._open = []
         self.at = NEVER
 
-    def _asked(self, chunk: int) -> bool:
+    def _asked(self, base: int) -> int:
+        """Bits of the chunks from `base` that somebody was asked for."""
+        bits = 0
         for one in self._open:
-            offset = chunk - one.base
-            if offset >= 0 and one.wanted >> offset & 1:
-                return True
-        return False
+            offset = one.base - base
+            bits |= one.wanted << offset if offset >= 0 else one.wanted >> -offset
+        return bits
 
     def _set_timer(self) -> None:
         self.at = min([one.deadline for one in self._open], default=NEVER)
+
+
+def _lowest(bits: int) -> int:
+    """The place of the lowest bit that is set."""
+    return (bits & -bits).bit_length() - 1
+
+
+def _lowest_bits(bits: int, count: int) -> int:
+    """Its lowest `count` set bits."""
+    if bits.bit_count() <= count:
+        return bits
+    left, kept = bits, 0
+    for _ in range(count):
+        low = left & -left
+        left ^= low
+        kept |= low
+    return kept

@@ -79,11 +79,6 @@ def trouble_in_words(error: Exception) -> str:
     return str(error.strerror or error)
 
 
-def _joins(packet: Packet) -> bool:
-    """Whether it may be told together with the QoS 0 messages before it."""
-    return type(packet) is PublishPacket and packet.packet_id is None and packet.topic_alias is None
-
-
 class Owner(Protocol):
     """Who must know that a connection ended by itself, before the listener does."""
 
@@ -106,6 +101,7 @@ class Connection(asyncio.BufferedProtocol):
         "_bytes_max",
         "_dial",
         "_epoch",
+        "_gathers",
         "_hear_all",
         "_heard",
         "_hello",
@@ -141,6 +137,8 @@ class Connection(asyncio.BufferedProtocol):
         self._hear_all: Callable[[list[Inbound]], None] | None = getattr(
             listener, "on_messages", None
         )
+        self._gathers = False
+        """Whether QoS 0 messages may come, and are told by the read."""
         self._heard: list[Inbound] = []
         """QoS 0 messages of the read in hand that the listener has not been told of."""
         self._transport: asyncio.Transport | None = None
@@ -275,7 +273,11 @@ class Connection(asyncio.BufferedProtocol):
         for packet in reader.filled(nbytes):
             if self._over:
                 return
-            self._handle(packet)
+            if (self._gathers and type(packet) is PublishPacket
+                    and packet.packet_id is None and packet.topic_alias is None):  # fmt: skip
+                self._heard.append(Inbound(packet.topic, packet.payload, 0, packet.retain, 0))
+            else:
+                self._handle(packet)
         if self._heard:
             self._tell_heard()
         proof = self._proof
@@ -304,7 +306,7 @@ class Connection(asyncio.BufferedProtocol):
             self._hear_all(heard)
 
     def _handle(self, packet: Packet) -> None:
-        if self._heard and not _joins(packet):
+        if self._heard:
             self._tell_heard()  # in order
             if self._over:
                 return
@@ -340,6 +342,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._dial.proven_acks:
             self._proof = Proof()
         self.up = True
+        self._gathers = self._hear_all is not None
         self._begin_vigil(keepalive_s)
         self._listener.on_connected(
             Granted(
@@ -356,11 +359,7 @@ class Connection(asyncio.BufferedProtocol):
             self.fail("protocol error: a topic alias, none was allowed", TOPIC_ALIAS_INVALID)
             return
         if wire_id is None:
-            message = Inbound(packet.topic, packet.payload, 0, packet.retain, 0)
-            if self._hear_all is None:
-                self._listener.on_message(message)
-            else:
-                self._heard.append(message)
+            self._listener.on_message(Inbound(packet.topic, packet.payload, 0, packet.retain, 0))
             return
         code = self._note(wire_id, int(packet.qos))
         if code:

@@ -156,11 +156,22 @@ class ChunkMap:
     @property
     def first_missing(self) -> int:
         """The lowest chunk that is not here; `chunks` when complete. Never goes down."""
-        first, chunks = self._first, self.chunks
-        while first < chunks and first in self:
-            first += 1
-        self._first = first
+        first, bits = self._first, self._bits
+        while first < self.chunks:
+            here = bits[first >> 3] >> (first & 7)
+            if not here & 1:
+                break
+            first += (~here & (here + 1)).bit_length() - 1  # over the ones up to the next zero
+        self._first = first = min(first, self.chunks)
         return first
+
+    def missing(self, base: int, span: int) -> int:
+        """The chunks from `base` that are not here, as bits: bit 0 is `base`; at most `span` of them."""
+        span = min(span, self.chunks - base)
+        if span <= 0:
+            return 0
+        here = int.from_bytes(self._bits[base >> 3 : (base + span + 7) >> 3], "little")
+        return ~(here >> (base & 7)) & ((1 << span) - 1)
 
     @property
     def bytes_done(self) -> int:
@@ -171,7 +182,8 @@ class ChunkMap:
 
     def bytes_of(self, chunk: int) -> int:
         """The size of chunk number `chunk`."""
-        return min(self.chunk_bytes, self.size_bytes - chunk * self.chunk_bytes)
+        left = self.size_bytes - chunk * self.chunk_bytes
+        return left if left < self.chunk_bytes else self.chunk_bytes
 
     def add(self, chunk: int) -> bool:
         """Mark a chunk as here; False when it was already (test-and-set)."""

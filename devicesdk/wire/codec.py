@@ -11,7 +11,7 @@ fields at their default are left out. A data frame is 24 bytes of header and the
 from __future__ import annotations
 
 import struct
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgpack
 import msgspec
@@ -28,7 +28,7 @@ _HEADER: Final = struct.Struct(">BBHI8sII")
 assert _HEADER.size == limits.FRAME_HEADER_BYTES
 
 
-class Frame(NamedTuple):
+class Frame(msgspec.Struct, frozen=True, gc=False):
     """The header of one data frame; `round_count` is set on the last frame of a round."""
 
     transfer: int

@@ -143,7 +143,7 @@ class LiveGateway:
         self.crashes = self.inbox_peak = self.commit_ns = 0
         self.wanted_up = False
         self.tampering: Callable[[str, bytes], bytes] | None = None
-        self._silent: Callable[[str], bool] | None = None
+        self.silent: Callable[[str], bool] | None = None
         self._calls: deque[AnyStimulus] = deque()
         self._more = asyncio.Event()
         self._starting: asyncio.Task[None] | None = None
@@ -265,11 +265,7 @@ class LiveGateway:
 
     def silence(self, is_silent: Callable[[str], bool] | None) -> None:
         """Leave requests for chunks without an answer: seen from a device, nothing comes."""
-        self._silent = is_silent
-
-    def is_silent(self, device: str) -> bool:
-        """Whether this device gets no chunk now."""
-        return self._silent is not None and self._silent(device)
+        self.silent = is_silent
 
     def stimulate(self, stimulus: AnyStimulus, now: int) -> None:
         """What the operator asks for; lost where the process is down, as every call would be."""

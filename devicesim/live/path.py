@@ -11,9 +11,9 @@ of that attempt: what was due first, on a machine that is late, may have begun t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from devicesdk.aio.port import (
     REASON_NORMAL,
@@ -46,7 +46,15 @@ if TYPE_CHECKING:
 FRAME_HEADER_BYTES: Final = 24
 CONNECT_TIMEOUT_S: Final = 20.0
 MakePort = Callable[[Endpoint, Listener], MqttPort]
-Tamper = Callable[[str, bytes], bytes]
+
+
+class Source(Protocol):
+    """What faults make of downloads; attributes, because every chunk looks at them."""
+
+    tampering: Callable[[str, bytes], bytes] | None
+    """What becomes of a device's chunk."""
+    silent: Callable[[str], bool] | None
+    """Whether a device is left without an answer."""
 
 
 class LiveConnection(Connection):
@@ -130,8 +138,7 @@ class LivePath(Path):
         host: the device.
         pacer: real time.
         speed: scenario seconds per real one.
-        tampering: what a fault does to chunks, if one is on.
-        silent: whether the source of downloads leaves this device without an answer.
+        source: where downloads come from, and what faults make of it.
     """
 
     __slots__ = (
@@ -139,9 +146,8 @@ class LivePath(Path):
         "_down",
         "_pacer",
         "_port",
-        "_silent",
+        "_source",
         "_speed",
-        "_tampering",
         "_topics",
         "_wire",
         "kernel",
@@ -157,15 +163,14 @@ class LivePath(Path):
         host: DeviceHost,
         pacer: Pacer,
         speed: float,
-        tampering: Callable[[], Tamper | None],
-        silent: Callable[[str], bool] = lambda _: False,
+        source: Source,
     ) -> None:
         no_broker = cast("BrokerHost", None)  # only a virtual connection asks for it
         super().__init__(shop.kernel, shop.ledger, no_broker, parts.link, parts.luck, host)
         self.kernel, self.ledger, self._topics = shop.kernel, shop.ledger, shop.topics
         self._down = shop.ledger.leg(DOWN)
         self._device, self._pacer, self._speed = parts.identity.device, pacer, speed
-        self._tampering, self._silent = tampering, silent
+        self._source = source
         self._port: MqttPort = cast("MqttPort", None)
         self._wire: Wire | None = None
         self.live: LiveConnection | None = None
@@ -319,9 +324,17 @@ class LivePath(Path):
             self.station.on_message(now, message)
 
     def _heard_all(self, now: int, messages: list[Inbound]) -> None:
+        self.station.on_messages(now, self._taken(messages))
+
+    def _taken(self, messages: list[Inbound]) -> Iterator[Message]:
+        """One by one, as they are asked for: what follows from one may end the connection of the next."""
         live = self.live
-        taken = (self._take(inbound) for inbound in messages if self.live is live)
-        self.station.on_messages(now, (message for message in taken if message is not None))
+        for inbound in messages:
+            if self.live is not live:
+                return
+            message = self._take(inbound)
+            if message is not None:
+                yield message
 
     def _take(self, inbound: Inbound) -> Message | None:
         if self.live is None or not self.live.device_open:
@@ -332,15 +345,15 @@ class LivePath(Path):
             self.strange += 1
             return None
         payload = inbound.payload
-        if kind == DAT and self._silent(self._device):  # as if it had never been sent
-            self._down.opened[kind] += 1
-            self._down.dropped[kind, DropCause.SOURCE_GONE] += 1
-            return None
-        tamper = self._tampering() if kind == DAT else None
-        if tamper is not None:
-            head = payload[:FRAME_HEADER_BYTES]
-            payload = head + tamper(self._device, payload[FRAME_HEADER_BYTES:])
-        down = self._down
+        source, down = self._source, self._down
+        if kind == DAT:
+            if source.silent is not None and source.silent(self._device):
+                down.opened[kind] += 1  # as if it had never been sent
+                down.dropped[kind, DropCause.SOURCE_GONE] += 1
+                return None
+            if source.tampering is not None:
+                head, chunk = payload[:FRAME_HEADER_BYTES], payload[FRAME_HEADER_BYTES:]
+                payload = head + source.tampering(self._device, chunk)
         down.opened[kind] += 1
         down.delivered[kind] += 1
         return Message(inbound.topic, payload, inbound.qos, inbound.retain, None, kind)

@@ -202,11 +202,7 @@ class LiveStage:
 
     def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> DevicePath:
         """Make a path with a real port."""
-        gateway = self.live_gateway
-        path = LivePath(
-            shop, parts, host, self.pacer, self.setting.speed, lambda: gateway.tampering,
-            gateway.is_silent,
-        )  # fmt: skip
+        path = LivePath(shop, parts, host, self.pacer, self.setting.speed, self.live_gateway)
         wire = None
         if self.proxy is not None:
             endpoint, wire = self.proxy.endpoint(parts.index, self.pacer, shop.kernel, path)

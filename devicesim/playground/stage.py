@@ -98,10 +98,7 @@ class JoiningStage:
 
     def path(self, shop: Workshop, parts: Parts, host: DeviceHost) -> Path:
         """A connection of its own, with the device's link in its path."""
-        outside = self._outside
-        path = LivePath(
-            shop, parts, host, self.pacer, self._speed, lambda: outside.tampering, outside.is_silent
-        )
+        path = LivePath(shop, parts, host, self.pacer, self._speed, self._outside)
         endpoint, wire = self._proxy.endpoint(parts.index, self.pacer, shop.kernel, path)
         path.attach(LeanPort(endpoint, path, self._loop), wire)
         self.paths.append(path)

@@ -169,12 +169,13 @@ class Flash:
             FlashFullError: past the capacity.
             FlashWornError: the medium is worn.
         """
-        if offset + len(data) > self.capacity_bytes:
-            raise FlashFullError(f"expected room for {offset + len(data)} bytes in {file}")
+        size = len(data)
+        if offset + size > self.capacity_bytes:
+            raise FlashFullError(f"expected room for {offset + size} bytes in {file}")
         if self.worn:
             for fault in self.worn:
-                fault.check_extent(file, offset, len(data))
-        self.written_bytes += len(data)
+                fault.check_extent(file, offset, size)
+        self.written_bytes += size
         self._unsynced.append((file, offset, self._pool.intern_at(offset, bytes(data))))
 
     def sync(self, file: str) -> int:

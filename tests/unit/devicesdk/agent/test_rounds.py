@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from devicesdk.agent.rounds import LATE_ROUNDS_MAX, Rounds
 from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.wire.timebase import NEVER
@@ -98,3 +101,32 @@ def test_only_a_request_made_alone_measures_the_path():
     rounds, here = Rounds(), _map()
     assert _open(rounds, here).asked_alone
     assert not _open(rounds, here).asked_alone
+
+
+def _one_by_one(here, asked, chunks_max, span_max):
+    """The rule of `pick`, chunk by chunk."""
+    wanted = [n for n in range(here.chunks) if n not in here and n not in asked]
+    if not wanted:
+        return None
+    base = wanted[0]
+    within = [n for n in wanted if n < base + span_max][:chunks_max]
+    return base, sum(1 << (n - base) for n in within)
+
+
+@given(st.data())
+def test_what_is_picked_is_what_the_rule_says_chunk_by_chunk(data):
+    chunks = data.draw(st.integers(1, 70))
+    here = _map(chunks, data.draw(st.sets(st.integers(0, chunks - 1))))
+    span = data.draw(st.integers(1, 80))
+    rounds, asked = Rounds(), set()
+    while (
+        picked := _one_by_one(here, asked, most := data.draw(st.integers(1, 20)), span)
+    ) is not None:
+        assert rounds.pick(here, most, span) == picked, f"asked for {sorted(asked)} already"
+        base, bits = picked
+        one = rounds.open(base, bits, 0)
+        asked |= {base + n for n in range(bits.bit_length()) if bits >> n & 1}
+        for chunk in sorted(asked):
+            if data.draw(st.booleans()) and one.takes(chunk):
+                here.add(chunk)
+    assert rounds.pick(here, most, span) is None

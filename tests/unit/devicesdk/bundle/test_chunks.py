@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devicesdk.bundle.chunks import (
     ChunkMap,
@@ -102,3 +104,15 @@ def test_digests_agree_whether_remembered_or_not(digests):
         assert digests.match(sha256(data).digest(), memoryview(data))
         assert not digests.match(sha256(data).digest(), other), "other bytes passed for these"
         assert digests.match(sha256(other).digest(), other)
+
+
+@given(st.integers(1, 70), st.sets(st.integers(0, 69)), st.integers(0, 75), st.integers(0, 80))
+def test_what_is_missing_is_told_as_bits_and_the_first_of_it_by_number(chunks, added, base, span):
+    here = ChunkMap(NAME, chunks * 10, 10)
+    for chunk in sorted(added):
+        if chunk < chunks:
+            here.add(chunk)
+    missing = [n for n in range(chunks) if n not in here]
+    assert here.first_missing == min(missing, default=chunks)
+    within = sum(1 << (n - base) for n in missing if base <= n < base + span)
+    assert here.missing(base, span) == within

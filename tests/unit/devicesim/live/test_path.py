@@ -111,15 +111,15 @@ async def rig():
     port, station = FakePort(), Station()
     shop = SimpleNamespace(kernel=kernel, ledger=ledger, topics=Topics())
     parts = SimpleNamespace(link=Link(), luck=None, identity=SimpleNamespace(device="kiosk-1"))
-    tamper: list = [None]
-    path = LivePath(shop, parts, station, pacer, 60.0, lambda: tamper[0])
+    source = SimpleNamespace(tampering=None, silent=None)
+    path = LivePath(shop, parts, station, pacer, 60.0, source)
     path.attach(port, FakeWire(port.asked))
     will = Will(message=Message("fd/main/d/kiosk-1/link", b"gone", 1, True, None, "link"))
     request = ConnectRequest(
         Connect(client_id="kiosk-1", session_expiry_ns=3600 * SECOND, will=will), 120 * SECOND
     )
     rig = SimpleNamespace(path=path, port=port, station=station, ledger=ledger, kernel=kernel,
-                          request=request, tamper=tamper, clock=clock)  # fmt: skip
+                          request=request, source=source, clock=clock)  # fmt: skip
     yield rig
     pacer.stop()
 
@@ -275,7 +275,7 @@ async def test_without_a_carrier_no_socket_is_opened(rig):
 
 async def test_tampered_chunks_keep_their_header(rig):
     connect(rig)
-    rig.tamper[0] = lambda device, chunk: device.encode() + b"!" + chunk[:2]
+    rig.source.tampering = lambda device, chunk: device.encode() + b"!" + chunk[:2]
     rig.path.on_message(Inbound("fd/main/d/kiosk-1/dat", b"h" * 24 + b"chunk", 0, False, 0))
     assert rig.station.heard[-1][1].payload == b"h" * 24 + b"kiosk-1!ch"
 
@@ -302,7 +302,7 @@ async def test_a_connection_that_a_nat_forgot_is_stranded_and_the_next_one_is_ne
 
 async def test_a_source_that_is_gone_costs_chunks_and_says_why(rig):
     connect(rig)
-    rig.path._silent = lambda device: device == "kiosk-1"
+    rig.source.silent = lambda device: device == "kiosk-1"
     rig.path.on_message(Inbound("fd/main/d/kiosk-1/dat", b"h" * 24 + b"chunk", 0, False, 0))
     assert rig.station.heard[-1][0] == "on_connected"
     assert rig.ledger.drops(DOWN) == {DropCause.SOURCE_GONE: 1}

@@ -261,7 +261,7 @@ async def test_a_socket_that_was_left_over_is_replaced(house):
 def test_a_path_too_long_for_a_socket_is_said(tmp_path):
     with pytest.raises(ValueError, match="at most 107 bytes"):
         Door(None, tmp_path / ("x" * 100) / "gateway.sock")
-    with pytest.raises(NoGatewayError, match="at most 107 bytes, found .* shorter name") as told:
+    with pytest.raises(NoGatewayError, match=r"at most 107 bytes, found .* shorter name") as told:
         knock(tmp_path / ("x" * 100), Overview())
     assert "gateway serve" not in str(told.value), "nobody can start one there"
 
