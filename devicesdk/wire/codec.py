@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgpack
 import msgspec
+from msgspec.structs import astuple
 
 from devicesdk.wire import limits
 from devicesdk.wire.errors import BadMessage
@@ -43,40 +44,37 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
         return self.round_count > 0
 
 
-def _plan(kind: type[WireMessage]) -> tuple[tuple[str, str, Any], ...]:
-    """(attribute, wire key, default) of each field but `extra`; NODEFAULT where required."""
+def _plan(kind: type[WireMessage]) -> tuple[tuple[str, Any], ...]:
+    """(wire key, default) of each field, in their order; the key of `extra` is empty; NODEFAULT where required."""
     return tuple(
         (
-            f.name,
-            f.encode_name,
+            "" if f.name == "extra" else f.encode_name,
             f.default if f.default_factory is msgspec.NODEFAULT else f.default_factory(),
         )
         for f in msgspec.structs.fields(kind)
-        if f.name != "extra"
     )
 
 
 _AS_IS: Final = (bytes,)
 _PACK: Final[Any] = msgpack.Packer(default=msgspec.to_builtins).pack
 
-_PLANS: dict[type[WireMessage], tuple[tuple[str, str, Any], ...]] = {}
+_PLANS: dict[type[WireMessage], tuple[tuple[str, Any], ...]] = {}
 _KEYS: dict[type[WireMessage], frozenset[str]] = {}
 
 
-def _plan_of(kind: type[WireMessage]) -> tuple[tuple[str, str, Any], ...]:
+def _plan_of(kind: type[WireMessage]) -> tuple[tuple[str, Any], ...]:
     plan = _PLANS.get(kind)
     if plan is None:
         plan = _PLANS[kind] = _plan(kind)
-        _KEYS[kind] = frozenset(key for _, key, _ in plan)
+        _KEYS[kind] = frozenset(key for key, _ in plan if key)
     return plan
 
 
 def encode(message: WireMessage) -> bytes:
     """Encode a message; fields at their default are left out, unknown ones that came are kept."""
     body: dict[str, Any] = {}
-    for name, key, default in _plan_of(type(message)):
-        value = getattr(message, name)
-        if value != default:
+    for (key, default), value in zip(_plan_of(type(message)), astuple(message), strict=True):
+        if value != default and key:
             inner = isinstance(value, msgspec.Struct)
             body[key] = msgspec.to_builtins(value, builtin_types=_AS_IS) if inner else value
     if message.extra:
@@ -103,7 +101,7 @@ def decode(kind: type[M], payload: bytes, bytes_max: int = limits.MESSAGE_BYTES_
         raise BadMessage(
             f"expected a {kind.__name__}, found {payload[:24].hex()}..: {error}"
         ) from error
-    if len(body) > len(plan) or not _KEYS[kind].issuperset(body):
+    if len(body) >= len(plan) or not _KEYS[kind].issuperset(body):
         unknown = {key: value for key, value in body.items() if key not in _KEYS[kind]}
         message = msgspec.structs.replace(message, extra=unknown)
     return message

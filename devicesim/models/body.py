@@ -133,7 +133,8 @@ class Body(PowerFlow):
 
     def flash_write(self, now: int, nbytes: int) -> int:
         """Write to flash; returns how long it takes, ns."""
-        self.advance(now)
+        if now != self._now:
+            self.advance(now)
         duration = self.flash.write(nbytes)
         joules = self.profile.flash.write_w * duration * _NS
         self.flash_j += joules

@@ -180,15 +180,14 @@ class Flash:
 
     def sync(self, file: str) -> int:
         """Make all earlier writes to `file` durable; returns how many bytes went to the medium."""
-        keep: list[tuple[str, int, tuple[int, bytes]]] = []
-        synced_bytes = 0
-        for entry in self._unsynced:
-            if entry[0] == file:
-                self._synced.setdefault(file, {})[entry[1]] = entry[2]
-                synced_bytes += len(entry[2][1])
-            else:
-                keep.append(entry)
-        self._unsynced = keep
+        mine = [entry for entry in self._unsynced if entry[0] == file]
+        if not mine:
+            return 0
+        self._unsynced = [entry for entry in self._unsynced if entry[0] != file]
+        synced, synced_bytes = self._synced.setdefault(file, {}), 0
+        for _, offset, extent in mine:
+            synced[offset] = extent
+            synced_bytes += len(extent[1])
         return synced_bytes
 
     def sync_all(self) -> None:
