@@ -391,7 +391,9 @@ class Download:
             clean = one.got == frame.round_count or not one.wanted
             self._pace.round_over(one.bytes, took, clean=clean)
             self._measure_patience()
-        rounds.alive(one.seq, now + self._patience_ns)
+        deadline = now + self._patience_ns
+        if one.deadline != deadline:  # of a batch the first frame has said so
+            rounds.alive(one.seq, deadline)
         if len(rounds) < self._shared.config.rounds_outstanding_max:
             self._ask(now)
 
