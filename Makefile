@@ -6,7 +6,9 @@ SHELL := /bin/bash
 
 # Debian's before any other: it is built with profile-guided optimization and runs all of this 13 to 25 %
 # quicker than what pyenv compiles by default.
-PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) python3.11)
+# One that cannot make virtual environments, for want of python3.11-venv, is no use while there is another.
+DEBIANS := /usr/bin/python3.11
+PYTHON ?= $(shell $(DEBIANS) -c 'import ensurepip, venv' 2>/dev/null && echo $(DEBIANS) || echo python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
@@ -25,8 +27,8 @@ setup: $(STAMP) ## a virtual environment in .venv with the command fleetdrill in
 
 $(STAMP): pyproject.toml requirements.lock
 	command -v $(PYTHON) >/dev/null || { echo "expected $(PYTHON) on the path: install Python 3.11 first"; exit 1; }
-	$(PYTHON) -m venv $(VENV) 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3.11-venv && $(PYTHON) -m venv $(VENV); } || \
-		{ echo "expected $(PYTHON) to make a virtual environment, found it without ensurepip: install python3.11-venv, or name another with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV) || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3.11-venv && $(PYTHON) -m venv --clear $(VENV); } || \
+		{ echo "expected $(PYTHON) to make a virtual environment, found that it could not (above): install python3.11-venv, or name another with make PYTHON=..."; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $(STAMP)
@@ -80,7 +82,7 @@ blueprints: setup # models that contain other people's weights, composed from th
 	@PYTHONPATH=. $(BIN)/python models/complete.py > /dev/null || echo "those scenarios will be skipped"
 
 audit: setup ## pins, licences, a bill of materials, and known vulnerabilities if their database answers
-	@[ -x $(VENV)-audit/bin/pip-audit ] || { $(PYTHON) -m venv $(VENV)-audit && \
+	@[ -x $(VENV)-audit/bin/pip-audit ] || { $(PYTHON) -m venv --clear $(VENV)-audit && \
 		$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } || \
 		echo "expected to install pip-audit, could not: vulnerabilities stay unknown"
 	$(BIN)/python .ci/audit.py --sbom build/sbom.json --with $(VENV)-audit/bin/pip-audit

@@ -161,12 +161,13 @@ async def take(port: int, count: int, part: int = 0, parts: int = 1) -> None:
 
 
 async def taken(world: World, crowd: Crowd) -> None:
-    """Say `done BEGUN ENDED FRAMES AGAIN` after the last chunk, and end when all have committed."""
-    hosts = on(world)
+    """Say `done BEGUN ENDED FRAMES AGAIN CPU` after the last chunk, and end when all have committed."""
+    hosts, before = on(world), time.process_time()
     count = len(hosts)
     await until(lambda: crowd.images == count)
     frames = world.ledger.leg(DOWN).delivered[DAT]
-    print("done", crowd.begun, crowd.ended, frames, crowd.dropped, flush=True)
+    spent = time.process_time() - before
+    print("done", crowd.begun, crowd.ended, frames, crowd.dropped, spent, flush=True)
     await until(lambda: all(host.variant == VARIANT for host in hosts))
     print("runs", count, flush=True)
     await word()

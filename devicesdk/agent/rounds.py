@@ -17,6 +17,8 @@ from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.wire.timebase import NEVER
 
 LATE_ROUNDS_MAX: Final = 8
+LOOK_CHUNKS: Final = 4096
+"""Looked at in one go for the next chunk to ask for."""
 
 
 class Round:
@@ -78,16 +80,14 @@ class Rounds:
         """
         base, free = here.first_missing, 0
         while base < here.chunks:
-            free = here.missing(base, span_max) & ~self._asked(base)
+            free = here.missing(base, LOOK_CHUNKS) & ~self._asked(base, LOOK_CHUNKS)
             if free:
                 break
-            base += span_max
+            base += LOOK_CHUNKS
         if not free:
             return None
-        ahead = _lowest(free)
-        if ahead:  # what lies behind the span that was looked at comes into it
-            base += ahead
-            free = here.missing(base, span_max) & ~self._asked(base)
+        base += _lowest(free)
+        free = here.missing(base, span_max) & ~self._asked(base, span_max)
         return base, _lowest_bits(free, chunks_max)
 
     def open(self, base: int, bits: int, now: int) -> Round:
@@ -132,12 +132,15 @@ class Rounds:
         self._open = []
         self.at = NEVER
 
-    def _asked(self, base: int) -> int:
-        """Bits of the chunks from `base` that somebody was asked for."""
+    def _asked(self, base: int, span: int) -> int:
+        """Bits of the chunks from `base` that somebody was asked for, `span` of them and perhaps more."""
         bits = 0
         for one in self._open:
             offset = one.base - base
-            bits |= one.wanted << offset if offset >= 0 else one.wanted >> -offset
+            if offset < 0:
+                bits |= one.wanted >> -offset
+            elif offset < span:
+                bits |= one.wanted << offset
         return bits
 
     def _set_timer(self) -> None:

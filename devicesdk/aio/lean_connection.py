@@ -138,7 +138,7 @@ class Connection(asyncio.BufferedProtocol):
             listener, "on_messages", None
         )
         self._gathers = False
-        """Whether QoS 0 messages may come, and are told by the read."""
+        """Connected, and the listener takes the QoS 0 messages of a read together."""
         self._heard: list[Inbound] = []
         """QoS 0 messages of the read in hand that the listener has not been told of."""
         self._transport: asyncio.Transport | None = None

@@ -162,7 +162,7 @@ class ChunkMap:
             if not here & 1:
                 break
             first += (~here & (here + 1)).bit_length() - 1  # over the ones up to the next zero
-        self._first = first = min(first, self.chunks)
+        self._first = first
         return first
 
     def missing(self, base: int, span: int) -> int:
@@ -218,7 +218,9 @@ class ChunkMap:
             raise BadManifest(
                 f"expected bits for {size_bytes} bytes, found {len(bits)} bytes of them"
             )
-        made = cls(blob, size_bytes, chunk_bytes)
+        made, members = cls(blob, size_bytes, chunk_bytes), int.from_bytes(bits, "little")
+        if members >> made.chunks:
+            raise BadManifest(f"expected bits for {made.chunks} chunks, found one behind the last")
         made._bits[:] = bits
-        made.count = int.from_bytes(bits, "little").bit_count()
+        made.count = members.bit_count()
         return made

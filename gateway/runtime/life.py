@@ -153,11 +153,13 @@ class Life:
     def rest(self, rest_s: float) -> None:
         """Collect what is heard for a moment: what many devices say at once needs one commit then. Who asks
         is not heard but wakes, and takes along what was collected."""
-        if not self.over:
+        if not (self.over or self.closing):
             self._resting = True
-            self.arm("rest", 0, rest_s, self._rested)
+            self.arm("rest", 0, rest_s, self.end_rest)
 
-    def _rested(self) -> None:
+    def end_rest(self) -> None:
+        """What was collected meanwhile begins a turn."""
+        self.disarm("rest")
         self._resting = False
         if self.inbox:
             self.wake.set()

@@ -168,6 +168,7 @@ class Runtime:
         life = self._life
         if life is not None and not life.over:
             life.closing = True
+            life.end_rest()
             await self._until(life, lambda: self._drained(life), self._limits.drain_s_max)
             life.group_due = True
             life.wake.set()
@@ -427,8 +428,10 @@ class Runtime:
             if effect.table == rows.OUTBOX:
                 (outbox.discard if effect.row is None else outbox.add)(effect.key)
         if count:
+            life.rest(
+                self._limits.commit_rest_s
+            )  # what is heard while it commits is collected, too
             await self._commit(count)
-            life.rest(self._limits.commit_rest_s)
         elif self._tracing.on:
             self._last = Turn(0, 0)
         return not life.over

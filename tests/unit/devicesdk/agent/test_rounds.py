@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devicesdk.agent.rounds import LATE_ROUNDS_MAX, Rounds
+from devicesdk.agent.rounds import LATE_ROUNDS_MAX, LOOK_CHUNKS, Rounds
 from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.wire.timebase import NEVER
 
@@ -130,3 +130,13 @@ def test_what_is_picked_is_what_the_rule_says_chunk_by_chunk(data):
             if data.draw(st.booleans()) and one.takes(chunk):
                 here.add(chunk)
     assert rounds.pick(here, most, span) is None
+
+
+def test_what_is_missing_far_behind_what_was_asked_for_is_found():
+    here = _map(3 * LOOK_CHUNKS, set(range(3 * LOOK_CHUNKS)) - {1, 2 * LOOK_CHUNKS + 7})
+    rounds = Rounds()
+    assert rounds.pick(here, 4, 8) == (1, 0b1)
+    rounds.open(1, 0b1, 0)
+    assert rounds.pick(here, 4, 8) == (2 * LOOK_CHUNKS + 7, 0b1)
+    rounds.open(2 * LOOK_CHUNKS + 7, 0b1, 0)
+    assert rounds.pick(here, 4, 8) is None

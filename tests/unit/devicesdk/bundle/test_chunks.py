@@ -116,3 +116,10 @@ def test_what_is_missing_is_told_as_bits_and_the_first_of_it_by_number(chunks, a
     assert here.first_missing == min(missing, default=chunks)
     within = sum(1 << (n - base) for n in missing if base <= n < base + span)
     assert here.missing(base, span) == within
+
+
+def test_a_snapshot_with_a_chunk_behind_the_last_is_refused():
+    body = ChunkMap(NAME, 30, 10).to_bytes()[:-4]
+    damaged = body[:-1] + bytes([0b1000])
+    with pytest.raises(BadManifest, match="bits for 3 chunks, found one behind the last"):
+        ChunkMap.from_bytes(damaged + sha256(damaged).digest()[:4])

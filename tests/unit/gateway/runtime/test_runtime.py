@@ -45,9 +45,9 @@ async def test_while_a_commit_runs_nothing_is_said_and_the_next_turn_is_one_comm
 
 
 async def test_what_is_said_soon_after_a_commit_is_collected_for_the_next():
-    stage = Stage(limits=RuntimeLimits(commit_rest_s=0.2))
+    stage = Stage(limits=RuntimeLimits(commit_rest_s=1.0))
     await stage.up()
-    await asyncio.sleep(0.25)  # nothing is left to rest from
+    await asyncio.sleep(1.1)  # nothing is left to rest from
     stage.clear()
     for number in range(5):
         have = codec.encode(Have(boot_id=1, seq=1))
@@ -57,6 +57,36 @@ async def test_what_is_said_soon_after_a_commit_is_collected_for_the_next():
     assert [entry[0] for entry in stage.words("commit", "ack")] == ["commit", "ack", "commit"] + [
         "ack"
     ] * 4
+    stage.runtime.close()
+
+
+async def test_what_is_said_while_a_commit_runs_is_collected_too():
+    stage = Stage(limits=RuntimeLimits(commit_rest_s=1.0))
+    await stage.up()
+    await asyncio.sleep(1.1)
+    stage.clear()
+    stage.storage.gate.clear()
+    stage.have()
+    await until(stage.storage.waiting.is_set, "the first commit")
+    stage.wires.data.deliver(NAMES.device("new", topics.HAVE), codec.encode(Have(boot_id=1, seq=1)))
+    stage.storage.gate.set()
+    await until(lambda: stage.words("ack"), "the first acknowledgement")
+    await asyncio.sleep(0.1)
+    assert [entry[0] for entry in stage.words("commit", "ack")] == ["commit", "ack"]
+    await until(lambda: len(stage.words("ack")) == 2, "the end of the rest")
+    stage.runtime.close()
+
+
+async def test_a_stop_ends_the_rest_and_loses_nothing_of_what_was_collected():
+    stage = Stage(limits=RuntimeLimits(commit_rest_s=3600.0, drain_s_max=3600.0))
+    await stage.up()
+    stage.have()
+    await stage.quiet()
+    stage.clear()
+    stage.wires.data.deliver(NAMES.device("new", topics.HAVE), codec.encode(Have(boot_id=1, seq=1)))
+    async with asyncio.timeout(30.0):
+        await stage.runtime.stop()
+    assert [entry[0] for entry in stage.words("commit", "ack")] == ["commit", "ack"]
     stage.runtime.close()
 
 
