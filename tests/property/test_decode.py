@@ -83,7 +83,7 @@ def test_hostile_fields_make_a_value_or_bad_message(kind):
     whole = _whole(kind)
     assert codec.decode(kind, msgpack.packb(whole)), f"{kind.__name__} is not decoded at all"
     keys = sorted(
-        {key for _, key, _ in codec._plan_of(kind)}
+        {key for key, _ in codec._plan_of(kind) if key}
         | {"extra", "zz", "sh", "dg", "db", "g", "dl", "cp"}
     )
 
