@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
-# Debian's before any other: it is built with profile-guided optimization and runs all of this 13 to 25 %
-# quicker than what pyenv compiles by default.
+# Debian's before any other: it rehearses 11 to 15 % more device-hours a second than what pyenv compiles by
+# default, which is without --enable-optimizations.
 # One that cannot make virtual environments, for want of python3.11-venv, is no use while there is another.
 DEBIANS := /usr/bin/python3.11
 PYTHON ?= $(shell $(DEBIANS) -c 'import ensurepip, venv' 2>/dev/null && echo $(DEBIANS) || echo python3.11)

@@ -51,9 +51,9 @@ class RuntimeLimits(msgspec.Struct, frozen=True, kw_only=True):
     batch_messages_max: Positive = 512
     """Messages handled between two commits. More wait in the inbox."""
     commit_rest_s: Annotated[float, Meta(ge=0, le=1)] = 0.005
-    """What comes within this of the beginning of a commit is collected for the next: a commit costs about a
-    millisecond, and as much of the processor as ten messages. Operators' requests and timers do not wait for
-    it; chunk requests and acknowledgements do. 0: as soon as it is done."""
+    """What comes within this of the beginning of a commit is collected for the next: a commit takes about a
+    millisecond, and meanwhile nothing is answered. Operators' requests and timers do not wait for it; chunk
+    requests and acknowledgements do. 0: as soon as the commit is done."""
     group_commit_messages_max: Positive = 32
     """Telemetry is made durable and acknowledged when so many wait: they fill the broker's in-flight
     window, and chunk requests queue behind them."""

@@ -314,7 +314,7 @@ class Download:
         if self._nacks:
             self._nacks.clear()
         self._store(source, index * source.chunk_bytes, chunk)
-        return self._all_here(now) if here.count == here.chunks else True
+        return self._all_here(now) if here.complete else True
 
     def _store(self, source: Source, offset: int, chunk: memoryview) -> None:
         if self._buffer is not None:
@@ -384,7 +384,7 @@ class Download:
         if one.got == 1 and one.asked_alone:
             self._pace.answered(now - one.sent_at)
         rounds = self._rounds
-        if frame.round_count or not one.wanted:  # the last
+        if frame.last or not one.wanted:
             rounds.close(one.seq)
             took = now - max(one.sent_at, self._last_end)
             self._last_end = now

@@ -182,8 +182,7 @@ class ChunkMap:
 
     def bytes_of(self, chunk: int) -> int:
         """The size of chunk number `chunk`."""
-        left = self.size_bytes - chunk * self.chunk_bytes
-        return left if left < self.chunk_bytes else self.chunk_bytes
+        return min(self.chunk_bytes, self.size_bytes - chunk * self.chunk_bytes)
 
     def add(self, chunk: int) -> bool:
         """Mark a chunk as here; False when it was already (test-and-set)."""

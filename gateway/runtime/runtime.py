@@ -428,9 +428,8 @@ class Runtime:
             if effect.table == rows.OUTBOX:
                 (outbox.discard if effect.row is None else outbox.add)(effect.key)
         if count:
-            life.rest(
-                self._limits.commit_rest_s
-            )  # what is heard while it commits is collected, too
+            # Before it: what is heard while it commits is collected, too.
+            life.rest(self._limits.commit_rest_s)
             await self._commit(count)
         elif self._tracing.on:
             self._last = Turn(0, 0)

@@ -73,7 +73,6 @@ def told(record: SoakRecord) -> str:
     return "\n".join([record.story, *record.stories, *(row.story for row in record.leaks)])
 
 
-@pytest.mark.slow
 def test_every_message_of_a_fleet_is_accounted_for_over_two_kills_of_the_broker(
     tmp_path: Path,
 ) -> None:
