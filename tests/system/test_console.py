@@ -252,9 +252,12 @@ def test_a_question_for_critical_alarms_that_failed_is_told(visit):
     page.keyboard.press("l")
     told = page.get_by_role("alert")
     expect(told).to_contain_text("the store is busy")
+    nothing = page.get_by_text("Nothing is wrong")
+    expect(nothing).to_have_count(0)
     ill = False
     told.get_by_role("button").click()
     expect(told).to_have_count(0)
+    expect(nothing).to_be_visible()
 
 
 @pytest.mark.parametrize("hours", [-5, 7])

@@ -66,7 +66,7 @@ function All() {
         <option value="acknowledged">acknowledged</option><option value="cleared">over</option><option value="">all</option></select>
       <select aria-label="Kind" value=${kind} onChange=${choose(setKind)}><option value="">every kind</option>${Object.entries(KINDS).map(([name, title]) => html`<option value=${name}>${title}</option>`)}</select></div>
     ${!first.data && !first.problem && html`<${Loading} of="alarms" />`}
-    ${first.data && !shown.length && html`<${Nothing} state=${state} kind=${kind} />`}
+    ${first.data && !failed && !shown.length && html`<${Nothing} state=${state} kind=${kind} />`}
     ${shown.length > 0 && html`<ul class="cards">${shown.map((one) => html`<li key=${one.id}><${Alarm} alarm=${one} reload=${reload} /></li>`)}</ul>`}
     <${More} next=${next} more=${more} />`;
 }
