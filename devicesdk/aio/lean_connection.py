@@ -4,8 +4,8 @@ Decides when bytes are written, what each packet means to the listener, what end
 with which word. Leaves out how the socket is opened (lean.py), packet ids and the window
 (lean_window.py), when silence is death (lean_vigil.py) and bytes (lean_packets.py).
 
-Theory of operation. Packets of one turn of the loop are collected and written at once; what answers
-a read leaves at the end of that read. One timer per connection waits first for the CONNACK, then
+Theory of operation. Packets of one turn of the loop are collected and written at once, at its end: answers to
+several reads leave together, and a process of many connections reads them all before it writes. One timer per connection waits first for the CONNACK, then
 for the keep-alive, last for the closing socket.
 
 Rules: a connection is used once. Whoever ends it sets `_over` first, and nothing is told after that
@@ -113,7 +113,6 @@ class Connection(asyncio.BufferedProtocol):
         "_owner",
         "_proof",
         "_reader",
-        "_reading",
         "_timer",
         "_transport",
         "_unacked",
@@ -149,7 +148,7 @@ class Connection(asyncio.BufferedProtocol):
         self._proof: Proof | None = None
         self._out: list[bytes] = []
         self._out_bytes = self._backlog = self._bytes_max = 0
-        self._over = self._reading = False
+        self._over = False
         self._timer: asyncio.TimerHandle | None = loop.call_later(
             dial.timeout_s, self.fail, "timeout"
         )
@@ -265,11 +264,10 @@ class Connection(asyncio.BufferedProtocol):
         return self._reader.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Handle every whole packet, then send what came of it."""
+        """Handle every whole packet; what comes of it is sent at the end of the turn."""
         if self._vigil is not None:
             self._vigil.read_at = self._loop.time()
         reader = self._reader
-        self._reading = True
         for packet in reader.filled(nbytes):
             if self._over:
                 return
@@ -283,11 +281,8 @@ class Connection(asyncio.BufferedProtocol):
         proof = self._proof
         if proof is not None and not (self._out or self._over) and proof.begin_wait():
             self._loop.call_later(PROOF_WAIT_S, self._prove)
-        self._reading = False
         if reader.fault is not None:
             self.fail(reader.fault.reason, reader.fault.code)
-        elif self._out:
-            self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -444,7 +439,9 @@ class Connection(asyncio.BufferedProtocol):
         self._out_bytes += len(packet)
         if self._out_bytes >= FLUSH_BYTES:
             self._flush()
-        elif len(out) == 1 and not self._reading:
+        elif (
+            len(out) == 1
+        ):  # at the end of the turn: what other sockets bring may have more for this one
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:

@@ -16,11 +16,12 @@ class Wire(asyncio.Transport):
 
     def __init__(self):
         super().__init__()
-        self.sent = b""
+        self.sent, self.writes = b"", 0
         self.closed = False
 
     def write(self, data):
         self.sent += data
+        self.writes += 1
 
     def close(self):
         self.closed = True
@@ -83,6 +84,11 @@ def arrive(connection, data):
     connection.buffer_updated(len(data))
 
 
+def end_turn(connection):
+    """What was collected in this turn of the loop is written."""
+    connection._loop.run_until_complete(asyncio.sleep(0))
+
+
 @pytest.fixture
 def connect():
     loop = asyncio.new_event_loop()
@@ -139,6 +145,30 @@ def test_nothing_is_told_after_the_listener_ended_it_inside_the_call(connect, en
     assert wire.closed
 
 
+def test_answers_to_reads_of_one_turn_leave_together_at_its_end(connect):
+    listener = Single()
+    connection, wire = connect(listener)
+    end_turn(connection)
+    wire.sent, wire.writes = b"", 0
+    arrive(connection, publish(b"a", packet_id=7))
+    arrive(connection, publish(b"b", packet_id=8))
+    assert wire.sent == b"", "a process of many connections reads them all before it writes"
+    end_turn(connection)
+    assert wire.sent == mqtt5.PubAckPacket(7).write() + mqtt5.PubAckPacket(8).write()
+    assert wire.writes == 1
+
+
+def test_what_was_collected_goes_with_the_goodbye(connect):
+    connection, wire = connect(Single())
+    wire.sent = b""
+    arrive(connection, publish(b"a", packet_id=7))
+    connection.disconnect(0)
+    assert wire.sent.startswith(mqtt5.PubAckPacket(7).write())
+    written = wire.sent
+    end_turn(connection)
+    assert wire.sent == written
+
+
 PUBACK = mqtt5.PubAckPacket(1).write()
 PINGREQ, PINGRESP = b"\xc0\x00", b"\xd0\x00"
 
@@ -150,6 +180,7 @@ def unproven(connect):
     connection, wire = connect(listener, proven_acks=True, keepalive_s=0)
     listener.on_first = lambda: connection.publish("t", b"said", 1, 5, 0, retain=False)
     arrive(connection, publish(b"say something"))
+    end_turn(connection)
     wire.sent, listener.on_first = b"", None
     return listener, connection, wire
 
@@ -158,6 +189,7 @@ def test_the_ping_of_a_proof_travels_with_the_next_write(unproven):
     listener, connection, wire = unproven
     listener.on_first = lambda: connection.publish("t", b"more", 0, 0, 0, retain=False)
     arrive(connection, PUBACK + publish(b"say more"))
+    end_turn(connection)
     assert b"more" in wire.sent
     assert wire.sent.endswith(PINGREQ), f"the ping is not in the same write: {wire.sent!r}"
     assert ("puback", 5, 0) not in listener.heard, "nothing has proven it yet"
