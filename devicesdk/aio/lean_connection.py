@@ -4,9 +4,10 @@ Decides when bytes are written, what each packet means to the listener, what end
 with which word. Leaves out how the socket is opened (lean.py), packet ids and the window
 (lean_window.py), when silence is death (lean_vigil.py) and bytes (lean_packets.py).
 
-Theory of operation. Packets of one turn of the loop are collected and written at once, at its end: answers to
-several reads leave together, and a process of many connections reads them all before it writes. One timer per connection waits first for the CONNACK, then
-for the keep-alive, last for the closing socket.
+Theory of operation. Packets of one turn of the loop are collected, and written at once before the loop
+reads again. So a process of many connections (a simulated fleet) reads from all that have something
+before it writes to any, and what they ask for reaches a gateway together. One timer per connection
+waits first for the CONNACK, then for the keep-alive, last for the closing socket.
 
 Rules: a connection is used once. Whoever ends it sets `_over` first, and nothing is told after that
 but the end itself. What is read is bounded by `Dial.packet_bytes_max`, what is written by
@@ -208,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
 
     def abort(self) -> None:
-        """Close without a word; what was collected is lost, as in a crash."""
+        """Close without a word; what was collected in this turn is lost, as in a crash."""
         self._finish()
         if self._transport is not None:
             self._transport.abort()
@@ -264,7 +265,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._reader.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Handle every whole packet; what comes of it is sent at the end of the turn."""
+        """Handle every whole packet; what comes of it is sent before the loop reads again."""
         if self._vigil is not None:
             self._vigil.read_at = self._loop.time()
         reader = self._reader
@@ -439,9 +440,7 @@ class Connection(asyncio.BufferedProtocol):
         self._out_bytes += len(packet)
         if self._out_bytes >= FLUSH_BYTES:
             self._flush()
-        elif (
-            len(out) == 1
-        ):  # at the end of the turn: what other sockets bring may have more for this one
+        elif len(out) == 1:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:

@@ -145,7 +145,7 @@ def test_nothing_is_told_after_the_listener_ended_it_inside_the_call(connect, en
     assert wire.closed
 
 
-def test_answers_to_reads_of_one_turn_leave_together_at_its_end(connect):
+def test_what_answers_reads_leaves_in_one_write_before_the_next_turn(connect):
     listener = Single()
     connection, wire = connect(listener)
     end_turn(connection)
@@ -167,6 +167,40 @@ def test_what_was_collected_goes_with_the_goodbye(connect):
     written = wire.sent
     end_turn(connection)
     assert wire.sent == written
+
+
+def test_what_was_collected_is_lost_with_an_abort(connect):
+    connection, wire = connect(Single())
+    end_turn(connection)
+    wire.sent = b""
+    arrive(connection, publish(b"a", packet_id=7))
+    connection.abort()
+    end_turn(connection)
+    assert wire.sent == b""
+
+
+def test_nothing_is_written_to_a_socket_that_is_gone(connect):
+    listener = Single()
+    connection, wire = connect(listener)
+    end_turn(connection)
+    wire.sent = b""
+    arrive(connection, publish(b"a", packet_id=7))
+    connection.connection_lost(None)
+    end_turn(connection)
+    assert wire.sent == b""
+    assert listener.heard[-1] == "closed by the broker"
+
+
+def test_much_leaves_at_once_and_only_once(connect):
+    connection, wire = connect(Single())
+    end_turn(connection)
+    wire.sent, wire.writes = b"", 0
+    listener = connection._listener
+    listener.on_first = lambda: connection.publish("t", bytes(70_000), 0, 0, 0, retain=False)
+    arrive(connection, publish(b"a"))
+    assert len(wire.sent) > 70_000
+    end_turn(connection)
+    assert wire.writes == 1
 
 
 PUBACK = mqtt5.PubAckPacket(1).write()
