@@ -10,8 +10,8 @@ before it writes to any, and what they ask for reaches a gateway together. One t
 waits first for the CONNACK, then for the keep-alive, last for the closing socket.
 
 Rules: a connection is used once. Whoever ends it sets `_over` first, and nothing is told after that
-but the end itself. What is read is bounded by `Dial.packet_bytes_max`, what is written by
-`UNSENT_BYTES_MAX`. Nothing that a broker sends raises into the loop.
+but the end itself. What is read is bounded by `Dial.packet_bytes_max`, what is published by
+`UNSENT_BYTES_MAX`, that and what answers reads by `BACKLOG_BYTES_MAX`. Nothing that a broker sends raises into the loop.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ LINGER_S: Final = 5.0
 """How long a closing socket may take to get rid of its last bytes."""
 FLUSH_BYTES: Final = 64 * 1024
 """So much is not held back until the end of the turn: it would leave the processor's caches."""
+BACKLOG_BYTES_MAX: Final = 2 * UNSENT_BYTES_MAX
+"""Unsent, answers included. More: a broker that sends for ever and reads nothing is hung up on."""
 PROOF_WAIT_S: Final = 0.05
 """So long an acknowledgement may wait for a write that takes its ping along, before one is made for it."""
 GATHER_BYTES: Final = 2_048
@@ -459,6 +461,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._vigil is not None:
             self._vigil.written_at = self._loop.time()
         self._backlog = transport.get_write_buffer_size()
+        if self._backlog > BACKLOG_BYTES_MAX:  # publishes are refused before: these are answers
+            self.fail(f"it takes nothing: {self._backlog} bytes wait, mostly acknowledgements")
 
     # ---- keep-alive ----
 

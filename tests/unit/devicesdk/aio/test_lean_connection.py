@@ -7,7 +7,8 @@ import asyncio
 import mqtt5
 import pytest
 
-from devicesdk.aio.lean_connection import Connection
+from devicesdk.aio import lean_connection
+from devicesdk.aio.lean_connection import FLUSH_BYTES, Connection
 from devicesdk.aio.port import Dial
 
 
@@ -17,7 +18,7 @@ class Wire(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.sent, self.writes = b"", 0
-        self.closed = False
+        self.closed = self.stuck = False
 
     def write(self, data):
         self.sent += data
@@ -30,7 +31,7 @@ class Wire(asyncio.Transport):
         self.closed = True
 
     def get_write_buffer_size(self):
-        return 0
+        return len(self.sent) if self.stuck else 0
 
 
 class Single:
@@ -189,6 +190,21 @@ def test_nothing_is_written_to_a_socket_that_is_gone(connect):
     end_turn(connection)
     assert wire.sent == b""
     assert listener.heard[-1] == "closed by the broker"
+
+
+def test_a_broker_that_sends_for_ever_and_reads_nothing_is_hung_up_on(connect, monkeypatch):
+    monkeypatch.setattr(lean_connection, "BACKLOG_BYTES_MAX", 2 * FLUSH_BYTES)
+    listener = Single()
+    connection, wire = connect(listener)
+    wire.stuck = True
+    flood = publish(b"", packet_id=7) * 8_000
+    for _ in range(20):
+        if wire.closed:
+            break
+        arrive(connection, flood)
+    assert wire.closed, f"{len(wire.sent)} bytes of acknowledgements are held for it"
+    assert "takes nothing" in listener.heard[-1]
+    assert len(wire.sent) <= 3 * FLUSH_BYTES + 100
 
 
 def test_much_leaves_at_once_and_only_once(connect):
