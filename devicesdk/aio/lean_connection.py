@@ -11,7 +11,8 @@ waits first for the CONNACK, then for the keep-alive, last for the closing socke
 
 Rules: a connection is used once. Whoever ends it sets `_over` first, and nothing is told after that
 but the end itself. What is read is bounded by `Dial.packet_bytes_max`, what is published by
-`UNSENT_BYTES_MAX`, that and what answers reads by `BACKLOG_BYTES_MAX`. Nothing that a broker sends raises into the loop.
+`UNSENT_BYTES_MAX`, that and what answers reads by `BACKLOG_BYTES_MAX`. Nothing that a broker sends
+raises into the loop.
 """
 
 from __future__ import annotations
