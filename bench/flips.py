@@ -17,10 +17,11 @@ from typing import Any
 import uvloop
 
 from bench.live.drivers import load_average, raise_descriptor_limit
+from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.notes import NoteKind
 from devicesdk.aio.lean import LeanPort
 from devicesdk.aio.port import Dial
-from devicesdk.wire.timebase import HOUR
+from devicesdk.wire.timebase import HOUR, SECOND
 from devicesim.live.drive import ready
 from devicesim.live.stage import LiveStage, Setting, open_stage
 from devicesim.scenario import load
@@ -34,6 +35,7 @@ DEVICES = 5_000
 FLIPS = 100
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 30.0
+LAST_ANSWER_S = (AgentConfig().answer_after_ns + AgentConfig().answer_spread_ns) / SECOND
 SCENARIO = f"""
 scenario: flips
 clock: {{mode: real, duration: 24h}}
@@ -180,6 +182,7 @@ async def flips(world: World, stage: LiveStage, crowd: Crowd, kind: NoteKind) ->
 async def settled(stage: LiveStage) -> None:
     """Let the fleet's answers reach the gateway: each flip is measured on a quiet one."""
     counters = stage.live_gateway.runtime.counters
+    await asyncio.sleep(LAST_ANSWER_S)
     before = -1
     while before != sum(counters.messages_in.values()):
         before = sum(counters.messages_in.values())

@@ -86,27 +86,10 @@ class Agent:
     """
 
     __slots__ = (
-        "_books",
-        "_booted",
-        "_debug",
-        "_deltas",
-        "_download",
-        "_experiments",
-        "_flags",
-        "_inbox",
-        "_install",
-        "_outbox",
-        "_probe",
-        "_report",
-        "_session",
-        "_shared",
-        "_slots",
-        "_state_lost",
-        "_trial",
-        "_trust",
-        "_update",
-        "_work",
-    )
+        "_books", "_booted", "_debug", "_deltas", "_download", "_experiments", "_flags", "_inbox",
+        "_install", "_outbox", "_probe", "_report", "_session", "_shared", "_slots", "_state_lost",
+        "_trial", "_trust", "_update", "_work",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -222,6 +205,9 @@ class Agent:
         other = self._debug.at
         if other < at:
             at, why = other, "debug"
+        other = self._report.at
+        if other < at:
+            at, why = other, "report"
         return None if at >= NEVER else (at, why)
 
     def dues(self) -> list[tuple[int, str]]:
@@ -234,6 +220,7 @@ class Agent:
             "update": self._update.at,
             "trust": self._trust.at,
             "debug": self._debug.at,
+            "report": self._report.at,
         }
         return sorted((at, why) for why, at in parts.items() if at < NEVER)
 
@@ -361,6 +348,7 @@ class Agent:
             self._inbox.after_trust(now)
         if now >= self._debug.at:
             self._debug.end_of_time()
+        self._report.due(now)
 
     def _on_conditions(self, changed: hear.ConditionsChanged, now: int) -> None:
         self._shared.conditions = changed.conditions

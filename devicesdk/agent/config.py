@@ -15,6 +15,8 @@ from devicesdk.wire.messages import Capabilities
 from devicesdk.wire.timebase import HOUR, MINUTE, MS, SECOND
 
 TELEMETRY_OUTBOX_WINDOWS_MAX: Final = 192
+ANSWER_NS_MAX: Final = HOUR
+"""Of `AgentConfig.answer_after_ns` and of `answer_spread_ns`: who waits longer seems not to have heard."""
 
 
 class BackoffConfig(msgspec.Struct, frozen=True, gc=False):
@@ -86,6 +88,11 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     "subscribed" ever after, whatever the session-present bit says: once its broker has forgotten its
     session, such a device hears nothing until its next boot. Not for a device that somebody needs."""
     backoff: BackoffConfig = BackoffConfig()
+    answer_after_ns: int = SECOND
+    """What a whole segment hears at one instant, a kill list or flags, is obeyed at once and reported this
+    much later at the earliest: not while it is still going out to the others."""
+    answer_spread_ns: int = SECOND
+    """And, drawn by each device, up to this much after that. 0: all in the same instant."""
     publishes_in_flight_max: int = 16
     """Events and windows sent and not acknowledged. Full: the rest waits in the outbox."""
     window_ns: int = 15 * MINUTE

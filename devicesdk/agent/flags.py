@@ -52,6 +52,19 @@ def evaluator(document: bytes) -> Any:
     return core
 
 
+@lru_cache(maxsize=_DOCUMENTS_MAX)
+def named(document: bytes) -> frozenset[str]:
+    """The flags in a document; none in one that is empty or that this version cannot read. Asking for
+    one that is not there costs the evaluator an exception, for each feature of each device."""
+    if not document:
+        return frozenset()
+    try:
+        evaluator(document)
+    except BadMessage:
+        return frozenset()
+    return frozenset(msgspec.json.decode(document)["flags"])
+
+
 def context_of(device: str, hardware_class: str, segment: str) -> EvaluationContext:
     """What flags know of a device: its id is the targeting key, so a percentage is sticky."""
     attributes = {"hardware_class": hardware_class, "segment": segment}
@@ -103,7 +116,7 @@ class Flags:
 
     def structure(self, name: str) -> Any:
         """What an object flag says to this device; None where it says nothing."""
-        if not self._document:
+        if name not in named(self._document):
             return None
         try:
             return (
@@ -185,7 +198,7 @@ class Flags:
     def _read_policy(self) -> Policy | None:
         """The policy in the document; None where there is none, or one that is not understood."""
         name = self._shared.config.policy_flag
-        if name.encode() not in self._document:
+        if name not in named(self._document):
             return None
         try:
             found = evaluator(self._document).resolve_object_value(name, {}, self._context).value
@@ -204,7 +217,7 @@ class Flags:
         default = self._default(name)
         if name in self.killed:
             return False
-        if not self._document:
+        if name not in named(self._document):
             return default
         try:
             found = evaluator(self._document).resolve_boolean_value(name, default, self._context)

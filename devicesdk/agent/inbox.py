@@ -116,7 +116,8 @@ class Inbox:
     def _kill(self, arrived: Arrived, now: int) -> None:
         if self._flags.take_kill_list(arrived.payload):
             self._shared.save_state()
-            self._shared.report_due = self._shared.look_due = True
+            self._shared.look_due = True
+            self._report.later(now)
         if self._flags.kill_list_current:
             self._work.kill_list_came(now)
         self._update.advance(now)
@@ -124,7 +125,8 @@ class Inbox:
     def _flag(self, arrived: Arrived, now: int) -> None:
         if self._flags.take_snapshot(arrived.payload, self._trust.proved_ms(now)):
             self._shared.save_state()
-            self._shared.report_due = self._shared.look_due = True
+            self._shared.look_due = True
+            self._report.later(now)
             self._work.permit(now)
             self._update.advance(now)
 

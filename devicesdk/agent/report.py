@@ -1,11 +1,13 @@
 """What the device says of itself: `have`, retained.
 
-Decides when a report is worth a message. Leaves out what is reported (update.py, flags.py).
+Decides when a report is worth a message, and when it is sent. Leaves out what is reported (update.py,
+flags.py).
 
 Rules: at most one report a stimulus, however much changed; none when it would say what the broker
 already has; one always where the broker may not have it (a session that is not present, a first
 connect, a `have` that was never acknowledged) or where the gateway asked. Progress in bytes travels
-in a report and never causes one.
+in a report and never causes one. What a whole segment hears at one instant, a kill list or flags, is
+reported after a wait of the device's own; any other report that leaves before takes it along (ADR 25).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from devicesdk.agent.slots import Slots
 from devicesdk.agent.trust import Trust
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Have
+from devicesdk.wire.timebase import NEVER
 
 
 class Report:
@@ -35,6 +38,7 @@ class Report:
         "_shared",
         "_slots",
         "_trust",
+        "at",
         "seq",
     )
 
@@ -57,6 +61,21 @@ class Report:
         self._trust = trust
         self._last: Have | None = None
         self.seq = 0
+        self.at = NEVER
+        """When the answer to something that the whole segment heard is due."""
+
+    def later(self, now: int) -> None:
+        """Something changed that the whole segment hears now: all of them at once is a stampede."""
+        if self.at == NEVER:
+            config = self._shared.config
+            wait = self._shared.answer_dice(now).below(config.answer_spread_ns)
+            self.at = now + config.answer_after_ns + wait
+
+    def due(self, now: int) -> None:
+        """The wait may be over."""
+        if now >= self.at:
+            self.at = NEVER
+            self._shared.report_due = True
 
     def say_again(self) -> None:
         """The broker may not have the last report, or the gateway asked: the next is not skipped."""
@@ -67,10 +86,13 @@ class Report:
         """A connection is up: find out whether the broker has what it should."""
         if not session_present or not self._outbox.have_acked:
             self.say_again()
+        elif self.at < NEVER:  # those who lost their connections do not come back at one instant
+            self._shared.report_due = True
 
     def publish(self, now: int) -> None:
         """Publish what changed, if anything did."""
         self._shared.report_due = False
+        self.at = NEVER
         have = self._compose()
         if have == self._last:
             return

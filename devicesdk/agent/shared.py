@@ -23,6 +23,7 @@ WALL_CLOCK_FLOOR_MS = 1_577_836_800_000
 """2020-01-01: a clock that shows less was never set."""
 _RETRIES = int.from_bytes(b"retries")
 _OFFERS = int.from_bytes(b"offers")
+_ANSWERS = int.from_bytes(b"answers")
 """What sets the luck of these apart from the rest of a device's, so that two policies can be compared."""
 
 
@@ -99,6 +100,10 @@ class Shared:
     def offer_dice(self, generation: int) -> Dice:
         """Dice of one offer: the same whenever the device hears it, and after a reboot."""
         return Dice(self.seed ^ _OFFERS, generation)
+
+    def answer_dice(self, now: int) -> Dice:
+        """Dice of one answer to what a whole segment heard: it shifts no other draw."""
+        return Dice(self.seed ^ _ANSWERS, now)
 
     def wall_ms(self, now: int) -> int | None:
         """Wall-clock UTC in ms, or None while the clock was never set."""

@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from devicesdk.agent.backoff_policies import POLICIES
-from devicesdk.agent.config import AgentConfig, BackoffConfig
+from devicesdk.agent.config import ANSWER_NS_MAX, AgentConfig, BackoffConfig
 from devicesdk.aio.port import Endpoint
 from devicesdk.bundle.trust import (
     ROLE_DIRECTOR,
@@ -161,6 +161,7 @@ def read_config(path: str | None) -> AgentConfig:
         _known(said, AgentConfig, "")
         config = msgspec.convert(said, AgentConfig)
         _comes_back(config.backoff)
+        _answers(config)
     except msgspec.MsgspecError as error:
         raise SettingsError(f"expected an agent configuration in {path}, found: {error}") from error
     except SettingsError as error:
@@ -188,6 +189,16 @@ def _comes_back(backoff: BackoffConfig) -> None:
             "the next boot; set rest_ns to the pause before it begins anew (300000000000: five minutes), or "
             "attempts_max to 0: it never stops"
         )
+
+
+def _answers(config: AgentConfig) -> None:
+    """A device that puts its reports off for long seems not to have obeyed."""
+    for name in ("answer_after_ns", "answer_spread_ns"):
+        found = getattr(config, name)
+        if not 0 <= found <= ANSWER_NS_MAX:
+            raise SettingsError(
+                f"expected {name} from 0 to {ANSWER_NS_MAX} (an hour; a second is 1000000000), found {found}"
+            )
 
 
 def _known(found: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:

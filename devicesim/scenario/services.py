@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from devicesdk.agent.config import ANSWER_NS_MAX
 from devicesdk.wire.timebase import DAY, SECOND
 from devicesim.scenario.backoffs import WORDS, ABackoff, Backoff
 from devicesim.scenario.fields import Duration, Model, PositiveDuration, Rate
@@ -81,6 +82,19 @@ class Agent(Model):
         description="When a device that has subscribed since its boot subscribes again. session_lost: where"
         " the broker says that it holds no session, or may not; never: it takes connected for subscribed, as"
         " clients do that subscribe once at start-up.",
+    )
+    answer_after_ns: Duration = Field(
+        default=SECOND,
+        alias="answer_after",
+        le=ANSWER_NS_MAX,
+        description="What a whole segment hears at one instant, a kill list or flags, is obeyed at once and"
+        " reported this much later at the earliest.",
+    )
+    answer_spread_ns: Duration = Field(
+        default=SECOND,
+        alias="answer_spread",
+        le=ANSWER_NS_MAX,
+        description="And, drawn by each device, up to this much after that. 0s: all in the same instant.",
     )
     tls_time: Literal["own", "proved"] = Field(
         default="own",

@@ -460,6 +460,8 @@ def _agent_config(scenario: Scenario, group: Group) -> AgentConfig:
         keepalive_ns=said.keepalive_ns,
         session_expiry_ns=said.session_expiry_ns,
         subscribe_once=said.resubscribe == "never",
+        answer_after_ns=said.answer_after_ns,
+        answer_spread_ns=said.answer_spread_ns,
         backoff=replay.EAGER
         if group.presence is not None and group.presence.reconnect == "recorded"
         else scenario.backoff_of(group),

@@ -17,6 +17,8 @@ from devicesdk.wire.messages import Control, ControlVerb, Have, Signed
 from gateway.conform.stage import CannotPlayError, Stage
 
 SETTLE_S: Final = 0.6
+FLAGS_PATIENCE_S: Final = 6.0
+"""A device that takes flags may report them two seconds later; one that takes none is not waited for long."""
 FORGER: Final = bytes(range(32))
 """Seed of a key that no device trusts."""
 
@@ -134,9 +136,20 @@ async def revive(stage: Stage, patience_s: float) -> None:
 
 
 async def _kill_list(stage: Stage, features: tuple[str, ...], patience_s: float) -> None:
+    await kill_is_reported(stage, say_kill_list(stage, *features), patience_s)
+
+
+def say_kill_list(stage: Stage, *features: str) -> tuple[int, bytes]:
+    """Publish a newer kill list, and wait for nothing; gives its version and what was published."""
     version = kills_of(stage) + 1
     envelope = stage.keys.flags.seal(stage.kill_list(version, *features))
     stage.say(topics.KILL, envelope, retain=True)
+    return version, envelope
+
+
+async def kill_is_reported(stage: Stage, said: tuple[int, bytes], patience_s: float) -> None:
+    """Wait until the device says that it obeys what was said."""
+    version, envelope = said
     obeyed = await stage.until(lambda: kills_of(stage) >= version, patience_s)
     story = f"version {version} was published and version {kills_of(stage)} is reported"
     stage.ledger.settle("K1", story, envelope, ok=obeyed)
@@ -174,7 +187,7 @@ async def flags(stage: Stage, patience_s: float) -> None:
     rev = _rev(stage) + 1
     envelope = stage.keys.flags.seal(stage.flag_snapshot(rev))
     stage.say(topics.FLAGS, envelope, retain=True)
-    taken = await stage.until(lambda: _rev(stage) >= rev, min(patience_s, 3.0))
+    taken = await stage.until(lambda: _rev(stage) >= rev, min(patience_s, FLAGS_PATIENCE_S))
     story = f"revision {rev} was published and revision {_rev(stage)} is reported"
     stage.ledger.settle("F1", story, envelope, ok=taken)
     if not taken:

@@ -76,7 +76,7 @@ RULES: Final = (
     _must("R7", "The end of a want is told in `ev`, with its digest.", "after each update"),
     _should("R8", "DOWNLOADING, VERIFIED and TRIAL are told in `ev`, in this order.", "update 1"),
     # -- kills and flags
-    _must("K1", "A newer kill list is in force and reported at once.", "kill list published"),
+    _must("K1", "A newer kill list is in force at once, and reported.", "kill list published"),
     _must("K2", "An older kill list is ignored.", "an older one is published"),
     _must(
         "K3",

@@ -65,9 +65,7 @@ class Agents:
 
 def connect(chart: Chart) -> Chart:
     """Wait for the connect, and let it succeed."""
-    while not [effect for effect in chart.left if isinstance(effect, ask.Connect)]:
-        chart >> DUE
-    chart >> hear.Connected(session_present=False)
+    dial(chart) >> hear.Connected(session_present=False)
     chart << Asks(ask.Subscribe)
     return chart >> hear.Subscribed((1,) * 5)
 
@@ -117,6 +115,29 @@ def acknowledge(chart: Chart) -> Chart:
         left += chart.left
     chart.left = left
     return chart
+
+
+def report_due(chart: Chart) -> int | None:
+    """When the device answers what the whole segment heard; None: it has nothing to answer."""
+    return {why: at for at, why in chart.machine.dues()}.get("report")
+
+
+def answer(chart: Chart) -> Chart:
+    """Let time pass until it has."""
+    if (at := report_due(chart)) is not None:
+        chart.now = max(chart.now, at)
+        chart >> hear.DeadlineReached()
+    assert report_due(chart) is None, "the answer's timer is not put away"
+    return acknowledge(chart)
+
+
+def dial(chart: Chart) -> Chart:
+    """Let time pass until the device connects."""
+    for _ in range(100):
+        if [effect for effect in chart.left if isinstance(effect, ask.Connect)]:
+            return chart
+        chart >> DUE
+    raise AssertionError(chart._story("expected a Connect within 100 deadlines"))
 
 
 def sent(chart: Chart, kind: str) -> list[Any]:

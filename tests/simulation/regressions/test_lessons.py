@@ -4,6 +4,7 @@ from collections import Counter
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import MINUTE
+from devicesim.world.ledger import BROKER
 from devicesim.world.watch import Watcher
 from tests_kit import worlds
 
@@ -81,3 +82,35 @@ def test_a_session_that_began_behind_the_devices_back_does_not_leave_it_deaf():
     drill.world.run()
     deaf = [host.device for host in drill.world.hosts if host.index not in obeyed.devices]
     assert deaf == [], f"{len(deaf)} of 40 devices never heard of the kill"
+
+
+def _after_a_kill(agent=""):
+    """600 devices hear of a kill, before a gateway whose store takes a thousand messages a second and a
+    broker that keeps two hundred for it: what the broker dropped, and how many devices that are there the
+    gateway does not know to have obeyed."""
+    crowd = (
+        agent + "broker: {queue_max: 200}\n"
+        "flags: [{at: 5m, set: {dial: {percent: 100}}}, {at: 20m, kill: dial}]\n"
+        "timeline: [{at: 1m, do: gateway.slow_store, commit: 100ms, for: 24m}]\n"
+    )
+    drill = worlds.make_drill(
+        worlds.scenario_text(crowd, count=600, duration="25m", link="ethernet")
+    )
+    drill.world.run()
+    assert worlds.broken(drill) == []
+    core = drill.world.gateway.core
+    online = [host.device for host in drill.world.hosts if host.online]
+    unknown = sum(core.twin_view(device).kill_version == 0 for device in online)
+    return sum(drill.world.ledger.drops(BROKER).values()), unknown
+
+
+def test_a_fleet_that_obeys_at_once_does_not_answer_at_once():
+    """docs/adr/0025: all devices hear of a kill in the same tenth of a second. When they all said so in
+    the next, the queue of the gateway's session overflowed, and the broker acknowledged what it dropped."""
+    assert _after_a_kill() == (0, 0)
+
+
+def test_and_did_overrun_its_gateway_when_it_answered_at_once():
+    dropped, unknown = _after_a_kill("agent: {answer_after: 0s, answer_spread: 0s}\n")
+    assert dropped > 100, "the world in which the lesson was learned is too kind to teach it"
+    assert unknown > 100, "whoever was not heard is not known to have obeyed"

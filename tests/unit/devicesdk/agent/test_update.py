@@ -24,7 +24,16 @@ from devicesdk.wire import codec, limits
 from devicesdk.wire.messages import UpdatePolicy, UpdateState, Want
 from devicesdk.wire.timebase import MINUTE, SECOND
 from tests_kit.agent_bundles import DEVICE, SIGNERS, Bundle, kill_of, want_of
-from tests_kit.agent_charts import Agents, acknowledge, fetch, frames_ran, sent, stage, want_arrives
+from tests_kit.agent_charts import (
+    Agents,
+    acknowledge,
+    answer,
+    fetch,
+    frames_ran,
+    sent,
+    stage,
+    want_arrives,
+)
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
 
 OLD, NEW, THIRD = Bundle(1), Bundle(2), Bundle(3)
@@ -304,7 +313,7 @@ def test_a_kill_stops_the_clock_of_a_trial_and_a_revival_starts_it_again():
     chart = _trial()
     chart >> Arrived("kill", kill_of(1, "gauge"))
     chart >> frames_ran(_burst(chart).burst, 1)
-    acknowledge(chart)
+    answer(chart)
     assert chart.machine.deadline() is None
     chart >> After(60 * MINUTE) >> Arrived("kill", kill_of(2))
     chart << Asks(RunModel, slot="b")

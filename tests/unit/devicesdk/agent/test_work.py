@@ -9,7 +9,7 @@ from devicesdk.agent.effects import Act, Activate, CutBurst, Publish, RunModel, 
 from devicesdk.agent.stimuli import Arrived, DeadlineReached, Disconnected
 from devicesdk.wire.timebase import HOUR, MINUTE, MS, SECOND
 from tests_kit.agent_bundles import Bundle, flags_of, kill_of
-from tests_kit.agent_charts import Agents, acknowledge, connect, frames_ran, sent
+from tests_kit.agent_charts import Agents, acknowledge, answer, connect, frames_ran, sent
 from tests_kit.charts import DUE, SILENCE, After, Asks, Never
 
 OLD = Bundle(1)
@@ -50,7 +50,7 @@ def test_a_killed_device_runs_no_frame_at_all():
     chart = connect(Agents(OLD, AgentConfig(window_ns=1)).boot())
     chart >> Arrived("kill", kill_of(1, "gauge"), retained=True)
     chart << Asks(Save)
-    acknowledge(chart)
+    answer(acknowledge(chart))
     assert chart.machine.deadline() is None
     assert not [effect for effect in chart.all if isinstance(effect, RunModel)]
 
@@ -151,7 +151,7 @@ def test_a_revival_begins_at_a_phase_of_its_own():
     revived = chart.now
     chart >> Arrived("kill", kill_of(2))
     chart << Never(RunModel)
-    acknowledge(chart)
+    answer(chart)
     chart >> DUE
     chart << Asks(RunModel)
     assert revived < chart.now < revived + 15 * MINUTE

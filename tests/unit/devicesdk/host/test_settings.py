@@ -92,6 +92,8 @@ def test_a_back_off_may_be_named(tmp_path, said):
         ({"backoff": {"cap": 9}}, r"found backoff\.cap"),
         ({"window_ns": "15m"}, "agent configuration"),
         ([], "agent configuration"),
+        ({"answer_after_ns": -1}, r"answer_after_ns from 0 to 3600000000000.*found -1"),
+        ({"answer_spread_ns": 10**15}, r"answer_spread_ns from 0 .*found 1000000000000000"),
         ({"backoff": {"attempts_max": 5}}, r"rest_ns above 0.*attempts_max of 5.*set "),
         ({"backoff": {"policy": "aws-embedded-c", "rest_ns": 0}}, r"rest_ns above 0"),
         ({"backoff": {"attempts_max": 5, "rest_ns": -1}}, r"found .*rest_ns of -1"),
