@@ -19,6 +19,11 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def draw_once(seed: int, salt: int, bound: int) -> int:
+    """An integer in [0, bound), the same for the same seed and salt; 0 when the bound is 0."""
+    return _mix(_mix(seed & _MASK) + salt * _GOLDEN & _MASK) * bound >> 64
+
+
 class Dice:
     """Draws of one boot.
 

@@ -65,6 +65,26 @@ def named(document: bytes) -> frozenset[str]:
     return frozenset(msgspec.json.decode(document)["flags"])
 
 
+@lru_cache(maxsize=_DOCUMENTS_MAX)
+def snapshot_of(raw: bytes) -> FlagSnapshot:
+    """A flag snapshot, decoded once for all agents of a process: it is never changed.
+
+    Raises:
+        BadMessage: it is none.
+    """
+    return codec.decode(FlagSnapshot, raw, 2 * limits.FLAGS_BYTES_MAX)
+
+
+@lru_cache(maxsize=_DOCUMENTS_MAX)
+def kill_list_of(raw: bytes) -> KillList:
+    """A kill list; as `snapshot_of`.
+
+    Raises:
+        BadMessage: it is none.
+    """
+    return codec.decode(KillList, raw, limits.KILL_BYTES_MAX)
+
+
 def context_of(device: str, hardware_class: str, segment: str) -> EvaluationContext:
     """What flags know of a device: its id is the targeting key, so a percentage is sticky."""
     attributes = {"hardware_class": hardware_class, "segment": segment}
@@ -77,6 +97,7 @@ class Flags:
     __slots__ = (
         "_context",
         "_document",
+        "_names",
         "_shared",
         "_values",
         "flags_open",
@@ -90,7 +111,9 @@ class Flags:
 
     def __init__(self, shared: Shared, state: State) -> None:
         self._shared = shared
-        identity = shared.identity
+        config, identity = shared.config, shared.identity
+        features = (*config.features, config.inference_feature, config.probe_feature)
+        self._names = tuple(dict.fromkeys(features))
         self._context = context_of(identity.device, identity.hardware_class, shared.config.segment)
         self.kill_version = state.kill_version
         self.kill_list_current = False
@@ -133,7 +156,7 @@ class Flags:
             ProtocolError: not signed rightly, or not a kill list.
         """
         raw = self._shared.verifier.open(ROLE_FLAGS, payload, limits.KILL_BYTES_MAX)
-        kill = codec.decode(KillList, raw, limits.KILL_BYTES_MAX)
+        kill = kill_list_of(raw)
         self.kill_list_current = self.kill_open or kill.version >= self.kill_version
         if kill.version <= self.kill_version and not self.kill_open:
             if kill.version < self.kill_version:
@@ -163,7 +186,7 @@ class Flags:
             ProtocolError: not signed rightly, or not a flag snapshot.
         """
         raw = self._shared.verifier.open(ROLE_FLAGS, payload, 2 * limits.FLAGS_BYTES_MAX)
-        flags = codec.decode(FlagSnapshot, raw, 2 * limits.FLAGS_BYTES_MAX)
+        flags = snapshot_of(raw)
         if flags.segment != self._shared.config.segment or flags.bucketing != BUCKETING:
             self._shared.note(NoteKind.FLAGS_NOT_OURS)
             return False
@@ -182,10 +205,9 @@ class Flags:
         return True
 
     def _evaluate(self) -> None:
-        config, before = self._shared.config, self._values
+        before = self._values
         self.policy = self._read_policy()
-        names = dict.fromkeys((*config.features, config.inference_feature, config.probe_feature))
-        self._values = {name: self._value(name) for name in names}
+        self._values = {name: self._value(name) for name in self._names}
         for place, (name, value) in enumerate(self._values.items()):
             if before.get(name, self._default(name)) is not value:
                 kind = NoteKind.FEATURE_ON if value else NoteKind.FEATURE_OFF

@@ -68,7 +68,7 @@ class Report:
         """Something changed that the whole segment hears now: all of them at once is a stampede."""
         if self.at == NEVER:
             config = self._shared.config
-            wait = self._shared.answer_dice(now).below(config.answer_spread_ns)
+            wait = self._shared.draw_wait(now, config.answer_spread_ns)
             self.at = now + config.answer_after_ns + wait
 
     def due(self, now: int) -> None:

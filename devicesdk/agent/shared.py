@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from devicesdk.agent.config import AgentConfig, Identity
-from devicesdk.agent.dice import Dice
+from devicesdk.agent.dice import Dice, draw_once
 from devicesdk.agent.effects import AnyEffect, Note, Save
 from devicesdk.agent.notes import NoteKind
 from devicesdk.agent.sites import SAVE_TWICE
@@ -101,9 +101,10 @@ class Shared:
         """Dice of one offer: the same whenever the device hears it, and after a reboot."""
         return Dice(self.seed ^ _OFFERS, generation)
 
-    def answer_dice(self, now: int) -> Dice:
-        """Dice of one answer to what a whole segment heard: it shifts no other draw."""
-        return Dice(self.seed ^ _ANSWERS, now)
+    def draw_wait(self, now: int, bound_ns: int) -> int:
+        """A wait in [0, bound) before an answer to what a whole segment heard now, ns; it shifts no
+        other draw."""
+        return draw_once(self.seed ^ _ANSWERS, now, bound_ns)
 
     def wall_ms(self, now: int) -> int | None:
         """Wall-clock UTC in ms, or None while the clock was never set."""

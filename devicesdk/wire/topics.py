@@ -73,6 +73,7 @@ class Topics:
         self.timestamp = f"{root}/t/timestamp"
         self._device_prefix = f"{root}/d/"
         self._parsed: dict[str, tuple[str, str]] = {}
+        """What was parsed before: a fleet in one process parses the same few thousand topics for ever."""
 
     def flags(self, segment: str) -> str:
         """The topic of a segment's retained flag snapshot."""
@@ -92,18 +93,20 @@ class Topics:
         Raises:
             BadTopic: not a topic of this tenant.
         """
-        return self._parsed.get(topic) or self._parse(topic)
+        return self._parsed.get(topic) or self._remember(topic, self._parse(topic))
+
+    def _remember(self, topic: str, parsed: tuple[str, str]) -> tuple[str, str]:
+        if len(self._parsed) >= PARSED_TOPICS_MAX:
+            self._parsed.clear()
+        self._parsed[topic] = parsed
+        return parsed
 
     def _parse(self, topic: str) -> tuple[str, str]:
         prefix = self._device_prefix
         if topic.startswith(prefix):
             device, _, kind = topic[len(prefix) :].partition("/")
             if kind in DEVICE_KINDS:
-                parsed = DEVICE_KINDS[DEVICE_KINDS.index(kind)], check_device_id(device)
-                if len(self._parsed) >= PARSED_TOPICS_MAX:
-                    self._parsed.clear()
-                self._parsed[topic] = parsed
-                return parsed
+                return DEVICE_KINDS[DEVICE_KINDS.index(kind)], check_device_id(device)
         elif topic == self.kill:
             return KILL, ""
         elif topic == self.timestamp:
