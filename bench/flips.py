@@ -1,8 +1,12 @@
 """Flags and kills over a real broker: from the operator's command to the last of 5,000 connected devices.
 
-Each device is the real agent on its own MQTT connection; the gateway is the real runtime with SQLite, in
-the same process; the broker is mosquitto. Beside it, in the same run: a bare broadcast of as many bytes
-over the same connections' twin fleet, which does nothing but receive.
+    python -m bench.flips [CREWS]
+
+Gateway, broker and fleet are processes apart, as in the field. Each device is the real agent on its own
+MQTT connection, and the devices are shared among crews, a process each (see live/flip_load.py); the
+gateway is the real runtime with SQLite; the broker is mosquitto, set up as for `fleetdrill run`. Beside
+it, in the same run on the same broker: a bare broadcast of as many bytes to as many connections in as
+many processes, which do nothing but receive.
 """
 
 from __future__ import annotations
@@ -11,182 +15,87 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import uvloop
+import msgspec
 
-from bench.live.drivers import load_average, raise_descriptor_limit
-from devicesdk.agent.config import AgentConfig
-from devicesdk.agent.notes import NoteKind
-from devicesdk.aio.lean import LeanPort
-from devicesdk.aio.port import Dial
-from devicesdk.wire.timebase import HOUR, SECOND
-from devicesim.live.drive import ready
-from devicesim.live.stage import LiveStage, Setting, open_stage
-from devicesim.scenario import load
-from devicesim.stock import stock_for
-from devicesim.world.assemble import assemble
-from devicesim.world.watch import Watcher
-from devicesim.world.world import World, quiet_collector
-from gateway.core import stimuli as hear
+from bench.live.drivers import Load, load_average, raise_descriptor_limit
+from gateway.adapters.brokers.find import open_broker
 
-DEVICES = 5_000
-FLIPS = 100
-ROOT = Path(__file__).parents[1]
-PATIENCE_S = 30.0
-LAST_ANSWER_S = (AgentConfig().answer_after_ns + AgentConfig().answer_spread_ns) / SECOND
-SCENARIO = f"""
-scenario: flips
-clock: {{mode: real, duration: 24h}}
-telemetry: {{window: 12h, frames: 1}}
-fleet: [{{group: kiosk, count: {DEVICES}, profile: rpi4-kiosk, link: cable}}]
-bundles: [{{id: gauge, version: 1.0.0, path: models/gauge/1.0.0}}]
-"""
-Measured = tuple[list[float], float]
-"""Seconds of each until the last device, and CPU seconds of the process for all, answers included."""
-DEFINITION = '{{"state":"ENABLED","variants":{{"on":true,"off":false}},"defaultVariant":"{}"}}'
+DEVICES: Final = 5_000
+FLIPS: Final = 100
+CREWS: Final = 2
+LOAD: Final = [sys.executable, "-m", "bench.live.flip_load"]
+KINDS: Final = ("flag", "kill")
+"""In the order in which live/flip_load.py commands them, by turns."""
+P50_S_MAX: Final = 0.5
+P99_S_MAX: Final = 2.0
+BARE_PAUSE_S: Final = 0.1
+"""For the acknowledgements of the broadcast before."""
 
 
-class Crowd(Watcher):
-    """Counts who obeyed what, and wakes whoever waits for the last one."""
+class Row(msgspec.Struct):
+    """What was measured of one kind."""
 
-    def __init__(self) -> None:
-        self.online = 0
-        self.waiting: tuple[NoteKind, int] = (NoteKind.ONLINE, 0)
-        self.newest = 0
-        self.left = 0
-        self.all_there = asyncio.Event()
+    took_s: list[float] = []
+    """Of each, until the last device."""
+    cpu_s: float = 0.0
+    """Of all crews and for all of them, answers included."""
 
-    def expect(self, kind: NoteKind) -> None:
-        """From now on, count those who obey something newer than what was obeyed before."""
-        self.waiting, self.left = (kind, self.newest), DEVICES
-        self.all_there.clear()
-
-    def noted(self, host: Any, effect: Any, now: int) -> None:
-        """One device says something."""
-        del host, now
-        if effect.kind == NoteKind.ONLINE:
-            self.online += 1
-        elif effect.kind == self.waiting[0] and effect.a > self.waiting[1]:
-            self.newest = effect.a
-            self.left -= 1
-            if not self.left:
-                self.all_there.set()
+    def share(self, share: float) -> float:
+        """A percentile, s."""
+        return sorted(self.took_s)[min(len(self.took_s) - 1, int(share * len(self.took_s)))]
 
 
-class Listener:
-    """A bare subscriber."""
-
-    def __init__(self, bare: Bare) -> None:
-        self.bare = bare
-
-    def on_connected(self, granted: object) -> None:  # noqa: ARG002
-        """Subscribe."""
-        self.bare.ports[self].subscribe(("bench/flag",))
-
-    def on_suback(self, codes: object) -> None:  # noqa: ARG002
-        """Ready."""
-        self.bare.subscribed += 1
-
-    def on_message(self, message: object) -> None:  # noqa: ARG002
-        """The flag is here."""
-        self.bare.left -= 1
-        if not self.bare.left:
-            self.bare.all_there.set()
-
-    def on_connect_failed(self, reason: str) -> None:
-        """Not in this bench."""
-        raise AssertionError(reason)
-
-    def on_disconnected(self, reason: str) -> None:
-        """Not in this bench."""
-        raise AssertionError(reason)
-
-    def on_puback(self, token: int, code: int) -> None:
-        """The broker took a flag."""
-
-
-class Bare:
-    """The twin fleet, which only receives."""
-
-    def __init__(self, stage: LiveStage) -> None:
-        self.left, self.subscribed = 0, 0
-        self.all_there = asyncio.Event()
-        self.ports: dict[Listener, LeanPort] = {}
-        self.at = stage.running.endpoint
-        self.speaker = LeanPort(self.at, self._add("speaker"))
-
-    def _add(self, name: str) -> Listener:
-        listener = Listener(self)
-        port = self.ports[listener] = LeanPort(self.at, listener)
-        port.connect(Dial(client_id=f"bare-{name}", keepalive_s=600))
-        return listener
-
-    async def connect(self) -> None:
-        """Connect all of them."""
-        for start in range(1, DEVICES, 250):
-            for i in range(start, min(DEVICES, start + 250)):
-                self._add(str(i))
-            await asyncio.sleep(0.05)
-        await until(lambda: self.subscribed == DEVICES)
-        self.speaker = next(iter(self.ports.values()))
-
-    def close(self) -> None:
-        """Hang up."""
-        for port in self.ports.values():
-            port.abort()
-
-    async def broadcast(self, payload: bytes) -> float:
-        """Seconds until the last receiver has it."""
-        self.left = DEVICES
-        self.all_there.clear()
-        begun = time.perf_counter()
-        self.speaker.publish("bench/flag", payload, qos=1, token=1)
-        await asyncio.wait_for(self.all_there.wait(), PATIENCE_S)
-        return time.perf_counter() - begun
-
-
-async def until(holds: Any, patience_s: float = 180.0) -> None:
-    async with asyncio.timeout(patience_s):
-        while not holds():  # noqa: ASYNC110 - counts of many watchers, in a bench
-            await asyncio.sleep(0.02)
-
-
-def percentile(took: list[float], share: float) -> float:
-    return sorted(took)[min(len(took) - 1, int(share * len(took)))] * 1000
-
-
-async def flips(world: World, stage: LiveStage, crowd: Crowd, kind: NoteKind) -> Measured:
+def command_all(port: int, crews: int) -> dict[str, Row]:
     """Command each flip when the one before has been obeyed and the answers are in."""
-    runtime, took, before = stage.live_gateway.runtime, [], time.process_time()
-    crowd.newest = 0
-    for i in range(FLIPS):
-        if kind == NoteKind.KILL_OBEYED:
-            stimulus: Any = hear.Kill("gauge", alive=bool(i % 2))
-        else:
-            stimulus = hear.SetFlag(
-                "kiosk", "new-dial", DEFINITION.format("on" if i % 2 else "off")
-            )
-        crowd.expect(kind)
+    rows = {kind: Row() for kind in KINDS}
+    with ExitStack() as stack:
         begun = time.perf_counter()
-        await runtime.submit(stimulus)
-        await asyncio.wait_for(crowd.all_there.wait(), PATIENCE_S)
-        took.append(time.perf_counter() - begun)
-        await settled(stage)
-        show(f"{kind.value} {i + 1} of {FLIPS}: {took[-1] * 1000:.0f} ms")
-    assert len(world.hosts) == DEVICES == crowd.online
-    return took, time.process_time() - before
+        gateway = stack.enter_context(Load(LOAD, "command", port, DEVICES))
+        gateway.hear("ready")
+        fleet = _fleet(stack, "obey", port, crews)
+        print(f"{DEVICES:,} agents online after {time.perf_counter() - begun:.1f} s")
+        for place in range(FLIPS):
+            for kind, row in rows.items():
+                _time(gateway, fleet, row, "quiet")
+                show(f"{kind} {place + 1} of {FLIPS}: {row.took_s[-1] * 1000:.0f} ms")
+    return rows
 
 
-async def settled(stage: LiveStage) -> None:
-    """Let the fleet's answers reach the gateway: each flip is measured on a quiet one."""
-    counters = stage.live_gateway.runtime.counters
-    await asyncio.sleep(LAST_ANSWER_S)
-    before = -1
-    while before != sum(counters.messages_in.values()):
-        before = sum(counters.messages_in.values())
-        await asyncio.sleep(0.1)
+def broadcast_all(port: int, crews: int) -> Row:
+    """The same with bare receivers."""
+    row = Row()
+    with ExitStack() as stack:
+        fleet = _fleet(stack, "hear", port, crews)
+        speaker = stack.enter_context(Load(LOAD, "speak", port))
+        speaker.hear("ready")
+        for _ in range(FLIPS):
+            _time(speaker, fleet, row)
+            time.sleep(BARE_PAUSE_S)
+    return row
+
+
+def _fleet(stack: ExitStack, mode: str, port: int, crews: int) -> list[Load]:
+    fleet = [
+        stack.enter_context(Load(LOAD, mode, port, DEVICES, part, crews)) for part in range(crews)
+    ]
+    for crew in fleet:
+        crew.hear("ready")
+    return fleet
+
+
+def _time(speaker: Load, fleet: Sequence[Load], row: Row, end: str | None = None) -> None:
+    before = sum(crew.cpu_s() for crew in fleet)
+    speaker.go()
+    (told,) = speaker.hear("told")
+    row.took_s.append(max(crew.hear("last")[0] for crew in fleet) - told)
+    if end is not None:
+        speaker.hear(end)
+    row.cpu_s += sum(crew.cpu_s() for crew in fleet) - before
 
 
 def show(text: str) -> None:
@@ -194,55 +103,44 @@ def show(text: str) -> None:
         print(f"\r{text:<60}", end="", file=sys.stderr, flush=True)
 
 
-async def run() -> None:
-    scenario = load(SCENARIO, (), None)
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(folder=Path(folder), broker="mosquitto", direct=True)
-        async with open_stage(setting) as stage:
-            stock = stock_for(scenario, ROOT / "scenarios" / "flips.yaml")
-            world, crowd = assemble(scenario, stock, stage=stage), Crowd()
-            world.watch.add(crowd)
-            world.open(24 * HOUR, None)
-            async with ready(stage):
-                begun = time.perf_counter()
-                for start in range(0, DEVICES, 100):
-                    for host in world.hosts[start : start + 100]:
-                        stage.pacer.tell(host.power_on)
-                    await asyncio.sleep(0.02)
-                stage.pacer.start()
-                await until(lambda: crowd.online == DEVICES)
-                print(f"{DEVICES:,} agents online after {time.perf_counter() - begun:.1f} s")
-                await settled(stage)
-                with quiet_collector():
-                    flags = await flips(world, stage, crowd, NoteKind.FLAGS_TAKEN)
-                    kills = await flips(world, stage, crowd, NoteKind.KILL_OBEYED)
-                bare = Bare(stage)
-                await bare.connect()
-                before = time.process_time()
-                took = [await bare.broadcast(bytes(300)) for _ in range(FLIPS)]
-                floor = took, time.process_time() - before
-                bare.close()
-                stage.pacer.stop()
-    table(flags, kills, floor)
-
-
-def table(flags: Measured, kills: Measured, floor: Measured) -> None:
+def table(bare: Row, rows: dict[str, Row], crews: int) -> None:
     print(
-        f"\ncommand to the last of {DEVICES:,} devices, {FLIPS} times     p50 ms   p99 ms   x bare"
-        f"   CPU us a device   (load {load_average()})"
+        f"\ncommand to the last of {DEVICES:,} devices in {crews} processes, {FLIPS} times"
+        f"   (load {load_average()})"
     )
-    base = percentile(floor[0], 0.5)
-    rows = (("bare broadcast, lean receivers", floor), ("flag", flags), ("kill", kills))
-    for name, (took, cpu_s) in rows:
-        p50, p99, each = percentile(took, 0.5), percentile(took, 0.99), cpu_s / FLIPS / DEVICES
-        print(f"  {name:<46} {p50:9.0f} {p99:8.0f} {p50 / base:8.1f} {each * 1e6:17.0f}")
+    print(f"  {'':32}{'p50 ms':>8}{'p99 ms':>8}{'x bare':>8}{'CPU us a device':>17}")
+    base = bare.share(0.5)
+    for name, row in ("bare broadcast, lean receivers", bare), *rows.items():
+        p50, p99, each = row.share(0.5), row.share(0.99), row.cpu_s / FLIPS / DEVICES
+        print(
+            f"  {name:32}{p50 * 1e3:8.0f}{p99 * 1e3:8.0f}{p50 / base:8.1f}{each * 1e6:17.0f}"
+            + ("" if row is bare else f"   {_verdict(p50, p99)}")
+        )
 
 
-def report() -> None:
+def _verdict(p50_s: float, p99_s: float) -> str:
+    held = p50_s < P50_S_MAX and p99_s < P99_S_MAX
+    return f"bar {P50_S_MAX * 1e3:.0f} and {P99_S_MAX * 1e3:.0f}: {'held' if held else 'MISSED'}"
+
+
+async def run(crews: int) -> None:
+    """On a broker of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = await open_broker("mosquitto", Path(folder) / "broker")
+        try:
+            port = running.endpoint.port
+            rows = await asyncio.to_thread(command_all, port, crews)
+            bare = await asyncio.to_thread(broadcast_all, port, crews)
+        finally:
+            await running.stop()
+    table(bare, rows, crews)
+
+
+def report(crews: int = CREWS) -> None:
     """Print the table."""
     raise_descriptor_limit()
-    uvloop.run(run())
+    asyncio.run(run(crews))
 
 
 if __name__ == "__main__":
-    report()
+    report(*map(int, sys.argv[1:2]))

@@ -19,9 +19,13 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def _seeded(seed: int, salt: int) -> int:
+    return _mix(_mix(seed & _MASK) + salt * _GOLDEN & _MASK)
+
+
 def draw_once(seed: int, salt: int, bound: int) -> int:
     """An integer in [0, bound), the same for the same seed and salt; 0 when the bound is 0."""
-    return _mix(_mix(seed & _MASK) + salt * _GOLDEN & _MASK) * bound >> 64
+    return _seeded(seed, salt) * bound >> 64
 
 
 class Dice:
@@ -35,7 +39,7 @@ class Dice:
     __slots__ = ("_state",)
 
     def __init__(self, seed: int, boot_id: int) -> None:
-        self._state = _mix(_mix(seed & _MASK) + (boot_id * _GOLDEN & _MASK) & _MASK)
+        self._state = _seeded(seed, boot_id)
 
     def below(self, bound: int) -> int:
         """An integer in [0, bound); 0 when the bound is 0."""

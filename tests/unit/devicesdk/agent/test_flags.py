@@ -202,6 +202,14 @@ def test_a_policy_comes_with_the_flags_and_goes_with_them():
     assert flags.policy is None
 
 
+def test_a_policy_is_found_however_json_spells_its_name():
+    spelt = _policy({"rules": [{"name": "normal"}]}).replace(b'"policy"', rb'"pol\u0069cy"')
+    assert b'"policy"' not in spelt
+    flags, _ = _flags()
+    flags.take_snapshot(flags_of(1, spelt))
+    assert flags.policy.rules[0].name == "normal"
+
+
 @pytest.mark.parametrize("value", [{"rules": []}, {"rule": 1}, {"rules": [{"name": "A"}]}])
 def test_a_policy_that_is_none_is_no_policy_and_is_noted(value):
     flags, shared = _flags()
