@@ -26,6 +26,7 @@ from typing import Self
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PATIENCE_S = 50.0
+LEAVE_S = 10.0
 DESCRIPTORS = 20_000
 CONFIG = """\
 listener {port} 127.0.0.1
@@ -120,8 +121,10 @@ class Load:
         assert self._process.stdout is not None
         watchdog = threading.Timer(PATIENCE_S, self._process.kill)
         watchdog.start()
-        said = self._process.stdout.readline().split()
-        watchdog.cancel()
+        try:
+            said = self._process.stdout.readline().split()
+        finally:
+            watchdog.cancel()
         if not said or said[0] != word:
             raise RuntimeError(f"expected {self.name} to say {word}, found {said or 'its end'}")
         return [float(each) for each in said[1:]]
@@ -138,9 +141,15 @@ class Load:
         return (int(fields[11]) + int(fields[12])) / 100
 
     def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
+        """End it: by the end of its stdin, so that it tidies up, or after `LEAVE_S` the hard way."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):

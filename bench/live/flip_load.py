@@ -1,18 +1,24 @@
 """Processes that `bench.flips` measures: the gateway, crews of real agents, and bare receivers.
 
     python -m bench.live.flip_load command PORT COUNT
-    python -m bench.live.flip_load obey|hear PORT COUNT PART PARTS
-    python -m bench.live.flip_load speak PORT
+    python -m bench.live.flip_load obey PORT COUNT PART PARTS
+    python -m bench.live.flip_load bare PORT COUNT PART PARTS
+    python -m bench.live.flip_load speak PORT COUNT
 
-They speak the words of drivers.py, with times of CLOCK_MONOTONIC. On a word `command` says `told T`,
-gives the next command, and says `quiet` when the fleet's answers are in. `obey` says `last T` when all
-agents of this process have obeyed a command, `hear` when all its receivers have what `speak` said, which
-publishes on a word.
+They speak the words of drivers.py. Times T are seconds of CLOCK_MONOTONIC, which all processes of a
+machine share; KIND is the place in `KINDS`; N is how many devices or receivers of this process did it.
+
+command  on a word gives the next command: `told T` just before it is submitted, `quiet` when the fleet's
+         answers are in. The first word is answered with `quiet` only: the fleet has booted.
+obey     every PARTS-th of COUNT agents: `last T KIND VERSION N` when all of them have obeyed a command.
+bare     as many receivers that only acknowledge: `last T 0 NUMBER N` when all of them have a message.
+speak    on a word publishes to them: `told T`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -21,28 +27,35 @@ from typing import Any, Final
 import uvloop
 
 from bench.live.agents import crew, on, power_on
-from bench.live.drivers import raise_descriptor_limit
+from bench.live.drivers import PATIENCE_S, raise_descriptor_limit
 from bench.live.lean_load import Crew, word
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import SECOND
+from devicesdk.wire.topics import HAVE
 from devicesim.live.drive import ready
 from devicesim.live.stage import LiveStage
 from devicesim.world.watch import Watcher
+from gateway.core import notes
 from gateway.core import stimuli as hear
 
-FLAG_BYTES: Final = 300
-"""As long as the envelope of the flag snapshot that is flipped."""
+FLAG: Final = "golden-probe"
+"""Every device has this feature, so every device asks the evaluator for it."""
+FLAG_BYTES: Final = 210
+"""About the envelope of the snapshot with that one flag."""
 TOPIC: Final = "bench/flag"
 LAST_ANSWER_S: Final = (AgentConfig().answer_after_ns + AgentConfig().answer_spread_ns) / SECOND
 KINDS: Final = (NoteKind.FLAGS_TAKEN, NoteKind.KILL_OBEYED)
+KIND_NAMES: Final = ("flag", "kill")
 DEFINITION: Final = (
     '{{"state":"ENABLED","variants":{{"on":true,"off":false}},"defaultVariant":"{}"}}'
 )
 
 
-class Crowd(Watcher):
-    """Counts who obeyed which command, and says when the last of this process did.
+class Obedience(Watcher):
+    """Who of this process obeyed which command; says when all did.
+
+    A device that obeys one twice ends the process: whoever counts would be wrong.
 
     Args:
         count: devices of this process.
@@ -50,81 +63,106 @@ class Crowd(Watcher):
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._obeyed: dict[tuple[NoteKind, int], int] = {}
+        self._obeyed: dict[tuple[int, int], set[int]] = {}
 
     def noted(self, host: Any, effect: Any, now: int) -> None:
         """One device says something."""
-        del host, now
+        del now
         if effect.kind not in KINDS:
             return
-        command = effect.kind, effect.a
-        obeyed = self._obeyed[command] = self._obeyed.get(command, 0) + 1
-        if obeyed == self._count:
-            print("last", time.monotonic(), flush=True)
-        assert obeyed <= self._count, f"expected each device to obey once, found {command} again"
+        command = KINDS.index(effect.kind), effect.a
+        who = self._obeyed.setdefault(command, set())
+        if host.index in who:
+            print("twice", host.index, *command, flush=True)
+        who.add(host.index)
+        if len(who) == self._count:
+            print("last", time.monotonic(), *command, self._count, flush=True)
 
 
 def stimulus_of(place: int) -> hear.SetFlag | hear.Kill:
-    """Flag and kill in turn, on and off in turn."""
+    """Flag and kill in turn, each first off and then on."""
     turn, kind = divmod(place, len(KINDS))
     if KINDS[kind] == NoteKind.KILL_OBEYED:
         return hear.Kill("gauge", alive=bool(turn % 2))
-    return hear.SetFlag("kiosk", "new-dial", DEFINITION.format("off" if turn % 2 else "on"))
+    return hear.SetFlag("kiosk", FLAG, DEFINITION.format("on" if turn % 2 else "off"))
 
 
 async def command(port: int, count: int) -> None:
     """The gateway, and the operator."""
     async with crew(port, count, gateway=True, devices=range(0)) as (_, stage), ready(stage):
-        print("ready", flush=True)
-        place = 0
-        while True:
-            await word()
-            print("told", time.monotonic(), flush=True)
-            await stage.live_gateway.runtime.submit(stimulus_of(place))
-            await settled(stage)
+        print("ready", 0, 0, flush=True)
+        place, answers = 0, 0
+        while await word():
+            if answers:
+                await _tell(stage, stimulus_of(place), answers + count)
+                place += 1
+            else:
+                await _answered(stage, count)
+            answers = _reports(stage)
             print("quiet", flush=True)
-            place += 1
 
 
-async def settled(stage: LiveStage) -> None:
-    """Let the fleet's answers reach the gateway: each command is measured on a quiet one."""
-    counters = stage.live_gateway.runtime.counters
+async def _tell(stage: LiveStage, stimulus: hear.SetFlag | hear.Kill, answers: int) -> None:
+    print("told", time.monotonic(), flush=True)
+    said = await stage.live_gateway.runtime.submit(stimulus)
+    assert {note.kind for note in said} & {notes.FLAG_SET, notes.KILL_SET}, f"refused: {said}"
     await asyncio.sleep(LAST_ANSWER_S)
-    before = -1
-    while before != sum(counters.messages_in.values()):
-        before = sum(counters.messages_in.values())
-        await asyncio.sleep(0.1)
+    await _answered(stage, answers)
+
+
+async def _answered(stage: LiveStage, answers: int) -> None:
+    """Wait for so many reports since the start, and then until nothing comes any more."""
+    counters, before = stage.live_gateway.runtime.counters, -1
+    async with asyncio.timeout(PATIENCE_S):
+        while _reports(stage) < answers or sum(counters.messages_in.values()) != before:
+            before = sum(counters.messages_in.values())
+            await asyncio.sleep(0.1)
+
+
+def _reports(stage: LiveStage) -> int:
+    return stage.live_gateway.runtime.counters.messages_in.get(HAVE, 0)
 
 
 async def obey(port: int, count: int, part: int, parts: int) -> None:
-    """Every `parts`-th of the devices."""
+    """Real agents."""
     async with crew(port, count, gateway=False, devices=range(part, count, parts)) as (
         world,
         stage,
     ):
-        world.watch.add(Crowd(len(on(world))))
+        mine = len(on(world))
+        world.watch.add(Obedience(mine))
         await power_on(world, stage)
-        print("ready", flush=True)
+        print("ready", 0, 0, flush=True)
         await word()
 
 
-async def hear_bare(port: int, count: int, part: int, parts: int) -> None:
-    """As many lean receivers, which do nothing."""
+async def bare(port: int, count: int, part: int, parts: int) -> None:
+    """Lean receivers."""
     mine = len(range(part, count, parts))
     receivers = Crew(port, 1, mine)
     await receivers.open(mine, TOPIC)
+    counting = asyncio.create_task(_count(receivers))
+    await word()
+    counting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await counting
+
+
+async def _count(receivers: Crew) -> None:
+    number = 0
     while True:
-        await receivers.until("received", mine)
-        print("last", receivers.last_at, flush=True)
+        await receivers.until("received", receivers.expected)
+        number += 1
+        print("last", receivers.last_at, 0, number, receivers.received, flush=True)
         receivers.received = 0
 
 
-async def speak(port: int) -> None:
-    """Publishes."""
+async def speak(port: int, count: int) -> None:
+    """Publish to the receivers."""
+    del count
     speaker = Crew(port)
     await speaker.open(1)
-    while True:
-        await word()
+    while await word():
         print("told", time.monotonic(), flush=True)
         speaker.members[0].mqtt.publish(TOPIC, bytes(FLAG_BYTES), qos=1)
 
@@ -134,7 +172,7 @@ def main() -> None:
     raise_descriptor_limit()
     mode, *words = sys.argv[1:]
     modes: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
-        "command": command, "obey": obey, "hear": hear_bare, "speak": speak,
+        "command": command, "obey": obey, "bare": bare, "speak": speak,
     }  # fmt: skip
     uvloop.run(modes[mode](*map(int, words)))
 

@@ -127,14 +127,14 @@ class Member:
             crew.changed.set()
 
 
-async def word() -> None:
-    """Wait for a line on stdin, without a thread that reads."""
+async def word() -> bool:
+    """Wait for a line on stdin, without a thread that reads; False at the end of stdin."""
     loop = asyncio.get_running_loop()
     heard = asyncio.Event()
     loop.add_reader(0, heard.set)
     await heard.wait()
     loop.remove_reader(0)
-    sys.stdin.readline()
+    return bool(sys.stdin.readline())
 
 
 async def drained(mqtt: LeanPort, to_bytes: int) -> None:
