@@ -7,7 +7,7 @@ MQTT connection, with a will and a session that is kept, and the devices are sha
 process each (see live/flip_load.py); the gateway is the real runtime with SQLite; the broker is
 mosquitto, set up as for `fleetdrill run`. A time begins when the command is handed to the gateway's
 runtime, and ends when the last device has it in force: each command waits until the whole fleet has
-reported the one before. Every device evaluates the flag.
+reported the one before, or nothing comes any more: what the broker dropped is counted. Every device evaluates the flag.
 
 Before it, in the same run on the same broker: a bare broadcast of about as many bytes to as many
 receivers in as many processes, which only acknowledge, and whose sessions are not kept.
@@ -48,6 +48,8 @@ class Row(msgspec.Struct):
     """Of each, until the last device; off and on in turn."""
     cpu_s: float = 0.0
     """Of all crews and for all of them, answers included."""
+    missing: int = 0
+    """Answers that the broker acknowledged and the gateway never got."""
     newest: float = -1.0
     """The version that was obeyed last."""
 
@@ -113,7 +115,7 @@ def _time(
     row.newest = versions[0]
     row.took_s.append(max(ends) - told)
     if end is not None:
-        speaker.hear(end)
+        row.missing += int(speaker.hear(end)[0])
     row.cpu_s += sum(crew.cpu_s() for crew in fleet) - before
 
 
@@ -135,7 +137,7 @@ def table(bare: Row, rows: Sequence[Row], crews: int) -> bool:
         _print_row(name, row, bare)
         off, on = (row.percentile_s(0.5, begin=begin, step=2) * 1e3 for begin in (0, 1))
         held = held and row.percentile_s(0.5) < P50_S_MAX and row.percentile_s(0.99) < P99_S_MAX
-        print(f"  {'':32}{off:7.0f} off, {on:.0f} on")
+        print(f"  {'':32}{off:7.0f} off, {on:.0f} on; {row.missing} answers dropped by the broker")
     verdict = "held" if held else "MISSED"
     print(f"  bar: p50 {P50_S_MAX * 1e3:.0f}, p99 {P99_S_MAX * 1e3:,.0f}: {verdict}")
     return held

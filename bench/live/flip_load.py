@@ -8,8 +8,8 @@
 They speak the words of drivers.py. Times T are seconds of CLOCK_MONOTONIC, which all processes of a
 machine share; KIND is the place in `KINDS`; N is how many devices or receivers of this process did it.
 
-command  on a word gives the next command: `told T` just before it is submitted, `quiet` when the fleet's
-         answers are in. The first word is answered with `quiet` only: the fleet has booted.
+command  on a word gives the next command: `told T` just before it is submitted, `quiet MISSING` when the
+         fleet's answers are in, or when no more come. The first word is answered with `quiet 0` only: the fleet has booted.
 obey     every PARTS-th of COUNT agents: `last T KIND VERSION N` when all of them have obeyed a command.
 bare     as many receivers that only acknowledge: `last T 0 NUMBER N` when all of them have a message.
 speak    on a word publishes to them: `told T`.
@@ -27,7 +27,7 @@ from typing import Any, Final
 import uvloop
 
 from bench.live.agents import crew, on, power_on
-from bench.live.drivers import PATIENCE_S, raise_descriptor_limit
+from bench.live.drivers import raise_descriptor_limit
 from bench.live.lean_load import Crew, word
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.notes import NoteKind
@@ -44,6 +44,8 @@ FLAG: Final = "golden-probe"
 FLAG_BYTES: Final = 210
 """About the envelope of the snapshot with that one flag."""
 TOPIC: Final = "bench/flag"
+SILENCE_S: Final = 3.0
+"""What has not come after so much silence was dropped by the broker."""
 LAST_ANSWER_S: Final = (AgentConfig().answer_after_ns + AgentConfig().answer_spread_ns) / SECOND
 KINDS: Final = (NoteKind.FLAGS_TAKEN, NoteKind.KILL_OBEYED)
 KIND_NAMES: Final = ("flag", "kill")
@@ -94,29 +96,30 @@ async def command(port: int, count: int) -> None:
         place, answers = 0, 0
         while await word():
             if answers:
-                await _tell(stage, stimulus_of(place), answers + count)
+                missing = await _tell(stage, stimulus_of(place), answers + count)
                 place += 1
             else:
-                await _answered(stage, count)
+                missing = await _answered(stage, count)
             answers = _reports(stage)
-            print("quiet", flush=True)
+            print("quiet", missing, flush=True)
 
 
-async def _tell(stage: LiveStage, stimulus: hear.SetFlag | hear.Kill, answers: int) -> None:
+async def _tell(stage: LiveStage, stimulus: hear.SetFlag | hear.Kill, answers: int) -> int:
     print("told", time.monotonic(), flush=True)
     said = await stage.live_gateway.runtime.submit(stimulus)
     assert {note.kind for note in said} & {notes.FLAG_SET, notes.KILL_SET}, f"refused: {said}"
     await asyncio.sleep(LAST_ANSWER_S)
-    await _answered(stage, answers)
+    return await _answered(stage, answers)
 
 
-async def _answered(stage: LiveStage, answers: int) -> None:
-    """Wait for so many reports since the start, and then until nothing comes any more."""
-    counters, before = stage.live_gateway.runtime.counters, -1
-    async with asyncio.timeout(PATIENCE_S):
-        while _reports(stage) < answers or sum(counters.messages_in.values()) != before:
-            before = sum(counters.messages_in.values())
-            await asyncio.sleep(0.1)
+async def _answered(stage: LiveStage, answers: int) -> int:
+    """Wait for so many reports since the start, or until nothing came for `SILENCE_S`; how many are missing."""
+    counters, heard, heard_at = stage.live_gateway.runtime.counters, -1, time.monotonic()
+    while _reports(stage) < answers and time.monotonic() < heard_at + SILENCE_S:
+        if sum(counters.messages_in.values()) != heard:
+            heard, heard_at = sum(counters.messages_in.values()), time.monotonic()
+        await asyncio.sleep(0.1)
+    return max(0, answers - _reports(stage))
 
 
 def _reports(stage: LiveStage) -> int:
