@@ -6,8 +6,9 @@ Gateway, broker and fleet are processes apart on one machine. Each device is the
 MQTT connection, with a will and a session that is kept, and the devices are shared among crews, a
 process each (see live/flip_load.py); the gateway is the real runtime with SQLite; the broker is
 mosquitto, set up as for `fleetdrill run`. A time begins when the command is handed to the gateway's
-runtime, and ends when the last device has it in force: each command waits until the whole fleet has
-reported the one before, or nothing comes any more: what the broker dropped is counted. Every device evaluates the flag.
+runtime, and ends when the last device has it in force. Every device evaluates the flag. Each command
+waits until the whole fleet has reported the one before; when no more reports come, those that the
+broker dropped are counted.
 
 Before it, in the same run on the same broker: a bare broadcast of about as many bytes to as many
 receivers in as many processes, which only acknowledge, and whose sessions are not kept.
@@ -35,8 +36,9 @@ FLIPS: Final = 100
 CREWS: Final = 2
 LOAD: Final = [sys.executable, "-m", "bench.live.flip_load"]
 P50_S_MAX: Final = 0.5
+"""As `P99_S_MAX` of flags and of kills."""
 P99_S_MAX: Final = 2.0
-"""Of both: the product's own promise to an operator with a finger on the switch."""
+"""With `P50_S_MAX` the product's own promise to an operator with a finger on the switch."""
 PAUSE_S: Final = 0.1
 """For the acknowledgements of a bare broadcast."""
 

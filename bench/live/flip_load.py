@@ -9,7 +9,7 @@ They speak the words of drivers.py. Times T are seconds of CLOCK_MONOTONIC, whic
 machine share; KIND is the place in `KINDS`; N is how many devices or receivers of this process did it.
 
 command  on a word gives the next command: `told T` just before it is submitted, `quiet MISSING` when the
-         fleet's answers are in, or when no more come. The first word is answered with `quiet 0` only: the fleet has booted.
+         fleet's answers are in, or when no more come. The first word gives none: `quiet MISSING` when the fleet has booted.
 obey     every PARTS-th of COUNT agents: `last T KIND VERSION N` when all of them have obeyed a command.
 bare     as many receivers that only acknowledge: `last T 0 NUMBER N` when all of them have a message.
 speak    on a word publishes to them: `told T`.

@@ -33,7 +33,6 @@ from devicesim.live.wire import Proxy, loopback
 from devicesim.world.virtual_stage import broker_limits
 from gateway.adapters.blobs import FileBlobs
 from gateway.adapters.brokers.find import open_broker
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 from gateway.adapters.storage import SqlStorage, sqlite_url
 from gateway.runtime.life import Ports
 from gateway.runtime.runtime import Runtime
@@ -92,7 +91,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     direct: bool = False
     """Devices dial the broker itself: no link model, no proxy."""
     persistence: bool = True
-    autosave_changes: int = AUTOSAVE_CHANGES
+    autosave_changes: int | None = None
 
 
 class LiveStage:

@@ -108,7 +108,9 @@ class Plant:
 
     # -- life -----------------------------------------------------------------------------------
 
-    async def open(self, devices: int, *, persistence: bool, autosave_changes: int) -> None:
+    async def open(
+        self, devices: int, *, persistence: bool, autosave_changes: int | None = None
+    ) -> None:
         """Start all of it."""
         self.folder.mkdir(exist_ok=True)
         self.broker = await start_mosquitto(

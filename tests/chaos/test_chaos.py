@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
     name: str
     persistence: bool
-    autosave_changes: int
+    autosave_changes: int | None
 
     @property
     def durable(self) -> bool:
@@ -48,8 +48,8 @@ class Kind(NamedTuple):
 
 
 KEEPS = Kind("keeps", persistence=True, autosave_changes=1)
-SHIPPED = Kind("shipped", persistence=True, autosave_changes=100)
-"""What we ship: a kill -9 takes up to a hundred changes back, with sessions that are still there."""
+SHIPPED = Kind("shipped", persistence=True, autosave_changes=None)
+"""What we ship: a kill -9 takes the changes of up to twelve seconds back, with sessions that are still there."""
 FORGETS = Kind("forgets", persistence=False, autosave_changes=1)
 
 

@@ -25,7 +25,7 @@ WATCHED_S = 4.0
 async def plant(tmp_path):
     made = Plant(tmp_path, 1e9)
     try:
-        await made.open(1, persistence=True, autosave_changes=100)
+        await made.open(1, persistence=True)
         yield made
     finally:
         await made.close()

@@ -67,9 +67,10 @@ Persistence = Annotated[
     bool, typer.Option(help="Whether a broker of ours keeps its state on the disk.")
 ]
 Autosave = Annotated[
-    int,
+    int | None,
     typer.Option(
-        min=1, help="A mosquitto of ours saves after so many changes; at 1 a kill loses nothing."
+        min=1,
+        help="A mosquitto of ours saves after so many changes; at 1 a kill loses nothing. By time by default.",
     ),
 ]
 Direct = Annotated[
@@ -109,7 +110,7 @@ def soak(
     restart_for: RestartFor = "2s",
     lose_sessions: LoseSessions = False,
     persistence: Persistence = True,
-    autosave: Autosave = 100,
+    autosave: Autosave = None,
     direct: Direct = False,
     beat: Beat = "30s",
     metrics_port: MetricsPort = 0,

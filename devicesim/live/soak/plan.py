@@ -21,7 +21,6 @@ from devicesim.rehearse import open_scenario
 from devicesim.scenario.checks import Soak
 from devicesim.scenario.faults import BrokerRestart
 from devicesim.scenario.schema import Scenario
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 
 FILE: Final = "plan.json"
 SHORT_NS: Final = 10 * MINUTE
@@ -48,8 +47,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     restart_down_ns: int = 2 * SECOND
     lose_sessions: bool = False
     persistence: bool = True
-    autosave_changes: int = AUTOSAVE_CHANGES
-    """After so many a broker of ours saves; at 1 it loses nothing whose acknowledgement was proven."""
+    autosave_changes: int | None = None
+    """After so many a broker of ours saves, None for by time; at 1 it loses nothing whose acknowledgement was proven."""
     direct: bool = False
     beat_ns: int = 30 * SECOND
     """Between a flip of a kill and of a flag; 0 for none."""
@@ -74,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             ("--seed", self.seed, None),
             ("--window", _spelled(self.window_ns), None),
             ("--restart-broker-every", _spelled(self.restart_every_ns), None),
-            ("--autosave", self.autosave_changes, AUTOSAVE_CHANGES),
+            ("--autosave", self.autosave_changes, None),
             ("--restart-for", _spelled(self.restart_down_ns), "2s"),
             ("--beat", format_duration(self.beat_ns) if self.beat_ns else "0s", "30s"),
         ]

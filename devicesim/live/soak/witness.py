@@ -18,13 +18,13 @@ import msgspec
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire import topics
 from devicesdk.wire.errors import ProtocolError
-from devicesdk.wire.timebase import SECOND
+from devicesdk.wire.timebase import NEVER, SECOND
 from devicesdk.wire.topics import Topics
 from devicesim.live.soak.books import Books, Ends, Ident
 from devicesim.live.soak.identity import identity
 from devicesim.scenario.faults import BrokerRestart
 from devicesim.world.watch import Watcher
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
+from gateway.adapters.brokers.settings import SAVED_WITHIN_S
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -37,6 +37,9 @@ Took = Callable[[str, int], None]
 """Takes the name of a latency (`devicesim.report.soak_record.METRICS`) and one sample, ns."""
 SPREADS_MAX: Final = 64
 """Kills and flags that are still timed; older ones reach nobody who was connected."""
+ACKS_MAX: Final = 200_000
+"""Of publishes that a broker which saves by time has not saved yet: more than mosquitto takes in that time on one
+core. Past it the oldest count as saved."""
 _DROPS: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: topics.TEL,
     NoteKind.EVENT_DROPPED: topics.EV,
@@ -74,9 +77,7 @@ class Witness(Watcher):
         """Payloads that are none of ours."""
         self.forgets = False
         """Whether the broker loses its memory whenever it is killed."""
-        self._acks: deque[Said] = deque(maxlen=AUTOSAVE_CHANGES)
-        """The publishes that were acknowledged last: what the broker has not saved is among them, for each is at
-        least one change, and it saves at each so many."""
+        self.saves_every(None)
         self._have: msgspec.msgpack.Decoder[_Generation] = msgspec.msgpack.Decoder(_Generation)
         self._tokens: list[dict[int, tuple[str, Ident]]] = []
         self._numbers: dict[str, int] = {}
@@ -105,9 +106,14 @@ class Witness(Watcher):
         }  # fmt: skip
         world.watch.add(self)
 
-    def saves_every(self, changes: int) -> None:
-        """So many changes lie between two saves of the broker; at 1 a kill explains no loss of what was proven."""
-        self._acks = deque(maxlen=changes if changes > 1 else 0)
+    def saves_every(self, changes: int | None) -> None:
+        """So many changes lie between two saves of the broker; at 1 a kill explains no loss of what was proven.
+
+        None: it saves by time. Either way what it has not saved is among what was acknowledged last.
+        """
+        kept = ACKS_MAX if changes is None else changes if changes > 1 else 0
+        self._acks: deque[tuple[int, Said]] = deque(maxlen=kept)
+        self._doubt_ns = SAVED_WITHIN_S * SECOND if changes is None else NEVER
 
     def begin(self, scenario_now: int) -> None:
         """The world starts to run: its instant `scenario_now` is the real one of this moment."""
@@ -184,7 +190,7 @@ class Witness(Watcher):
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
         if said is not None:
-            self._acks.append(Said(*said, (index,)))
+            self._doubt(Said(*said, (index,)))
             self.books.acked(index, *said, self._clock())
 
     def received(self, host: DeviceHost, message: Message, now: int) -> None:
@@ -220,12 +226,26 @@ class Witness(Watcher):
             return
         # mosquitto acknowledges before it saves. Looked at twice: what is acknowledged while the process is being
         # killed counts, too.
-        newest = [(index, said.kind, said.ident) for said in self._acks for index in said.devices]
+        self._settle_doubts()
+        newest = [
+            (index, said.kind, said.ident) for _, said in self._acks for index in said.devices
+        ]
         self.books.killed(newest, self._clock(), self.ends)
         if phase == "begin":
             self._was_up = False
             if action.lose_sessions or self.forgets:
                 self._forgot(self._clock())
+
+    def _doubt(self, said: Said) -> None:
+        """The broker has it, and has not saved it yet."""
+        self._acks.append((self._clock(), said))
+        self._settle_doubts()
+
+    def _settle_doubts(self) -> None:
+        """Forget what is saved by now."""
+        saved_until = self._clock() - self._doubt_ns
+        while self._acks and self._acks[0][0] < saved_until:
+            self._acks.popleft()
 
     def _forgot(self, now: int) -> None:
         self.ends.forgot_at = now
@@ -259,7 +279,7 @@ class Witness(Watcher):
         """The broker has it, for all who are meant."""
         assert isinstance(said, Said)
         now = self._clock()
-        self._acks.append(said)
+        self._doubt(said)
         for index in said.devices:
             self.books.acked(index, said.kind, said.ident, now)
 

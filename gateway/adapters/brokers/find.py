@@ -23,7 +23,6 @@ from gateway.adapters.brokers.embedded import start_embedded
 from gateway.adapters.brokers.mosquitto import find_mosquitto, start_mosquitto
 from gateway.adapters.brokers.process import BrokerError
 from gateway.adapters.brokers.running import RunningBroker
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
 from gateway.adapters.certificates import client_context, client_pair
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -38,7 +37,7 @@ async def open_broker(
     *,
     port: int = 0,
     persistence: bool = True,
-    autosave_changes: int = AUTOSAVE_CHANGES,
+    autosave_changes: int | None = None,
     certificates: Path | None = None,
 ) -> RunningBroker:
     """Start or name the broker that `url` asks for.
@@ -49,7 +48,7 @@ async def open_broker(
         folder: where one that we start keeps configuration, log and sessions.
         port: where one that we start listens; 0 for a free port.
         persistence: whether one that we start keeps sessions on the disk.
-        autosave_changes: after so many changes a mosquitto that we start saves them.
+        autosave_changes: after so many changes a mosquitto that we start saves them; None saves by time.
         certificates: for ``mqtts://``: a folder ``tls`` (gateway/adapters/certificates.py) whose
             ``ca.crt`` is trusted and which has a client certificate for each user; None trusts the
             system's authorities and shows no certificate.

@@ -18,7 +18,7 @@ from typing import Final
 from devicesdk.aio.port import Endpoint
 from gateway.adapters.brokers.process import BrokerError, BrokerProcess, free_port, ready_folder
 from gateway.adapters.brokers.running import RunningBroker
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES, RunSettings, run_config
+from gateway.adapters.brokers.settings import RunSettings, run_config
 from gateway.adapters.certificates import client_context, server_tls
 
 SYSTEM_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
@@ -47,7 +47,7 @@ async def start_mosquitto(
     host: str = "127.0.0.1",
     port: int = 0,
     persistence: bool = True,
-    autosave_changes: int = AUTOSAVE_CHANGES,
+    autosave_changes: int | None = None,
     certificates: Path | None = None,
     passwords: Path | None = None,
     acl: Path | None = None,
@@ -60,7 +60,7 @@ async def start_mosquitto(
         host: address to listen on.
         port: port to listen on; 0 for a free one.
         persistence: keep sessions and retained messages on the disk.
-        autosave_changes: changes between two saves.
+        autosave_changes: changes between two saves; None saves by time.
         certificates: folder ``tls`` (gateway/adapters/certificates.py): the listener then speaks TLS
             and demands a client certificate; None for plain TCP.
         passwords: file of ``mosquitto_passwd``; nobody is anonymous then.

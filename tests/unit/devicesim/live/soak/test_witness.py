@@ -8,7 +8,7 @@ from devicesdk.wire.timebase import SECOND
 from devicesim.live.soak.books import Books, Ends
 from devicesim.live.soak.witness import Said, Witness
 from devicesim.scenario.faults import BrokerRestart
-from gateway.adapters.brokers.settings import AUTOSAVE_CHANGES
+from gateway.adapters.brokers.settings import SAVED_WITHIN_S
 
 
 class Stage:
@@ -41,12 +41,35 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_a_kill_makes_the_last_hundred_publishes_doubtful_and_no_others(stage: Stage) -> None:
-    stage.flagged(AUTOSAVE_CHANGES + 50)
+def test_a_kill_makes_doubtful_what_was_acknowledged_since_the_last_save_at_the_latest(
+    stage: Stage,
+) -> None:
+    stage.flagged(2)
+    stage.now += SAVED_WITHIN_S * SECOND
+    stage.flagged(3)
+    stage.witness.faulted("kill", "begin", 0, 0)
+    stage.witness.faulted("kill", "end", 0, 0)
+    assert stage.causes() == (2 * 3, 2 * 2), "the first two were saved, and nobody got them"
+
+
+def test_what_was_saved_is_not_kept(stage: Stage) -> None:
+    stage.flagged(3)
+    stage.now += SAVED_WITHIN_S * SECOND - 2
+    stage.flagged(1)
+    assert [at for at, _ in stage.witness._acks] == [2, 3, stage.now], (
+        "the first is too old by 1 ns"
+    )
+
+
+def test_of_a_broker_that_counts_changes_the_last_hundred_are_doubtful_and_no_others(
+    stage: Stage,
+) -> None:
+    stage.witness.saves_every(100)
+    stage.flagged(100 + 50)
     stage.witness.faulted("kill", "begin", 0, 0)
     assert stage.witness.ends.forgot_at < 0, "it has its memory"
     stage.witness.faulted("kill", "end", 0, 0)
-    assert stage.causes() == (2 * AUTOSAVE_CHANGES, 2 * 50), "each is meant for two devices"
+    assert stage.causes() == (2 * 100, 2 * 50), "each is meant for two devices"
 
 
 def test_what_is_acknowledged_while_the_broker_is_being_killed_counts_too(stage: Stage) -> None:
