@@ -7,7 +7,7 @@ after the PUBACK came is read in a later turn, so its answer proves that the tur
 
 It proves nothing where a PUBACK comes before the turn that saves: from mosquitto's websocket listener, which is
 served after the save; from a broker whose disk is full or not its own, for mosquitto counts a save that failed as
-done; and from a full queue (`max_queued_messages`), whose drops are acknowledged too. With `autosave_interval` above 1
+done; and from a full queue (`max_queued_messages`), whose drops are acknowledged too. With `autosave_interval` above 1, or by time,
 a kill takes back what was changed since the last save, proven or not.
 
 Decides which acknowledgements a PINGRESP proves, and when another ping is wanted. Leaves out the socket. Pings

@@ -47,7 +47,8 @@ CAUSE_WORDS: Final = {
     "asked again": "asked again under another number",
     "expired": "its expiry interval passed while the receiver was away",
     "broker forgot": "the broker was killed without its memory",
-    "unsaved": "the broker was killed when this was among the last that it had acknowledged, and may not have saved it",
+    "unsaved": "the broker was killed when it had acknowledged this, and may not have saved it",
+    "nobody": "the broker answered that nobody had subscribed to it",
     "power off": "the device went off with it in RAM",
     "outbox full": "the oldest of a full outbox, counted by the agent",
 }

@@ -1,6 +1,6 @@
 """A broker that comes back with the state of a while ago: sessions are there, what came later is not.
 
-That is what mosquitto does after kill -9 with any `autosave_interval` above 1: it has acknowledged more
+That is what mosquitto does after kill -9 with any `autosave_interval` above 1 change, or by time: it has acknowledged more
 than it has saved. Nobody tells the gateway: its session is present.
 """
 

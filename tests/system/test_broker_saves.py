@@ -16,7 +16,7 @@ import pytest
 from gateway.adapters.brokers.mosquitto import start_mosquitto
 from gateway.adapters.brokers.running import RunningBroker
 from gateway.adapters.brokers.settings import AUTOSAVE_S
-from tests.chaos.witness import Guest
+from tests.chaos.witness import PATIENCE_S, Guest
 
 pytestmark = pytest.mark.mosquitto
 MESSAGES = 3_000
@@ -34,9 +34,10 @@ async def saves_during(broker: RunningBroker) -> int:
     before = _saves(broker.log)
     for number in range(1, MESSAGES + 1):
         guest.port.publish("news", b"said", qos=1, token=number)
-    while len(guest.acked) < MESSAGES:
-        guest.news.clear()
-        await guest.news.wait()
+    async with asyncio.timeout(PATIENCE_S):
+        while len(guest.acked) < MESSAGES:
+            guest.news.clear()
+            await guest.news.wait()
     guest.leave()
     return _saves(broker.log) - before
 

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 import msgspec
 
 from devicesdk.aio.clock import RealClock
-from devicesdk.wire.timebase import SECOND, to_seconds
+from devicesdk.wire.timebase import MS, SECOND, to_seconds
 from devicesim.live.drive import LOOK_EVERY_S, ready
 from devicesim.live.soak import plan as plans
 from devicesim.live.soak import state as states
@@ -132,6 +132,10 @@ class SoakRun:
             return self._before_ns
         return self._before_ns + self._clock.now() - self._origin
 
+    def _instant(self, wall_ns: int) -> int:
+        """The real instant of the soak at which the wall clock said so."""
+        return self.now() - self._clock.wall_ms() * MS + wall_ns
+
     # -- a life ---------------------------------------------------------------------------------
 
     async def run(self) -> SoakRecord:
@@ -182,7 +186,9 @@ class SoakRun:
         self.witness.forgets = not (
             self.plan.persistence and stage.running.name.startswith("mosquitto")
         )
-        self.witness.saves_every(self.plan.autosave_changes)
+        self.witness.saves_every(
+            self.plan.autosave_changes, lambda: self._instant(stage.running.saved_at_ns())
+        )
         self._prepare(stage)
         listen_in(stage, self.witness)
         self._rehearsal = Rehearsal(

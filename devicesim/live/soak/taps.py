@@ -38,8 +38,8 @@ class Witnesses(Protocol):
         """The gateway's core has handled a message."""
         ...
 
-    def device_acked(self, device: str, token: int) -> None:
-        """The broker took a device's publish."""
+    def device_acked(self, device: str, token: int, code: int) -> None:
+        """The broker took a device's publish, with a reason code that is none of failure."""
         ...
 
 
@@ -183,6 +183,6 @@ def _tapped(make: MakePort, told: Witnesses) -> MakePort:
 
     def acked(device: str, token: int, code: int) -> None:
         if code < 0x80:
-            told.device_acked(device, token)
+            told.device_acked(device, token, code)
 
     return made

@@ -23,8 +23,8 @@ from devicesdk.wire.topics import Topics
 from devicesim.live.soak.books import Books, Ends, Ident
 from devicesim.live.soak.identity import identity
 from devicesim.scenario.faults import BrokerRestart
+from devicesim.world.broker.packets import ReasonCode
 from devicesim.world.watch import Watcher
-from gateway.adapters.brokers.settings import SAVED_WITHIN_S
 
 if TYPE_CHECKING:
     from devicesdk.agent import effects as ask
@@ -38,8 +38,13 @@ Took = Callable[[str, int], None]
 SPREADS_MAX: Final = 64
 """Kills and flags that are still timed; older ones reach nobody who was connected."""
 ACKS_MAX: Final = 200_000
-"""Of publishes that a broker which saves by time has not saved yet: more than mosquitto takes in that time on one
-core. Past it the oldest count as saved."""
+"""Acknowledged publishes that are remembered of a broker that saves by time; past it the oldest count as saved."""
+UNSAVED_NS_MAX: Final = 60 * SECOND
+"""So old they count as saved, too: a broker that has not saved for so long cannot (a full disk), and what a kill
+costs then is worth a story."""
+SAVE_NS_MAX: Final = SECOND
+"""Between the moment that a save shows and the time of its file."""
+NOBODY: Final = ReasonCode.NO_MATCHING_SUBSCRIBERS
 _DROPS: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: topics.TEL,
     NoteKind.EVENT_DROPPED: topics.EV,
@@ -77,7 +82,7 @@ class Witness(Watcher):
         """Payloads that are none of ours."""
         self.forgets = False
         """Whether the broker loses its memory whenever it is killed."""
-        self.saves_every(None)
+        self.saves_every(None, lambda: -NEVER)
         self._have: msgspec.msgpack.Decoder[_Generation] = msgspec.msgpack.Decoder(_Generation)
         self._tokens: list[dict[int, tuple[str, Ident]]] = []
         self._numbers: dict[str, int] = {}
@@ -106,14 +111,17 @@ class Witness(Watcher):
         }  # fmt: skip
         world.watch.add(self)
 
-    def saves_every(self, changes: int | None) -> None:
-        """So many changes lie between two saves of the broker; at 1 a kill explains no loss of what was proven.
+    def saves_every(self, changes: int | None, saved_at: Callable[[], int]) -> None:
+        """How the broker saves: what it has not saved is among what was acknowledged last.
 
-        None: it saves by time. Either way what it has not saved is among what was acknowledged last.
+        Args:
+            changes: between two saves; at 1 a kill explains no loss of what was proven. None: it saves by time.
+            saved_at: the real instant of its last save; asked when it is killed, if it saves by time.
         """
         kept = ACKS_MAX if changes is None else changes if changes > 1 else 0
         self._acks: deque[tuple[int, Said]] = deque(maxlen=kept)
-        self._doubt_ns = SAVED_WITHIN_S * SECOND if changes is None else NEVER
+        self._saved_at = saved_at if changes is None else lambda: -NEVER
+        self._saved_until = -NEVER
 
     def begin(self, scenario_now: int) -> None:
         """The world starts to run: its instant `scenario_now` is the real one of this moment."""
@@ -185,13 +193,13 @@ class Witness(Watcher):
         if effect.token:
             self._tokens[index][effect.token] = kind, ident
 
-    def device_acked(self, device: str, token: int) -> None:
-        """The broker has it."""
+    def device_acked(self, device: str, token: int, code: int) -> None:
+        """The broker has it, or says that it has nobody to give it to."""
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
         if said is not None:
             self._doubt(Said(*said, (index,)))
-            self.books.acked(index, *said, self._clock())
+            self.books.acked(index, *said, self._clock(), nobody=code == NOBODY)
 
     def received(self, host: DeviceHost, message: Message, now: int) -> None:
         """A device hears something."""
@@ -224,12 +232,15 @@ class Witness(Watcher):
         action = self._restarts.get(verb)
         if action is None:
             return
+        if phase == "begin":
+            self._saved_until = self._saved_at() - SAVE_NS_MAX
         # mosquitto acknowledges before it saves. Looked at twice: what is acknowledged while the process is being
         # killed counts, too.
-        self._settle_doubts()
         newest = [
-            (index, said.kind, said.ident) for _, said in self._acks for index in said.devices
-        ]
+            (index, said.kind, said.ident)
+            for at, said in self._acks if at >= self._saved_until
+            for index in said.devices
+        ]  # fmt: skip
         self.books.killed(newest, self._clock(), self.ends)
         if phase == "begin":
             self._was_up = False
@@ -237,15 +248,11 @@ class Witness(Watcher):
                 self._forgot(self._clock())
 
     def _doubt(self, said: Said) -> None:
-        """The broker has it, and has not saved it yet."""
-        self._acks.append((self._clock(), said))
-        self._settle_doubts()
-
-    def _settle_doubts(self) -> None:
-        """Forget what is saved by now."""
-        saved_until = self._clock() - self._doubt_ns
-        while self._acks and self._acks[0][0] < saved_until:
-            self._acks.popleft()
+        """The broker has it, and may not have saved it yet."""
+        now, acks = self._clock(), self._acks
+        acks.append((now, said))
+        while acks and acks[0][0] < now - UNSAVED_NS_MAX:
+            acks.popleft()
 
     def _forgot(self, now: int) -> None:
         self.ends.forgot_at = now

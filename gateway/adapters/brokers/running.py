@@ -117,6 +117,10 @@ class RunningBroker:
         """
         self._ours("thaw").thaw()
 
+    def saved_at_ns(self) -> int:
+        """When the file was written that it would remember now, in nanoseconds since 1970; 0 for never."""
+        return max((file.stat().st_mtime_ns for file in self._memory if file.exists()), default=0)
+
     async def restart(self, *, forget: bool = False) -> None:
         """Start it again on the same port, after `stop`, `kill` or while it runs (then stop first).
 

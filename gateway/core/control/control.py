@@ -432,8 +432,10 @@ class Control:
         if self._blind or (self._was_up and not session_present):
             self._queries.ask(twins, self._at)
         elif self._was_up:
-            # The broker queued for us, up to a limit past which it drops silently.
-            self._queries.ask(open_wants, self._at)
+            # The broker queued for us, up to a limit past which it drops silently; and killed, it forgot
+            # reports that it had acknowledged: their devices will not say them again unasked.
+            unconfirmed = self._flags.unconfirmed(twins.values())
+            self._queries.ask([*open_wants, *unconfirmed], self._at)
         self._was_up, self._blind = True, False
 
     def _broker_down(self) -> None:

@@ -11,6 +11,7 @@ kill list are retained state, so the newest replaces all others; snapshots do no
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from devicesdk.wire.flagdoc import check_definition
 from devicesdk.wire.messages import FlagSnapshot, KillList
 from gateway.core import names, notes, rows
 from gateway.core.control.outbox import Batch, Outbox
+from gateway.core.control.twins import Twin
 from gateway.core.effects import Note, Persist
 from gateway.core.limits import ControlLimits
 from gateway.core.rows import KillRow, SegmentRow
@@ -105,6 +107,19 @@ class Flags:
             self._publish_kills(out)
         for segment, row in sorted(self.segments.items()):
             self._publish_segment(segment, row, out)
+
+    def unconfirmed(self, twins: Iterable[Twin]) -> list[str]:
+        """Who is online and speaks of an older kill list, or of flags that no segment has now.
+
+        A report does not name its segment, so one without flags may be right or too old: it is not asked for.
+        """
+        kills, revs = self.kills.version, {0, *(row.rev for row in self.segments.values())}
+        return [
+            twin.name
+            for twin in twins
+            if twin.presence.online
+            and (twin.reported.kill_version < kills or twin.reported.flags_rev not in revs)
+        ]
 
     def validate(self) -> None:
         """Check that what is published could be read.

@@ -6,9 +6,8 @@ import pytest
 
 from devicesdk.wire.timebase import SECOND
 from devicesim.live.soak.books import Books, Ends
-from devicesim.live.soak.witness import Said, Witness
+from devicesim.live.soak.witness import SAVE_NS_MAX, UNSAVED_NS_MAX, Said, Witness
 from devicesim.scenario.faults import BrokerRestart
-from gateway.adapters.brokers.settings import SAVED_WITHIN_S
 
 
 class Stage:
@@ -41,20 +40,40 @@ def stage() -> Stage:
     return Stage()
 
 
-def test_a_kill_makes_doubtful_what_was_acknowledged_since_the_last_save_at_the_latest(
-    stage: Stage,
-) -> None:
+def test_a_kill_makes_doubtful_what_was_acknowledged_since_the_last_save(stage: Stage) -> None:
+    stage.witness.saves_every(None, lambda: 2 + SAVE_NS_MAX)
     stage.flagged(2)
-    stage.now += SAVED_WITHIN_S * SECOND
+    stage.now += SECOND
     stage.flagged(3)
     stage.witness.faulted("kill", "begin", 0, 0)
+    assert stage.witness.ends.forgot_at < 0, "it has its memory"
     stage.witness.faulted("kill", "end", 0, 0)
-    assert stage.causes() == (2 * 3, 2 * 2), "the first two were saved, and nobody got them"
+    assert stage.causes() == (2 * 4, 2 * 1), (
+        "the second of the first two may have come while it saved"
+    )
 
 
-def test_what_was_saved_is_not_kept(stage: Stage) -> None:
+def test_of_a_broker_that_never_saved_everything_is_doubtful(stage: Stage) -> None:
+    stage.flagged(5)
+    stage.witness.faulted("kill", "begin", 0, 0)
+    assert stage.causes() == (2 * 5, 0)
+
+
+def test_a_broker_that_stays_away_for_long_explains_what_it_took_while_it_was_being_killed(
+    stage: Stage,
+) -> None:
+    stage.witness.faulted("kill", "begin", 0, 0)
+    stage.flagged(1)
+    stage.now += UNSAVED_NS_MAX + SECOND
+    stage.witness.ends.gateway_since = stage.now
+    stage.witness.ends.device_since = [stage.now, stage.now]
+    stage.witness.faulted("kill", "end", 0, 0)
+    assert stage.causes() == (2, 0)
+
+
+def test_what_must_have_been_saved_is_not_kept(stage: Stage) -> None:
     stage.flagged(3)
-    stage.now += SAVED_WITHIN_S * SECOND - 2
+    stage.now += UNSAVED_NS_MAX - 2
     stage.flagged(1)
     assert [at for at, _ in stage.witness._acks] == [2, 3, stage.now], (
         "the first is too old by 1 ns"
@@ -64,7 +83,7 @@ def test_what_was_saved_is_not_kept(stage: Stage) -> None:
 def test_of_a_broker_that_counts_changes_the_last_hundred_are_doubtful_and_no_others(
     stage: Stage,
 ) -> None:
-    stage.witness.saves_every(100)
+    stage.witness.saves_every(100, lambda: stage.now)
     stage.flagged(100 + 50)
     stage.witness.faulted("kill", "begin", 0, 0)
     assert stage.witness.ends.forgot_at < 0, "it has its memory"

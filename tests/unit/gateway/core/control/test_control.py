@@ -180,6 +180,25 @@ def test_a_broker_with_an_older_state_hears_the_kill_list_and_the_flags_again():
     assert "k" in topics(chart)
 
 
+def test_a_broker_that_forgot_a_report_is_made_good_by_asking_who_has_not_obeyed():
+    """A device does not say again what was acknowledged; killed, the broker had not saved it. The gateway would not
+    have known for good who had obeyed."""
+    chart = field(3)
+    for device in ("d0", "d1"):
+        chart >> arrived(device, Link(boot_id=1, session=1, online=True))
+    acked(chart >> SetFlag("eu", "dial", FLAG) >> Kill("gauge"))
+    chart.have("d0", kill_version=1, flags_rev=1)
+    acked(chart >> BrokerDown("killed") >> BrokerUp(session_present=True))
+    chart.wait(0)
+    assert [topic for topic in topics(chart) if topic.endswith("ctl")] == ["d/d1/ctl"]
+    chart.have("d1", kill_version=1)
+    acked(chart >> BrokerDown("killed") >> BrokerUp(session_present=True))
+    assert chart.machine.overview().queries_waiting == 0, "a device may have no flags"
+    acked(chart >> SetFlag("eu", "dial2", FLAG) >> BrokerDown("killed"))
+    chart >> BrokerUp(session_present=True)
+    assert chart.machine.overview().queries_waiting == 1, "d0 has flags that no segment has now"
+
+
 def test_a_want_that_its_device_has_not_seen_is_said_again_when_the_broker_had_taken_it():
     chart = field(2) >> CreateRollout(plan(waves=(1.0,)))
     chart.have("d0", running=digest_of("gauge@1.0.0"))
