@@ -145,9 +145,9 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     probe_feature: str = "golden-probe"
     """Killed or flagged off, no probe runs; on where no flag says anything."""
     count_min: bool = False
+    """A count-min sketch of feature rows goes along, too."""
     bloom: bool = False
     """Whether a Bloom filter of feature rows goes along, where they are few enough for one."""
-    """A count-min sketch of feature rows goes along, too."""
     privacy: bool = False
     """Noise is added to all that inputs can be told from; no frame leaves, and no shadow runs. See
     devicesdk/agent/privacy.py."""

@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from devicesdk.agent.backoff_policies import POLICIES
-from devicesdk.agent.config import ANSWER_NS_MAX, AgentConfig, BackoffConfig
+from devicesdk.agent.config import AgentConfig
 from devicesdk.aio.port import Endpoint
 from devicesdk.bundle.trust import (
     ROLE_DIRECTOR,
@@ -36,6 +36,7 @@ from devicesdk.bundle.trust import (
     Ed25519Verifier,
     Verifier,
 )
+from devicesdk.host.bounds import refusal
 from devicesdk.wire.errors import ProtocolError
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ def read_config(path: str | None) -> AgentConfig:
     be the name of a policy (`devicesdk.agent.backoff_policies`).
 
     Raises:
-        SettingsError: not JSON, an unknown name, a value of another type, or a back-off that would give up
-            for good.
+        SettingsError: not JSON, an unknown name, a value of another type or out of its bounds (bounds.py), or
+            a back-off that would give up for good.
     """
     if path is None:
         return AgentConfig()
@@ -160,12 +161,12 @@ def read_config(path: str | None) -> AgentConfig:
             said["backoff"] = _backoff(said["backoff"])
         _known(said, AgentConfig, "")
         config = msgspec.convert(said, AgentConfig)
-        _comes_back(config.backoff)
-        _answers(config)
     except msgspec.MsgspecError as error:
         raise SettingsError(f"expected an agent configuration in {path}, found: {error}") from error
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
+    if refused := refusal(config):
+        raise SettingsError(f"{path}: {refused}")
     return config
 
 
@@ -178,27 +179,6 @@ def _backoff(said: object) -> object:
         raise SettingsError(f"expected a back-off policy: {', '.join(POLICIES)}; found {name}")
     beside = said if isinstance(said, dict) else {}
     return {**msgspec.to_builtins(POLICIES[name].config), **beside}
-
-
-def _comes_back(backoff: BackoffConfig) -> None:
-    """Giving up until the next boot is for rehearsals: nobody boots a real device that is deaf."""
-    if backoff.attempts_max and backoff.rest_ns <= 0:
-        raise SettingsError(
-            f"expected a backoff.rest_ns above 0 beside a backoff.attempts_max of {backoff.attempts_max}, "
-            f"found a rest_ns of {backoff.rest_ns}, with which it stays away until its carrier comes again or "
-            "the next boot; set rest_ns to the pause before it begins anew (300000000000: five minutes), or "
-            "attempts_max to 0: it never stops"
-        )
-
-
-def _answers(config: AgentConfig) -> None:
-    """A device that puts its reports off for long seems not to have obeyed."""
-    for name in ("answer_after_ns", "answer_spread_ns"):
-        found = getattr(config, name)
-        if not 0 <= found <= ANSWER_NS_MAX:
-            raise SettingsError(
-                f"expected {name} from 0 to {ANSWER_NS_MAX} (an hour; a second is 1000000000), found {found}"
-            )
 
 
 def _known(found: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:

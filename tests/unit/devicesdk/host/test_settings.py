@@ -59,9 +59,9 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
 
 def test_a_configuration_changes_what_it_names_and_nothing_else(tmp_path):
     path = tmp_path / "agent.json"
-    path.write_text(json.dumps({"window_frames": 9, "backoff": {"cap_ns": 5}}))
+    path.write_text(json.dumps({"window_frames": 9, "backoff": {"cap_ns": 5_000_000_000}}))
     found = read_config(str(path))
-    assert (found.window_frames, found.backoff.cap_ns) == (9, 5)
+    assert (found.window_frames, found.backoff.cap_ns) == (9, 5_000_000_000)
     assert found.backoff.base_ns == AgentConfig().backoff.base_ns
     assert read_config(None) == AgentConfig()
 
@@ -96,7 +96,18 @@ def test_a_back_off_may_be_named(tmp_path, said):
         ({"answer_spread_ns": 10**15}, r"answer_spread_ns from 0 .*found 1000000000000000"),
         ({"backoff": {"attempts_max": 5}}, r"rest_ns above 0.*attempts_max of 5.*set "),
         ({"backoff": {"policy": "aws-embedded-c", "rest_ns": 0}}, r"rest_ns above 0"),
-        ({"backoff": {"attempts_max": 5, "rest_ns": -1}}, r"found .*rest_ns of -1"),
+        ({"backoff": {"attempts_max": 5, "rest_ns": -1}}, r"backoff\.rest_ns from 0 to .*found -1"),
+        (
+            {"keepalive_ns": -1},
+            r"keepalive_ns from 1000000000 \(1s\) to 6553.*\(18h12m15s\), found -1",
+        ),
+        ({"keepalive_ns": 10**14}, r"found 100000000000000"),
+        ({"publishes_in_flight_max": 0}, r"publishes_in_flight_max from 1 to 65535, found 0"),
+        ({"backoff": {"cap_ns": 5}}, r"backoff\.cap_ns from 100000000 \(100ms\) to .*found 5"),
+        ({"backoff": {"jitter": "some"}}, r"backoff\.jitter out of decorrelated, .*found 'some'"),
+        ({"alarm_above_permille": 100}, r"at or below alarm_above_permille \(100\), found 850"),
+        ({"segment": "a/b"}, r"segment: expected a device id.*found 'a/b'"),
+        ({"root": "fd/#"}, r"root: expected a topic root.*found 'fd/#'"),
     ],
 )
 def test_a_misspelt_configuration_is_refused(tmp_path, content, said):
