@@ -400,7 +400,10 @@ class Agent:
         self._inbox.arrived(arrived, now)
 
     def _on_acked(self, acked: hear.PubAcked, now: int) -> None:
-        self._outbox.acked(acked.token, now)
+        if acked.nobody:
+            self._outbox.unheard(acked.token, now)
+        else:
+            self._outbox.acked(acked.token, now)
 
     # -- answers --------------------------------------------------------------------------------------
 

@@ -93,6 +93,9 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     much later at the earliest: not while it is still going out to the others."""
     answer_spread_ns: int = SECOND
     """And, drawn by each device, up to this much after that. 0: all in the same instant."""
+    nobody_wait_ns: int = 30 * SECOND
+    """Events and windows that the broker had nobody for, because the gateway has not subscribed (yet, or again),
+    are said again after this."""
     publishes_in_flight_max: int = 16
     """Events and windows sent and not acknowledged. Full: the rest waits in the outbox."""
     window_ns: int = 15 * MINUTE

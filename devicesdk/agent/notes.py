@@ -45,6 +45,10 @@ class NoteKind(StrEnum):
         "a publishes had no acknowledgement in time and were sent again.",
     )
     PUBLISH_DEAD = "publish_dead", "Publishes stay unacknowledged: the connection is given up."
+    PUBLISH_UNHEARD = (
+        "publish_unheard",
+        "The broker says that nobody has subscribed: messages wait, and are said again; a = how many wait.",
+    )
     # -- what came from outside
     GARBAGE = "garbage", "A payload was not understood or not signed rightly; a = garbage so far."
     IGNORED = "ignored", "Something came that fits nothing under way; a = such so far."

@@ -8,7 +8,9 @@ said (update.py, work.py, report.py). Two queues, flushed in order, events first
 
 Rules: at most `publishes_in_flight_max` of them are in flight; a publish is sent again only if its
 acknowledgement is missing, after the publish timeout or a reconnect, and never after it came; what
-stays unacknowledged twice on one connection means that the connection is dead. Of the retained kinds
+stays unacknowledged twice on one connection means that the connection is dead. An acknowledgement that says
+"nobody has subscribed" is none: the gateway is on its way (back), so everything rests and is said again after
+`nobody_wait_ns`. Of the retained kinds
 (have, link) only the newest is ever in flight: an old one sent again would turn the state back.
 """
 
@@ -48,6 +50,8 @@ class Outbox:
         "_events",
         "_in_flight",
         "_queued_in_flight",
+        "_resting",
+        "_rests_until",
         "_shared",
         "_states",
         "at",
@@ -70,8 +74,12 @@ class Outbox:
         self._in_flight: dict[int, _Sent] = {}
         self._queued_in_flight = 0
         self._states: dict[str, int] = {}
+        self._resting: list[_Sent] = []
+        """What the broker had nobody for, in the order in which it was said."""
+        self._rests_until = NEVER
+        """When that is said again; until then nothing else is said that would be queued."""
         self.at = NEVER
-        """When the oldest publish in flight should have been acknowledged."""
+        """When the oldest publish in flight should have been acknowledged, or the rest ends."""
         self.event_seq = 0
         self.events_dropped = 0
         self.windows_dropped = 0
@@ -87,13 +95,14 @@ class Outbox:
     def windows(self) -> int:
         """Windows waiting or in flight."""
         flying = sum(sent.kind == topics.TEL for sent in self._in_flight.values())
-        return len(self.kept) + flying
+        resting = sum(sent.kind == topics.TEL for sent in self._resting)
+        return len(self.kept) + flying + resting
 
     @property
     def content(self) -> bool:
         """Whether the acknowledgement of what is in flight changes nothing but the books: it is one
         window, and nothing waits for its place."""
-        if len(self._in_flight) != 1 or self.unsent or self.kept:
+        if len(self._in_flight) != 1 or self.unsent or self.kept or self._resting:
             return False
         (sent,) = self._in_flight.values()
         return sent.kind == topics.TEL
@@ -139,6 +148,7 @@ class Outbox:
             shared.online
             and not self.kept
             and not self.unsent
+            and not self._resting
             and self._queued_in_flight < shared.config.publishes_in_flight_max
         ):
             self._send(topics.TEL, payload, 0, now)
@@ -159,7 +169,7 @@ class Outbox:
 
     def flush(self, now: int) -> None:
         """Send what waits, in order, as far as the bound on publishes in flight lets."""
-        if not self._shared.online:
+        if self._resting or not self._shared.online:
             return
         room = self._shared.config.publishes_in_flight_max - self._queued_in_flight
         while room > 0 and self.unsent:
@@ -178,7 +188,7 @@ class Outbox:
         if sent is None:
             return
         if not self._in_flight:
-            self.at = NEVER
+            self.at = self._rests_until
         kind = sent.kind
         if kind == topics.TEL:
             self._queued_in_flight -= 1
@@ -191,10 +201,35 @@ class Outbox:
         if self.kept or self.unsent:
             self.flush(now)
 
+    def unheard(self, token: int, now: int) -> None:
+        """The broker had nobody for it: say it again later, and nothing else before. Retained state is there for
+        whoever subscribes."""
+        sent = self._in_flight.get(token)
+        if sent is None or sent.kind in topics.RETAINED_KINDS:
+            self.acked(token, now)
+            return
+        del self._in_flight[token]
+        self._queued_in_flight -= 1
+        self._resting.append(sent)
+        self._rests_until = now + self._shared.config.nobody_wait_ns
+        self.at = min(self.at, self._rests_until) if self._in_flight else self._rests_until
+        self._shared.note(NoteKind.PUBLISH_UNHEARD, len(self._resting))
+
+    def _wake(self) -> None:
+        """The rest is over: what rested waits at the front again, in its order."""
+        for sent in reversed(self._resting):
+            if sent.kind == topics.TEL:
+                self.kept.appendleft(sent.payload)
+            else:
+                self.unsent.appendleft(sent.key)
+        self._resting.clear()
+        self._rests_until = NEVER
+
     def offline(self) -> None:
         """The connection is gone: what was in flight waits at the front again, oldest first."""
         flying = [sent.payload for sent in self._in_flight.values() if sent.kind == topics.TEL]
         self.kept.extendleft(reversed(flying))
+        self._wake()
         self.unsent = deque(self._events)
         self._in_flight.clear()
         self._states.clear()
@@ -217,8 +252,10 @@ class Outbox:
             self._shared.out.append(Publish(sent.kind, sent.payload, token, retain))
         if late:
             self._shared.note(NoteKind.PUBLISH_RESENT, len(late))
+        if now >= self._rests_until:
+            self._wake()
         self.at = min((s.sent_at for s in self._in_flight.values()), default=NEVER - timeout)
-        self.at += timeout
+        self.at = min(self.at + timeout, self._rests_until)
         return True
 
     # -- inside ---------------------------------------------------------------------------------------
@@ -230,8 +267,8 @@ class Outbox:
         retain = kind in topics.RETAINED_KINDS
         if not retain:
             self._queued_in_flight += 1
-        if self.at == NEVER:
-            self.at = now + shared.config.publish_timeout_ns
+        at = now + shared.config.publish_timeout_ns
+        self.at = min(self.at, at)
         shared.out.append(Publish(kind, payload, token, retain))
         return token
 
@@ -246,10 +283,20 @@ class Outbox:
         del self._events[key]
         if key in self.unsent:
             self.unsent.remove(key)
-        else:
+        elif not self._forget_resting(key):
             self._forget_in_flight(key)
         self.events_dropped += 1
         self._shared.note(NoteKind.EVENT_DROPPED, self.events_dropped)
+
+    def _forget_resting(self, key: int) -> bool:
+        for sent in self._resting:
+            if sent.kind == topics.EV and sent.key == key:
+                self._resting.remove(sent)
+                if not self._resting:
+                    self._rests_until = NEVER
+                    self.at = self.at if self._in_flight else NEVER
+                return True
+        return False
 
     def _forget_in_flight(self, key: int) -> None:
         flying = self._in_flight.items()
@@ -257,7 +304,7 @@ class Outbox:
         del self._in_flight[token]
         self._queued_in_flight -= 1
         if not self._in_flight:
-            self.at = NEVER
+            self.at = self._rests_until
 
     def validate(self) -> None:
         """Check bounds and books.
@@ -272,7 +319,11 @@ class Outbox:
         assert len(self._events) <= config.event_outbox_max, f"{len(self._events)} events"
         bound = config.telemetry_outbox_windows_max + config.publishes_in_flight_max
         assert len(self.kept) <= bound, f"{len(self.kept)} windows"
-        assert (self.at == NEVER) == (not self._in_flight), "the publish timer is set wrongly"
+        waits = bool(self._in_flight or self._resting)
+        assert (self.at < NEVER) == waits, "the publish timer is set wrongly"
+        assert (self._rests_until < NEVER) == bool(self._resting), (
+            "the rest has no end, or no cause"
+        )
         assert not self._in_flight or self._shared.online, "publishes in flight while offline"
         known = [key for key in self.unsent if key not in self._events]
         assert not known, f"events {known} wait to be sent and are gone"

@@ -98,9 +98,12 @@ class Arrived(Stimulus, frozen=True, gc=False):
 
 
 class PubAcked(Stimulus, frozen=True, gc=False):
-    """The broker took responsibility for the QoS 1 publish with this token."""
+    """The broker answered the QoS 1 publish with this token."""
 
     token: int
+    nobody: bool = False
+    """Whether it said that nobody has subscribed to the topic (reason 0x10): then it kept the message for nobody,
+    but for a retained one. False: it took responsibility."""
 
 
 class FileRead(Stimulus, frozen=True, gc=False):

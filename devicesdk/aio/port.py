@@ -21,6 +21,8 @@ import msgspec
 REASON_NORMAL: Final = 0x00
 REASON_WITH_WILL: Final = 0x04
 """Disconnect so that the will is published (MQTT 5, 3.14.2.1)."""
+NOBODY: Final = 0x10
+"""MQTT 5, 3.4.2.1: no matching subscribers; the broker kept the message for nobody."""
 REFUSED_FROM: Final = 0x80
 """Reason codes from here on are errors."""
 QUEUE_MESSAGES_MAX: Final = 10_000

@@ -40,6 +40,7 @@ AGENT: Final[dict[str, tuple[int, int]]] = {
     "publish_timeout_ns": _WAIT,
     "answer_after_ns": (0, ANSWER_NS_MAX),
     "answer_spread_ns": (0, ANSWER_NS_MAX),
+    "nobody_wait_ns": _WAIT,
     "publishes_in_flight_max": (1, IN_FLIGHT_MAX),
     "window_ns": (100 * MS, 7 * DAY),
     "window_frames": (1, 100_000),

@@ -26,6 +26,7 @@ from devicesdk.agent.shared import STATE_FILE
 from devicesdk.agent.trust import TRUST_FILE
 from devicesdk.aio.log_brake import LogBrake
 from devicesdk.aio.port import (
+    NOBODY,
     REASON_WITH_WILL,
     REFUSED_FROM,
     Dial,
@@ -259,7 +260,7 @@ class Host:
         if code >= REFUSED_FROM:
             _log.warning("publish=refused code=%#x", code)
         else:
-            self.stimulate(hear.PubAcked(token))
+            self.stimulate(hear.PubAcked(token, nobody=code == NOBODY))
 
     def on_message(self, message: Inbound) -> None:
         """A message came."""

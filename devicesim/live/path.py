@@ -16,6 +16,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from devicesdk.aio.port import (
+    NOBODY,
     REASON_NORMAL,
     REASON_WITH_WILL,
     REFUSED_FROM,
@@ -305,7 +306,10 @@ class LivePath(Path):
     def _acked(self, now: int, live: LiveConnection | None, token: int, code: int) -> None:
         # Tokens begin anew with each boot: an acknowledgement told late must not settle another's.
         if live is not None and live is self.live and live.settled(token, code):
-            self.station.on_acked(now, token)
+            if code == NOBODY:
+                self.station.on_unheard(now, token)
+            else:
+                self.station.on_acked(now, token)
 
     def on_message(self, message: Inbound) -> None:
         """A message arrived."""

@@ -61,6 +61,7 @@ _STATES: Final = {
 _OWN: Final[dict[str, str]] = {
     NoteKind.PUBLISH_RESENT: "sent {a} messages again that nobody had acknowledged",
     NoteKind.PUBLISH_DEAD: "gave its connection up: messages stay unacknowledged",
+    NoteKind.PUBLISH_UNHEARD: "keeps {a} messages to say them again: the broker has nobody for them",
     NoteKind.UNSUBSCRIBED: "does not subscribe again, and hears nothing from now on",
     NoteKind.ROOT_MISSING: "trusts root {a}, hears of root {b}, and cannot have what leads there",
     NoteKind.LINK_LOOK: "pauses its transfer: {b} rounds in a row came back empty",

@@ -48,7 +48,6 @@ CAUSE_WORDS: Final = {
     "expired": "its expiry interval passed while the receiver was away",
     "broker forgot": "the broker was killed without its memory",
     "unsaved": "the broker was killed when it had acknowledged this, and may not have saved it",
-    "nobody": "the broker answered that nobody had subscribed to it",
     "power off": "the device went off with it in RAM",
     "outbox full": "the oldest of a full outbox, counted by the agent",
 }

@@ -109,13 +109,14 @@ class BrokerHost:
         self.rearm()
         return connack
 
-    def publish(self, now: int, client_id: str, message: Message) -> None:
+    def publish(self, now: int, client_id: str, message: Message) -> ReasonCode:
         """Let the broker see a PUBLISH, and the gateway, which stands beside it, what came of it."""
         self.publishing = True
-        self.core.publish(now, client_id, message)
+        reason = self.core.publish(now, client_id, message)
         self.publishing = False
         if self.neighbour is not None:
             self.neighbour(now)
+        return reason
 
     def stop(self, now: int, *, lose_sessions: bool) -> None:
         """Kill the broker; `start` brings it back."""

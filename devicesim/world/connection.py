@@ -27,6 +27,7 @@ RETRANSMIT_NS_MIN: Final = 200 * MS
 ACK_NS_MAX: Final = 10 * SECOND
 """An acknowledgement that takes longer to come back is no longer taken for granted."""
 
+_NOBODY: Final = ReasonCode.NO_MATCHING_SUBSCRIBERS
 NOTHING_ON_THE_WIRE: Final = (0, 0)
 
 OPENING: Final = 0
@@ -158,10 +159,13 @@ class Connection:
             return
         message, token = self._flying_up.popleft()
         self._up.delivered[message.kind] += 1
-        self._path.broker.publish(now, self.client_id, message)
+        reason = self._path.broker.publish(now, self.client_id, message)
         if token:
             way_back = self._path.rtt_ns(now) // 2
-            if self.unacked == 1 and way_back <= ACK_NS_MAX:
+            if reason is _NOBODY and not message.retain:
+                self._kernel.at(now + way_back, self._unheard, token)
+                self._doubt(now)
+            elif self.unacked == 1 and way_back <= ACK_NS_MAX:
                 self.late_acks.append((now + way_back, token))
             else:
                 self._kernel.at(now + way_back, self._ack_arrives, token)
@@ -175,6 +179,16 @@ class Connection:
             return
         self.unacked -= 1
         self._path.station.on_acked(now, token)
+
+    def _unheard(self, now: int, token: int) -> None:
+        """The broker's answer that it had nobody for a publish; told at once, because the agent acts upon it."""
+        if not self.device_open:
+            return
+        if self._path.black:
+            self._kernel.at(now + RETRANSMIT_NS_MIN, self._unheard, token)
+            return
+        self.unacked -= 1
+        self._path.station.on_unheard(now, token)
 
     def settle(self, now: int) -> list[int]:
         """Take the tokens whose acknowledgements have arrived by `now`; they are for the station."""

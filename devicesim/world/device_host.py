@@ -320,6 +320,10 @@ class DeviceHost:
         """PUBACK."""
         self.stimulate(hear.PubAcked(token), now)
 
+    def on_unheard(self, now: int, token: int) -> None:
+        """PUBACK: nobody has subscribed."""
+        self.stimulate(hear.PubAcked(token, nobody=True), now)
+
     def on_doubt(self, now: int) -> None:
         """What is in flight may not be acknowledged: its timer runs again."""
         self._rearm(now)

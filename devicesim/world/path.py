@@ -50,6 +50,7 @@ class Station(Protocol):
     def on_disconnected(self, now: int, reason: str) -> None: ...  # noqa: D102
     def on_suback(self, now: int, codes: tuple[int, ...]) -> None: ...  # noqa: D102
     def on_acked(self, now: int, token: int) -> None: ...  # noqa: D102
+    def on_unheard(self, now: int, token: int) -> None: ...  # noqa: D102
     def on_doubt(self, now: int) -> None: ...  # noqa: D102
     def on_message(self, now: int, message: Message) -> None: ...  # noqa: D102
     def on_messages(self, now: int, messages: Iterable[Message]) -> None: ...  # noqa: D102

@@ -73,7 +73,6 @@ class Cause(StrEnum):
     EXPIRED = "expired"
     BROKER_FORGOT = "broker forgot"
     UNSAVED = "unsaved"
-    NOBODY = "nobody"
     POWER_OFF = "power off"
     OUTBOX_FULL = "outbox full"
 
@@ -89,8 +88,6 @@ class Open(msgspec.Struct, gc=False):
     """0 for never."""
     unsaved: bool = False
     """Whether the broker was killed when this was among the last that it had acknowledged."""
-    nobody: bool = False
-    """Whether the broker answered that nobody had subscribed to it, and kept it for nobody."""
     proven: bool = False
     """Whether it was unexplained before that: a kill explains nothing that happened earlier."""
 
@@ -180,11 +177,11 @@ class Books:
         expires_at = now + expiry_ns if expiry_ns else 0
         channel.open[ident] = Open(now, now, qos, -1, expires_at)
 
-    def acked(self, index: int, kind: str, ident: Ident, now: int, *, nobody: bool = False) -> None:
-        """The broker took responsibility, or says that there is nobody to give it to."""
+    def acked(self, index: int, kind: str, ident: Ident, now: int) -> None:
+        """The broker took responsibility."""
         entry = self.channel(index, kind).open.get(ident)
         if entry is not None and entry.acked_at < 0:
-            entry.acked_at, entry.nobody = now, nobody
+            entry.acked_at = now
 
     def heard(
         self, index: int, kind: str, ident: Ident, now: int, *, retained: bool = False
@@ -270,10 +267,6 @@ class Books:
             return self._unacked(index, kind, ident, channel, now, ends)
         if kind in STATE and channel.heard_top > ident:
             return Cause.REPLACED
-        if (
-            entry.nobody and kind not in STATE
-        ):  # state is retained, and comes with the next subscription
-            return Cause.NOBODY
         if ends.forgot_at >= entry.acked_at:
             return Cause.BROKER_FORGOT
         since = ends.gateway_since if KINDS[kind] == UP else ends.device_since[index]

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from devicesdk.agent.notes import NoteKind
+from devicesdk.aio.port import NOBODY
 from devicesdk.wire import topics
 from devicesdk.wire.errors import ProtocolError
 from devicesdk.wire.timebase import NEVER, SECOND
 from devicesdk.wire.topics import Topics
-from devicesim.live.soak.books import Books, Ends, Ident
+from devicesim.live.soak.books import STATE, Books, Ends, Ident
 from devicesim.live.soak.identity import identity
 from devicesim.scenario.faults import BrokerRestart
-from devicesim.world.broker.packets import ReasonCode
 from devicesim.world.watch import Watcher
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ UNSAVED_NS_MAX: Final = 60 * SECOND
 costs then is worth a story."""
 SAVE_NS_MAX: Final = SECOND
 """Between the moment that a save shows and the time of its file."""
-NOBODY: Final = ReasonCode.NO_MATCHING_SUBSCRIBERS
 _DROPS: Final[dict[str, str]] = {
     NoteKind.WINDOW_DROPPED: topics.TEL,
     NoteKind.EVENT_DROPPED: topics.EV,
@@ -194,12 +193,12 @@ class Witness(Watcher):
             self._tokens[index][effect.token] = kind, ident
 
     def device_acked(self, device: str, token: int, code: int) -> None:
-        """The broker has it, or says that it has nobody to give it to."""
+        """The broker has it; or it has nobody to give it to, and the device will say it again."""
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
-        if said is not None:
+        if said is not None and (code != NOBODY or said[0] in STATE):
             self._doubt(Said(*said, (index,)))
-            self.books.acked(index, *said, self._clock(), nobody=code == NOBODY)
+            self.books.acked(index, *said, self._clock())
 
     def received(self, host: DeviceHost, message: Message, now: int) -> None:
         """A device hears something."""

@@ -4,7 +4,7 @@ from collections import Counter
 
 from devicesdk.agent.notes import NoteKind
 from devicesdk.wire.timebase import MINUTE
-from devicesim.world.ledger import BROKER
+from devicesim.world.ledger import BROKER, DropCause
 from devicesim.world.watch import Watcher
 from tests_kit import worlds
 
@@ -82,6 +82,27 @@ def test_a_session_that_began_behind_the_devices_back_does_not_leave_it_deaf():
     drill.world.run()
     deaf = [host.device for host in drill.world.hosts if host.index not in obeyed.devices]
     assert deaf == [], f"{len(deaf)} of 40 devices never heard of the kill"
+
+
+def test_what_a_broker_has_nobody_for_is_not_lost():
+    """docs/adr/0027: the broker forgot its sessions, and the gateway was the last to come back. Devices took
+    "no matching subscribers" for an acknowledgement, and whole windows of the fleet were gone."""
+    outage = (
+        "timeline:\n"
+        "  - {at: 20m, for: 15m, do: gateway.crash}\n"
+        "  - {at: 21m, for: 10s, do: broker.restart, lose_sessions: true}\n"
+    )
+    drill = worlds.make_drill(
+        worlds.scenario_text(outage, count=40, duration="60m", link="ethernet")
+    )
+    drill.world.run()
+    assert worlds.broken(drill) == []
+    unheard = drill.world.ledger.drops(BROKER)[DropCause.NO_SUBSCRIBER]
+    assert unheard > 20, (
+        f"the broker had nobody for {unheard} messages only: the lesson is not taught"
+    )
+    collect = drill.world.gateway.core.collect.overview().counters
+    assert (collect.gaps, collect.windows_dropped) == (0, 0), "windows of the outage never came"
 
 
 def _after_a_kill(agent=""):

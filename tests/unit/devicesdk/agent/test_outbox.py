@@ -112,6 +112,93 @@ def test_what_was_in_flight_is_sent_again_after_a_reconnect_in_order():
     assert outbox.windows == 2, "an acknowledgement of the old connection counted"
 
 
+def test_what_the_broker_has_nobody_for_rests_and_is_said_again_in_order():
+    outbox, shared = _outbox()
+    outbox.event("alarm", value=1)
+    outbox.flush(0)
+    outbox.window(b"w1", 0)
+    event, window = _published(shared)
+    outbox.unheard(event.token, SECOND)
+    outbox.unheard(window.token, 2 * SECOND)
+    outbox.validate()
+    assert (outbox.windows, len(outbox.events)) == (1, 1)
+    assert outbox.at == 2 * SECOND + SMALL.nobody_wait_ns
+    outbox.window(b"w2", 3 * SECOND)
+    outbox.flush(3 * SECOND)
+    assert _published(shared) == [], "what is behind it does not overtake it"
+    assert not outbox.content
+    assert outbox.due(outbox.at - 1)
+    outbox.flush(outbox.at - 1)
+    assert _published(shared) == []
+    now = outbox.at
+    assert outbox.due(now)
+    outbox.flush(now)
+    again = _published(shared)
+    assert [p.payload for p in again] == [event.payload, b"w1"]
+    outbox.acked(again[0].token, now)
+    outbox.acked(again[1].token, now)
+    assert [p.payload for p in _published(shared)] == [b"w2"]
+    outbox.validate()
+
+
+def test_what_rests_is_said_again_at_once_on_the_next_connection():
+    outbox, shared = _outbox()
+    for number in range(2):
+        outbox.window(b"%d" % number, 0)
+    first, second = _published(shared)
+    outbox.unheard(first.token, 1)
+    outbox.offline()
+    shared.online = False
+    outbox.validate()
+    assert (outbox.windows, outbox.at) == (2, NEVER)
+    shared.online = True
+    outbox.flush(2)
+    assert [p.payload for p in _published(shared)] == [b"0", b"1"]
+    outbox.unheard(second.token, 3)
+    outbox.validate()
+    assert outbox.windows == 2, "an answer of the old connection counted"
+
+
+def test_state_that_is_retained_needs_nobody_now():
+    outbox, shared = _outbox()
+    outbox.retained("have", b"state", 0)
+    (publish,) = _published(shared)
+    outbox.unheard(publish.token, 1)
+    assert outbox.have_acked
+    assert outbox.at == NEVER
+    outbox.validate()
+
+
+def test_state_in_flight_keeps_its_timer_while_other_things_rest():
+    outbox, shared = _outbox()
+    outbox.window(b"w", 0)
+    (window,) = _published(shared)
+    outbox.unheard(window.token, SECOND)
+    outbox.retained("have", b"state", 2 * SECOND)
+    (state,) = _published(shared)
+    outbox.validate()
+    outbox.acked(state.token, 3 * SECOND)
+    assert outbox.at == SECOND + SMALL.nobody_wait_ns
+    outbox.validate()
+
+
+def test_the_oldest_event_goes_when_full_also_out_of_rest():
+    outbox, shared = _outbox()
+    for value in range(3):
+        outbox.event("alarm", value=value)
+    outbox.flush(0)
+    for publish in _published(shared):
+        outbox.unheard(publish.token, 1)
+    for value in range(3):
+        outbox.event("alarm", value=value)
+        outbox.validate()
+    assert outbox.events_dropped == 3
+    assert outbox.due(max(0, min(outbox.at, 100 * SECOND)))
+    outbox.flush(100 * SECOND)
+    assert len(_published(shared)) == 2
+    outbox.validate()
+
+
 def test_events_go_before_windows_and_stay_until_acknowledged():
     outbox, shared = _outbox(online=False)
     outbox.window(b"w", 0)

@@ -173,6 +173,14 @@ async def test_a_publish_that_is_said_again_is_two_copies(rig):
     assert rig.ledger.held(UP) == 0
 
 
+async def test_an_acknowledgement_that_nobody_has_subscribed_is_told_as_that(rig):
+    connect(rig)
+    rig.path.live.publish(0, Message("t", b"x", 1, False, None, "tel"), 5)
+    rig.path.on_puback(5, 0x10)
+    assert rig.station.heard[-1] == ("on_unheard", 5)
+    assert rig.path.on_the_wire() == (0, 0)
+
+
 async def test_a_connection_that_lives_long_remembers_only_what_is_in_flight(rig):
     """Found by a soak: 85 bytes stayed behind for each message that was ever acknowledged."""
     connect(rig)

@@ -38,6 +38,9 @@ class Station:
     def on_acked(self, now, token):
         self.log.append(("acked", token))
 
+    def on_unheard(self, now, token):
+        self.log.append(("unheard", token))
+
     def on_doubt(self, now):
         self.log.append(("doubt", self.acked_by))
 

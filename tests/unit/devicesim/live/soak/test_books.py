@@ -51,16 +51,6 @@ def test_a_message_heard_twice_is_again_and_not_a_second_message() -> None:
     assert (found.tallies["ev"].once, found.tallies["ev"].again) == (1, 1)
 
 
-def test_what_nobody_had_subscribed_to_has_a_cause_unless_it_is_retained() -> None:
-    found = books()
-    for kind in ("ev", "have"):
-        found.said(0, kind, (1, 3), 0, qos=1)
-        found.acked(0, kind, (1, 3), SECOND, nobody=True)
-    settled(found, SECOND + LATER, reachable())
-    assert found.tallies["ev"].causes == {"nobody": 1}
-    assert found.tallies["have"].unexplained == 1, "the next subscription brings it"
-
-
 def test_an_acknowledged_message_that_never_comes_is_unexplained_and_told() -> None:
     found = books()
     found.said(1, "tel", (1, 12), 0, qos=1)
