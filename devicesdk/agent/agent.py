@@ -397,6 +397,8 @@ class Agent:
     # -- messages -------------------------------------------------------------------------------------
 
     def _on_arrived(self, arrived: hear.Arrived, now: int) -> None:
+        if not arrived.retained:
+            self._outbox.wake(now)
         self._inbox.arrived(arrived, now)
 
     def _on_acked(self, acked: hear.PubAcked, now: int) -> None:

@@ -95,7 +95,7 @@ class AgentConfig(msgspec.Struct, frozen=True, gc=False):
     """And, drawn by each device, up to this much after that. 0: all in the same instant."""
     nobody_wait_ns: int = 30 * SECOND
     """Events and windows that the broker had nobody for, because the gateway has not subscribed (yet, or again),
-    are said again after this."""
+    ask again after this and up to half of it more, then after twice as long each (outbox.py)."""
     publishes_in_flight_max: int = 16
     """Events and windows sent and not acknowledged. Full: the rest waits in the outbox."""
     window_ns: int = 15 * MINUTE

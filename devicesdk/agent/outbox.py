@@ -9,8 +9,8 @@ said (update.py, work.py, report.py). Two queues, flushed in order, events first
 Rules: at most `publishes_in_flight_max` of them are in flight; a publish is sent again only if its
 acknowledgement is missing, after the publish timeout or a reconnect, and never after it came; what
 stays unacknowledged twice on one connection means that the connection is dead. An acknowledgement that says
-"nobody has subscribed" is none: the gateway is on its way (back), so everything rests and is said again after
-`nobody_wait_ns`. Of the retained kinds
+"nobody has subscribed" is none: the gateway is on its way (back), so everything rests; then one message asks whether
+somebody is there now, after waits that double, until one is taken. Of the retained kinds
 (have, link) only the newest is ever in flight: an old one sent again would turn the state back.
 """
 
@@ -30,6 +30,8 @@ from devicesdk.wire.messages import Event, UpdateState
 from devicesdk.wire.timebase import NEVER
 
 RESENDS_MAX: Final = 1
+REST_DOUBLINGS_MAX: Final = 5
+"""Rests grow from `nobody_wait_ns` (30 s) to 16 minutes: a fleet without a gateway shall not talk all day."""
 
 
 class _Sent(msgspec.Struct, gc=False):
@@ -46,11 +48,13 @@ class Outbox:
     """The outbox of one agent."""
 
     __slots__ = (
+        "_asking",
         "_event_keys",
         "_events",
         "_in_flight",
         "_queued_in_flight",
         "_resting",
+        "_rests",
         "_rests_until",
         "_shared",
         "_states",
@@ -74,8 +78,12 @@ class Outbox:
         self._in_flight: dict[int, _Sent] = {}
         self._queued_in_flight = 0
         self._states: dict[str, int] = {}
-        self._resting: list[_Sent] = []
-        """What the broker had nobody for, in the order in which it was said."""
+        self._resting: dict[int, _Sent] = {}
+        """What the broker had nobody for, by token; tokens rise in the order in which it was said."""
+        self._rests = 0
+        """How many in a row."""
+        self._asking = False
+        """Whether one message at a time is said, because nobody took the last."""
         self._rests_until = NEVER
         """When that is said again; until then nothing else is said that would be queued."""
         self.at = NEVER
@@ -95,7 +103,7 @@ class Outbox:
     def windows(self) -> int:
         """Windows waiting or in flight."""
         flying = sum(sent.kind == topics.TEL for sent in self._in_flight.values())
-        resting = sum(sent.kind == topics.TEL for sent in self._resting)
+        resting = sum(sent.kind == topics.TEL for sent in self._resting.values())
         return len(self.kept) + flying + resting
 
     @property
@@ -148,13 +156,13 @@ class Outbox:
             shared.online
             and not self.kept
             and not self.unsent
-            and not self._resting
+            and not (self._resting or self._asking)
             and self._queued_in_flight < shared.config.publishes_in_flight_max
         ):
             self._send(topics.TEL, payload, 0, now)
             return
         if len(self.kept) >= shared.config.telemetry_outbox_windows_max:
-            self.kept.popleft()
+            self._drop_oldest_window()
             self.windows_dropped += 1
             shared.note(NoteKind.WINDOW_DROPPED, self.windows_dropped)
         self.kept.append(payload)
@@ -171,7 +179,8 @@ class Outbox:
         """Send what waits, in order, as far as the bound on publishes in flight lets."""
         if self._resting or not self._shared.online:
             return
-        room = self._shared.config.publishes_in_flight_max - self._queued_in_flight
+        most = 1 if self._asking else self._shared.config.publishes_in_flight_max
+        room = most - self._queued_in_flight
         while room > 0 and self.unsent:
             key = self.unsent.popleft()
             self._send(topics.EV, self._events[key], key, now)
@@ -192,8 +201,10 @@ class Outbox:
         kind = sent.kind
         if kind == topics.TEL:
             self._queued_in_flight -= 1
+            self._asking = False
         elif kind == topics.EV:
             self._queued_in_flight -= 1
+            self._asking = False
             self._event_acked(sent.key)
         else:
             self._states.pop(kind, None)
@@ -202,7 +213,7 @@ class Outbox:
             self.flush(now)
 
     def unheard(self, token: int, now: int) -> None:
-        """The broker had nobody for it: say it again later, and nothing else before. Retained state is there for
+        """The broker had nobody for it: say it again later, and nothing new before. Retained state is there for
         whoever subscribes."""
         sent = self._in_flight.get(token)
         if sent is None or sent.kind in topics.RETAINED_KINDS:
@@ -210,30 +221,49 @@ class Outbox:
             return
         del self._in_flight[token]
         self._queued_in_flight -= 1
-        self._resting.append(sent)
-        self._rests_until = now + self._shared.config.nobody_wait_ns
+        first, self._resting[token] = not self._resting, sent
+        if first:
+            self._rest(now)
         self.at = min(self.at, self._rests_until) if self._in_flight else self._rests_until
-        self._shared.note(NoteKind.PUBLISH_UNHEARD, len(self._resting))
 
-    def _wake(self) -> None:
-        """The rest is over: what rested waits at the front again, in its order."""
-        for sent in reversed(self._resting):
-            if sent.kind == topics.TEL:
-                self.kept.appendleft(sent.payload)
-            else:
-                self.unsent.appendleft(sent.key)
-        self._resting.clear()
+    def _rest(self, now: int) -> None:
+        if not self._asking:
+            self._rests = 0
+        base = self._shared.config.nobody_wait_ns << min(self._rests, REST_DOUBLINGS_MAX)
+        # A fleet that came back in one instant shall not ask in one.
+        self._rests_until = now + base + self._shared.draw_wait(now, base // 2)
+        self._rests += 1
+        self._asking = True
+        self._shared.note(NoteKind.PUBLISH_UNHEARD, len(self._events) + self.windows)
+
+    def wake(self, now: int) -> None:
+        """Somebody spoke, so somebody may listen: ask at once. Whoever is asked first, what rested waits in its
+        order."""
+        if self._resting:
+            self._requeue(self._resting)
+            self.at = min((s.sent_at for s in self._in_flight.values()), default=NEVER)
+            if self._in_flight:
+                self.at += self._shared.config.publish_timeout_ns
+            self.flush(now)
+
+    def _requeue(self, sent: dict[int, _Sent]) -> None:
+        """Put it to the front again, in the order in which it was said; nothing rests any more."""
+        for _, one in sorted(sent.items(), reverse=True):
+            if one.kind == topics.TEL:
+                self.kept.appendleft(one.payload)
+            elif one.kind == topics.EV:
+                self.unsent.appendleft(one.key)
+        self._resting = {}
         self._rests_until = NEVER
 
     def offline(self) -> None:
-        """The connection is gone: what was in flight waits at the front again, oldest first."""
-        flying = [sent.payload for sent in self._in_flight.values() if sent.kind == topics.TEL]
-        self.kept.extendleft(reversed(flying))
-        self._wake()
+        """The connection is gone: what was in flight or rested waits at the front again, oldest first."""
+        self._requeue(self._in_flight | self._resting)
         self.unsent = deque(self._events)
         self._in_flight.clear()
         self._states.clear()
         self._queued_in_flight = 0
+        self._rests = 0
         self.at = NEVER
 
     def due(self, now: int) -> bool:
@@ -253,7 +283,7 @@ class Outbox:
         if late:
             self._shared.note(NoteKind.PUBLISH_RESENT, len(late))
         if now >= self._rests_until:
-            self._wake()
+            self._requeue(self._resting)
         self.at = min((s.sent_at for s in self._in_flight.values()), default=NEVER - timeout)
         self.at = min(self.at + timeout, self._rests_until)
         return True
@@ -289,14 +319,24 @@ class Outbox:
         self._shared.note(NoteKind.EVENT_DROPPED, self.events_dropped)
 
     def _forget_resting(self, key: int) -> bool:
-        for sent in self._resting:
+        for token, sent in self._resting.items():
             if sent.kind == topics.EV and sent.key == key:
-                self._resting.remove(sent)
-                if not self._resting:
-                    self._rests_until = NEVER
-                    self.at = self.at if self._in_flight else NEVER
+                self._leave_rest(token)
                 return True
         return False
+
+    def _drop_oldest_window(self) -> None:
+        resting = sorted(token for token, sent in self._resting.items() if sent.kind == topics.TEL)
+        if resting:
+            self._leave_rest(resting[0])
+        else:
+            self.kept.popleft()
+
+    def _leave_rest(self, token: int) -> None:
+        del self._resting[token]
+        if not self._resting:
+            self._rests_until = NEVER
+            self.at = self.at if self._in_flight else NEVER
 
     def _forget_in_flight(self, key: int) -> None:
         flying = self._in_flight.items()

@@ -23,10 +23,10 @@ from devicesdk.wire.topics import Topics, check_device_id
 
 KEEPALIVE_NS_MAX: Final = 65_535 * SECOND
 """MQTT 5, 3.1.2.10: sixteen bits of seconds."""
-SESSION_NS_MAX: Final = (2**32 - 2) * SECOND
-"""MQTT 5, 3.1.2.11.2: the value above means "never"."""
-IN_FLIGHT_MAX: Final = 65_535
-"""MQTT 5, 2.2.1: a packet identifier is not 0."""
+SESSION_NS_MAX: Final = (2**32 - 1) * SECOND
+"""MQTT 5, 3.1.2.11.2: this value means "never"."""
+IN_FLIGHT_MAX: Final = 32
+"""The gateway follows 64 numbers of a device's windows: one that is said again must not be behind them."""
 YEAR: Final = 366 * DAY
 _WAIT: Final = (100 * MS, HOUR)
 _SHARE: Final = (0, 1_000)
@@ -130,6 +130,8 @@ def _words(backoff: BackoffConfig) -> str:
 
 def _comes_back(backoff: BackoffConfig) -> str:
     """Giving up until the next boot is for rehearsals: nobody boots a real device that is deaf."""
+    if backoff.cap_ns < backoff.base_ns:
+        return f"expected backoff.cap_ns of at least backoff.base_ns ({backoff.base_ns}), found {backoff.cap_ns}"
     if backoff.attempts_max and not backoff.rest_ns:
         return (
             f"expected a backoff.rest_ns above 0 beside a backoff.attempts_max of {backoff.attempts_max}, "

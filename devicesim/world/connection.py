@@ -185,7 +185,7 @@ class Connection:
         if not self.device_open:
             return
         if self._path.black:
-            self._kernel.at(now + RETRANSMIT_NS_MIN, self._unheard, token)
+            self._kernel.at(now + SECOND, self._unheard, token)
             return
         self.unacked -= 1
         self._path.station.on_unheard(now, token)

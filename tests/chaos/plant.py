@@ -44,6 +44,7 @@ KEEPALIVE_S = 5
 LABELS = {"fleet": "chaos", "region": "eu"}
 QUICK = {
     "window_ns": 1_000_000_000,
+    "nobody_wait_ns": 1_000_000_000,
     "kill_grace_ns": 300_000_000,
     "kill_settle_ns": 100_000_000,
     "keepalive_ns": KEEPALIVE_S * 1_000_000_000,

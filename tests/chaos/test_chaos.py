@@ -49,7 +49,7 @@ class Kind(NamedTuple):
 
 KEEPS = Kind("keeps", persistence=True, autosave_changes=1)
 SHIPPED = Kind("shipped", persistence=True, autosave_changes=None)
-"""What we ship: a kill -9 takes the changes of up to twelve seconds back, with sessions that are still there."""
+"""What we ship: a kill -9 takes the changes of up to eleven seconds back, with sessions that are still there."""
 FORGETS = Kind("forgets", persistence=False, autosave_changes=1)
 
 

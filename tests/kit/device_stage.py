@@ -40,6 +40,7 @@ DEVICE = "gauge-0001"
 PATIENCE_S = 120.0
 QUICK = {
     "window_ns": 1_000_000_000,
+    "nobody_wait_ns": 1_000_000_000,
     "kill_grace_ns": 300_000_000,
     "kill_settle_ns": 100_000_000,
     "backoff": {"base_ns": 50_000_000, "cap_ns": 200_000_000},

@@ -6,13 +6,14 @@ import pytest
 
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.effects import Publish, Save
-from devicesdk.agent.outbox import Outbox
+from devicesdk.agent.outbox import REST_DOUBLINGS_MAX, Outbox
 from devicesdk.agent.snapshot import State
 from devicesdk.wire import codec
 from devicesdk.wire.messages import Event, UpdateState
 from devicesdk.wire.timebase import NEVER, SECOND
 from tests_kit.agent_bundles import shared_of
 
+WAIT = AgentConfig().nobody_wait_ns
 SMALL = AgentConfig(publishes_in_flight_max=2, telemetry_outbox_windows_max=3, event_outbox_max=3)
 
 
@@ -118,11 +119,11 @@ def test_what_the_broker_has_nobody_for_rests_and_is_said_again_in_order():
     outbox.flush(0)
     outbox.window(b"w1", 0)
     event, window = _published(shared)
-    outbox.unheard(event.token, SECOND)
-    outbox.unheard(window.token, 2 * SECOND)
+    outbox.unheard(window.token, SECOND)
+    outbox.unheard(event.token, 2 * SECOND)
     outbox.validate()
     assert (outbox.windows, len(outbox.events)) == (1, 1)
-    assert outbox.at == 2 * SECOND + SMALL.nobody_wait_ns
+    assert WAIT <= outbox.at - SECOND < 1.5 * WAIT
     outbox.window(b"w2", 3 * SECOND)
     outbox.flush(3 * SECOND)
     assert _published(shared) == [], "what is behind it does not overtake it"
@@ -133,11 +134,63 @@ def test_what_the_broker_has_nobody_for_rests_and_is_said_again_in_order():
     now = outbox.at
     assert outbox.due(now)
     outbox.flush(now)
-    again = _published(shared)
-    assert [p.payload for p in again] == [event.payload, b"w1"]
-    outbox.acked(again[0].token, now)
-    outbox.acked(again[1].token, now)
-    assert [p.payload for p in _published(shared)] == [b"w2"]
+    (again,) = _published(shared)
+    assert again.payload == event.payload, "one asks, and the order is that of before"
+    outbox.acked(again.token, now)
+    assert [p.payload for p in _published(shared)] == [b"w1", b"w2"]
+    outbox.validate()
+
+
+def test_a_device_without_a_gateway_asks_ever_more_rarely():
+    outbox, shared = _outbox()
+    now, waits = 0, []
+    for number in range(3):
+        outbox.window(b"%d" % number, now)
+    for publish in _published(shared):
+        outbox.unheard(publish.token, now)
+    for _ in range(8):
+        waits.append(outbox.at - now)
+        now = outbox.at
+        assert outbox.due(now)
+        outbox.flush(now)
+        (publish,) = _published(shared)
+        assert publish.payload == b"0"
+        outbox.unheard(publish.token, now)
+        outbox.validate()
+    for turn, wait in enumerate(waits):
+        least = WAIT << min(turn, REST_DOUBLINGS_MAX)
+        assert least <= wait < 1.5 * least, f"rest {turn}: {wait}"
+    now = outbox.at
+    outbox.due(now)
+    outbox.flush(now)
+    outbox.acked(_published(shared)[0].token, now)
+    outbox.unheard(_published(shared)[0].token, now)
+    assert WAIT <= outbox.at - now < 1.5 * WAIT, "somebody was there, so it begins anew"
+
+
+def test_devices_that_rest_at_one_instant_do_not_ask_at_one():
+    ends = set()
+    for seed in range(20):
+        shared = shared_of(SMALL, online=True, seed=seed)
+        outbox = Outbox(shared, State())
+        outbox.window(b"w", 0)
+        outbox.unheard(_published(shared)[0].token, 0)
+        ends.add(outbox.at)
+    assert len(ends) == 20
+
+
+def test_who_is_spoken_to_asks_at_once():
+    outbox, shared = _outbox()
+    outbox.wake(0)
+    outbox.window(b"1", 0)
+    outbox.window(b"2", 0)
+    first, second = _published(shared)
+    outbox.unheard(first.token, 1)
+    outbox.wake(2)
+    assert _published(shared) == [], "the second is still in flight"
+    outbox.validate()
+    outbox.acked(second.token, 3)
+    assert [p.payload for p in _published(shared)] == [b"1"]
     outbox.validate()
 
 
@@ -153,10 +206,13 @@ def test_what_rests_is_said_again_at_once_on_the_next_connection():
     assert (outbox.windows, outbox.at) == (2, NEVER)
     shared.online = True
     outbox.flush(2)
-    assert [p.payload for p in _published(shared)] == [b"0", b"1"]
+    (asks,) = _published(shared)
+    assert asks.payload == b"0"
     outbox.unheard(second.token, 3)
     outbox.validate()
     assert outbox.windows == 2, "an answer of the old connection counted"
+    outbox.acked(asks.token, 4)
+    assert [p.payload for p in _published(shared)] == [b"1"]
 
 
 def test_state_that_is_retained_needs_nobody_now():
@@ -178,7 +234,7 @@ def test_state_in_flight_keeps_its_timer_while_other_things_rest():
     (state,) = _published(shared)
     outbox.validate()
     outbox.acked(state.token, 3 * SECOND)
-    assert outbox.at == SECOND + SMALL.nobody_wait_ns
+    assert WAIT <= outbox.at - SECOND < 1.5 * WAIT
     outbox.validate()
 
 
@@ -195,8 +251,22 @@ def test_the_oldest_event_goes_when_full_also_out_of_rest():
     assert outbox.events_dropped == 3
     assert outbox.due(max(0, min(outbox.at, 100 * SECOND)))
     outbox.flush(100 * SECOND)
+    (asks,) = _published(shared)
+    outbox.acked(asks.token, 100 * SECOND)
     assert len(_published(shared)) == 2
     outbox.validate()
+
+
+def test_the_oldest_window_goes_when_full_also_out_of_rest():
+    outbox, shared = _outbox()
+    outbox.window(b"0", 0)
+    outbox.unheard(_published(shared)[0].token, 1)
+    for number in range(1, 5):
+        outbox.window(b"%d" % number, 2)
+        outbox.validate()
+    assert outbox.windows_dropped == 1
+    outbox.flush(3)
+    assert [p.payload for p in _published(shared)] == [b"1"]
 
 
 def test_events_go_before_windows_and_stay_until_acknowledged():

@@ -102,7 +102,7 @@ def test_a_back_off_may_be_named(tmp_path, said):
             r"keepalive_ns from 1000000000 \(1s\) to 6553.*\(18h12m15s\), found -1",
         ),
         ({"keepalive_ns": 10**14}, r"found 100000000000000"),
-        ({"publishes_in_flight_max": 0}, r"publishes_in_flight_max from 1 to 65535, found 0"),
+        ({"publishes_in_flight_max": 0}, r"publishes_in_flight_max from 1 to 32, found 0"),
         ({"backoff": {"cap_ns": 5}}, r"backoff\.cap_ns from 100000000 \(100ms\) to .*found 5"),
         ({"backoff": {"jitter": "some"}}, r"backoff\.jitter out of decorrelated, .*found 'some'"),
         ({"alarm_above_permille": 100}, r"at or below alarm_above_permille \(100\), found 850"),
