@@ -48,6 +48,17 @@ QUICK = {
 """An agent configuration for tests: short windows, short waits."""
 ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 LAUNCH = "from devicesdk.host.cli import device_app; device_app()"
+FSYNC_S = 0.02
+SLOW_DISK = f"""
+import os, time
+swift = os.fsync
+def slow(fd):
+    time.sleep({FSYNC_S})
+    swift(fd)
+os.fsync = slow
+{LAUNCH}
+"""
+"""`LAUNCH` on a worn card: each ``fsync`` takes `FSYNC_S` longer, so that a kill often falls into one."""
 
 
 def gauge_image(
@@ -235,14 +246,20 @@ class Device:
     """``fleetdrill device run`` as a process."""
 
     def __init__(
-        self, folder: Path, port: int, *options: str, device: str = DEVICE, **config: Any
+        self,
+        folder: Path,
+        port: int,
+        *options: str,
+        device: str = DEVICE,
+        launch: str = LAUNCH,
+        **config: Any,
     ) -> None:
         self.state = folder / device
         self.log_file = folder / f"{device}.log"
         settings = folder / f"{device}.json"
         settings.write_text(json.dumps({**QUICK, **config}))
         self.arguments = [
-            sys.executable, "-c", LAUNCH, "run", "--broker", f"mqtt://127.0.0.1:{port}", "--id", device,
+            sys.executable, "-c", launch, "run", "--broker", f"mqtt://127.0.0.1:{port}", "--id", device,
             "--state", str(self.state), "--trust", str(trust_file(folder)), "--config", str(settings), *options,
         ]  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
