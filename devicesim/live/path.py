@@ -308,8 +308,9 @@ class LivePath(Path):
         if live is not None and live is self.live and live.settled(token, code):
             if code == NOBODY:
                 self.station.on_unheard(now, token)
-            else:
+            elif code < REFUSED_FROM:
                 self.station.on_acked(now, token)
+            # A refused one nobody took: the agent's timer sees to it, as on a real device.
 
     def on_message(self, message: Inbound) -> None:
         """A message arrived."""

@@ -181,6 +181,17 @@ async def test_an_acknowledgement_that_nobody_has_subscribed_is_told_as_that(rig
     assert rig.path.on_the_wire() == (0, 0)
 
 
+async def test_a_refused_publish_is_not_acknowledged_and_its_loss_has_a_cause(rig):
+    """A real device hears of none and says it again; the live fleet took it for delivered."""
+    connect(rig)
+    rig.path.live.publish(0, Message("t", b"x", 1, False, None, "ev"), 5)
+    heard = list(rig.station.heard)
+    rig.path.on_puback(5, 0x87)
+    assert rig.station.heard == heard
+    assert rig.path.on_the_wire() == (0, 0)
+    assert rig.ledger.drops(UP)[DropCause.NOT_AUTHORIZED] == 1
+
+
 async def test_a_connection_that_lives_long_remembers_only_what_is_in_flight(rig):
     """Found by a soak: 85 bytes stayed behind for each message that was ever acknowledged."""
     connect(rig)
