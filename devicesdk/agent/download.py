@@ -138,6 +138,11 @@ class Download:
         kept = self._kept
         return kept.bytes_done if kept is not None and kept.blob == blob else 0
 
+    @property
+    def kept_whole(self) -> bool:
+        """Whether the map in hand says that a whole blob is in its file."""
+        return self._kept is not None and self._kept.complete
+
     def take(self) -> bytes:
         """The blob that was fetched into RAM."""
         assert self._buffer is not None, "this blob is in a file already"
@@ -160,6 +165,7 @@ class Download:
             stored: for a blob kept in RAM, what its file holds now.
             now: instant.
         """
+        self._checkpoint()  # of what was fetched until now, if nobody stopped it
         self._transfers += 1
         self._transfer = (self._shared.boot_id & 0xFFFF) << 16 | self._transfers & 0xFFFF
         self.source, self.ended, self.nack = source, None, None
@@ -476,8 +482,7 @@ class Download:
             self.nack = code
             self._end(f"nack:{code}")
             return
-        pause = SECOND << times
-        pause = self._shared.dice.between(pause // 2, pause)
+        pause = self._shared.dice.between(SECOND << times - 1, SECOND << times)
         self._pause_until = max(self._pause_until, now + pause)
 
     def validate(self) -> None:

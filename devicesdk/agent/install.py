@@ -91,12 +91,12 @@ class Install:
         self._skip: dict[type, int] = {}
 
     def booted(self) -> None:
-        """A cut between "the slot is verified" and "its map is gone" leaves a map that lies."""
-        if self._slots[self._slots.inactive].verified:
-            before = len(self._shared.out)
+        """A cut between "the slot is verified" and "its map is gone" leaves a map that lies: that of the whole
+        image, or of the whole delta that made it. The map of half a blob is that of a hash list being fetched
+        (an image or a delta is begun when the slot is not verified any more), and is true."""
+        if self._slots[self._slots.inactive].verified and self._download.kept_whole:
             self._download.forget_map()
-            if len(self._shared.out) > before:  # the same cut may have left a delta behind
-                self._shared.out.append(Delete(DELTA_FILE))
+            self._shared.out.append(Delete(DELTA_FILE))  # the same cut may have left it behind
 
     def hold(self) -> None:
         """Ask for nothing more."""
@@ -328,7 +328,7 @@ class Install:
             self._awaiting = FileRead
         else:
             self._awaiting = DeltaApplied
-            if self._download.kept_bytes(ref.target):  # it lay where the delta is applied to
+            if not self._download.kept_bytes(ref.blob):  # an image's, which is written over now
                 self._download.forget_map()
         self._shared.out.append(step)
         return None

@@ -32,7 +32,9 @@ REASON_CHARS_MAX: Final = 64
 
 CHUNK_BYTES_MIN: Final = 256
 CHUNK_BYTES_DEFAULT: Final = 16 * 1024
-CHUNK_BYTES_MAX: Final = 128 * 1024
+CHUNK_BYTES_MAX: Final = 64 * 1024
+"""A power cut after a chunk was written and before the map says so costs the chunk: no more than
+`REFETCH_AFTER_POWER_CUT_BYTES_MAX`."""
 ROUND_BYTES_MAX: Final = 128 * 1024
 ROUNDS_OUTSTANDING_MAX: Final = 2
 ROUND_CHUNKS_START: Final = 2

@@ -68,7 +68,10 @@ class DropCause(StrEnum):
         "packet_too_large",
         "The packet exceeded the maximum packet size of the receiving side.",
     )
-    NOT_AUTHORIZED = "not_authorized", "The access list forbids this client to publish there."
+    NOT_AUTHORIZED = (
+        "not_authorized",
+        "The broker refused it, as where its access list forbids the topic.",
+    )
     MALFORMED = "malformed", "The packet broke a rule of MQTT and ended its connection."
     QUOTA_EXCEEDED = "quota_exceeded", "The retained store was full and the topic new to it."
     CONNECTION_LOST = "connection_lost", "The connection ended while the copy was on the wire."

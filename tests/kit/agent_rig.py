@@ -16,6 +16,7 @@ from devicesdk.agent import effects as ask
 from devicesdk.agent import stimuli as hear
 from devicesdk.agent.agent import Agent
 from devicesdk.agent.config import AgentConfig
+from devicesdk.agent.download import MAP_FILE
 from devicesdk.bundle.delta import BadDelta
 from devicesdk.bundle.delta_apply import InMemory, apply_delta
 from devicesdk.wire import codec, topics
@@ -69,6 +70,8 @@ class Rig:
         self.effects = 0
         self.messages = 0
         self.chunks: Counter[tuple[bytes, int]] = Counter()
+        self.unmapped_bytes = self.unmapped_bytes_max = 0
+        """Written since the chunk map was saved: what a power cut costs."""
         self.executed = self.lost_frames = 0
         self.telemetry: dict[tuple[int, int], Telemetry] = {}
         self.events: dict[tuple[int, int], Event] = {}
@@ -264,10 +267,14 @@ class Rig:
                 self._publish(effect)
             case ask.Write(file=file, offset=offset, data=data):
                 self.disk.write(file, offset, data)
+                self.unmapped_bytes += len(data)
+                self.unmapped_bytes_max = max(self.unmapped_bytes_max, self.unmapped_bytes)
             case ask.Sync(file=file):
                 self.disk.sync(file)
             case ask.Save(file=file, data=data):
                 self.disk.save(file, data)
+                if file == MAP_FILE:
+                    self.unmapped_bytes = 0
             case ask.Delete(file=file):
                 self.disk.delete(file)
             case ask.ReadFile(file=file):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
+from msgspec.structs import replace
 
 from devicesdk.agent.config import AgentConfig
 from devicesdk.agent.notes import NoteKind
@@ -51,6 +52,11 @@ def _fetched_again_bytes(rig):
         for (digest8, index), times in rig.chunks.items()
         for size, chunk in (sizes[digest8],)
     )
+
+
+def _chunks_of(rig, bundle):
+    ours = sha256(bundle.image).digest()[:8]
+    return sum(times for (digest8, _), times in rig.chunks.items() if digest8 == ours)
 
 
 def _undisturbed(way):
@@ -110,6 +116,58 @@ def test_a_disconnect_before_every_message(way):
         rig.run(lambda rig=rig: rig.committed(bundle))
         twice = {chunk: times for chunk, times in rig.chunks.items() if times > 1}
         assert not twice, f"disconnect before message {place}: fetched again: {twice}"
+
+
+THREE_CHUNKS = AgentConfig(window_ns=MINUTE, round_bytes_max=49_152)
+
+
+@pytest.mark.parametrize("written", range(1, 9))
+def test_turning_to_a_delta_and_back_leaves_no_more_than_a_checkpoint_unsaved(written):
+    """Found by a reader: what was written of the image and not yet in the saved map was forgotten when the
+    same update went on by a delta, so 96 KiB were at stake."""
+    far = Bundle(7, size=450_000)
+    useless = replace(SMALL.ref, target=sha256(far.image).digest())
+    rig = Rig(far, factory=OLD, config=THREE_CHUNKS)
+    rig.gateway.blobs[useless.blob] = (bytes(useless.size_bytes), useless.chunk_bytes)
+    rig.publish("want", want_of(far))
+    rig.boot()
+    rig.run(lambda: _chunks_of(rig, far) >= written)
+    rig.publish("want", want_of(far, 2, delta=useless))
+    rig.run(lambda: rig.committed(far))
+    assert rig.notes[NoteKind.DELTA_FAILED] == 1, "the delta was not tried"
+    assert rig.unmapped_bytes_max <= limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX
+
+
+@pytest.mark.parametrize("tear", [*TEARS, None], ids=str)
+def test_what_was_fetched_of_another_image_is_forgotten_when_a_delta_overwrites_it(tear):
+    """The map of an image in whose place another was made says what is not true any more."""
+    far = Bundle(7, size=450_000)
+
+    def begun():
+        rig = Rig(NEAR, far, factory=OLD, config=THREE_CHUNKS)
+        rig.gateway.blobs.update(SMALL.blobs)
+        rig.publish("want", want_of(far))
+        rig.boot()
+        rig.run(lambda: _chunks_of(rig, far) >= 6)
+        rig.publish("want", want_of(NEAR, 2, delta=SMALL.ref))
+        return rig
+
+    rig = begun()
+    before = rig.effects
+    rig.run(lambda: rig.committed(NEAR))
+    assert rig.notes[NoteKind.DELTA_APPLIED] == 1
+    assert _chunks_of(rig, far) < 28, "the other image was whole before the delta came"
+    for place in range(rig.effects - before):
+        rig = begun()
+        if tear:
+            rig.fuse = place
+            rig.run(lambda rig=rig: rig.boot_id == 2, tear=tear)
+        else:
+            rig.run(lambda rig=rig, place=place: rig.effects >= before + place)
+        rig.publish("want", want_of(far, 3))
+        rig.run(lambda rig=rig: rig.committed(far), tear=tear)
+        told = f"turned back after effect {place} (power cut, tear: {tear})"
+        assert not rig.notes[NoteKind.IMAGE_BAD], f"{told}: an old map was believed"
 
 
 def test_a_delta_that_makes_the_wrong_image_costs_a_full_transfer_and_is_never_tried_again():

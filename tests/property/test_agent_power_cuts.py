@@ -18,6 +18,8 @@ from tests_kit.agent_bundles import Bundle, want_of
 from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW = Bundle(1), Bundle(2)
+HUGE = Bundle(5, size=5 * limits.CHUNK_BYTES_MAX, chunk_bytes=limits.CHUNK_BYTES_MAX)
+"""In the largest chunks that are legal: each is a checkpoint."""
 TEARS = ("none", "half", "all", "late")
 CONFIG = AgentConfig(window_ns=MINUTE)
 SMALL_STEPS = AgentConfig(window_ns=MINUTE, checkpoint_bytes=8_192)
@@ -66,8 +68,9 @@ def _fetched_again_bytes(rig):
         (NEW, OLD, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
         (NEW, None, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
         (FINE, OLD, SMALL_STEPS, 16_384),
+        (HUGE, OLD, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
     ],
-    ids=["update", "first-install", "small-steps"],
+    ids=["update", "first-install", "small-steps", "largest-chunks"],
 )
 def test_a_cut_at_every_effect(bundle, factory, config, again_bytes_max, tear):
     effects = _effects_of_an_update(bundle, factory, config)
@@ -82,6 +85,41 @@ def test_a_cut_at_every_effect(bundle, factory, config, again_bytes_max, tear):
         )
         image = rig.disk.read(f"slot-{rig.reported().slot}")
         assert sha256(image or b"").digest() == rig.images[bundle.digest]
+
+
+LISTED = Bundle(4, size=8_192 * 256, chunk_bytes=256)
+"""Its hash list has 256 KiB: four checkpoints."""
+
+
+def _reading_the_list():
+    """A device with a verified image in each slot, which is told to take `LISTED`."""
+    rig = Rig(NEW, LISTED, factory=OLD, config=CONFIG)
+    rig.publish("want", want_of(NEW))
+    rig.boot()
+    rig.run(lambda: rig.committed(NEW))
+    rig.run_for(2 * SECOND)
+    rig.publish("want", want_of(LISTED, 2))
+    image = sha256(LISTED.image).digest()
+    return rig, lambda: any(get.blob == image for get in rig.gateway.gets)
+
+
+@pytest.mark.parametrize("tear", ["none", "all"])
+def test_a_cut_in_a_large_hash_list_costs_one_checkpoint_where_the_other_slot_holds_an_image(tear):
+    """Found by a reader: a boot took the map of what was fetched so far for a left-over of the image in that slot,
+    and 300 KB were fetched again."""
+    rig, all_listed = _reading_the_list()
+    before = rig.effects
+    rig.run(all_listed)
+    effects = rig.effects - before
+    assert effects > 16, "the list came in one piece"
+    for place in range(effects):
+        rig, all_listed = _reading_the_list()
+        rig.fuse = place
+        rig.run(all_listed, tear=tear)
+        again = _fetched_again_bytes(rig)
+        assert again <= limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX, (
+            f"power cut after effect {place} of {effects} (tear: {tear}): {again} bytes again"
+        )
 
 
 @pytest.mark.parametrize("tear", TEARS)

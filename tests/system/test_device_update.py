@@ -12,6 +12,7 @@ import pytest
 from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.wire.limits import REFETCH_AFTER_POWER_CUT_BYTES_MAX, ROUND_BYTES_MAX
 from devicesdk.wire.messages import UpdateState
+from devicesim.world.checks.transfers import asked_chunks
 from tests_kit.device_stage import (
     ENVIRONMENT,
     FSYNC_S,
@@ -30,7 +31,7 @@ from tests_kit.device_stage import (
 pytestmark = pytest.mark.mosquitto
 SMALL = GaugeBundle(gauge_image("gauge/1.0.0"), 1, kit_digest("gauge/1.0.0"))
 LARGE = GaugeBundle(
-    gauge_image("gauge/1.1.0", padding_bytes=3_000_000), 2, kit_digest("gauge/1.1.0")
+    gauge_image("gauge/1.1.0", padding_bytes=4_000_000), 2, kit_digest("gauge/1.1.0")
 )
 RSS_ABOVE_BARE_KIB_MAX = 40 * 1024
 KILLS = 8
@@ -102,13 +103,12 @@ async def test_a_device_updates_reports_stays_small_and_leaves_politely(tmp_path
 async def test_a_device_that_is_killed_again_and_again_resumes_and_ends_on_the_new_version(
     tmp_path, broker
 ):
-    """kill -9 at drawn moments of the download, often in the middle of an ``fsync``, and once in the trial. What one life
-    received and the next fetches again is counted on the disk that the kill left.
+    """kill -9 at drawn moments of the download, often in the middle of an ``fsync``, and once in the trial.
 
-    The tower's answers to two requests come interleaved, so a life may be killed before it was sent what
-    an earlier kill cost. Each kill's bytes are therefore blanked when they are counted: on the disk of the next
-    kill stands only what that life received, and none of the bytes that the map does not name are
-    believed."""
+    What one kill costs is counted on the disk that it left: received, right, and not in the saved map.
+    The tower's answers to two requests come interleaved, so a life may be killed before it was sent what an earlier
+    kill cost. What was counted is therefore blanked: of what the map does not name, only what that life
+    received is on the disk of the next kill. What the map does name no later life may ask for."""
     luck = np.random.Generator(np.random.Philox(key=20))
     tower = Tower(broker, SMALL, LARGE, frame_delay_s=0.008)
     await tower.open()
@@ -117,14 +117,15 @@ async def test_a_device_that_is_killed_again_and_again_resumes_and_ends_on_the_n
         device.start()
         await tower.until_state(UpdateState.COMMITTED, 1)
         tower.offer(LARGE, 2)
-        middle, cost = 0, []
-        for _ in range(KILLS):
+        cost, maps = [], []
+        for kill in range(KILLS):
+            await tower.until("a request of this life", lambda t, b=1 + kill: asks(t, LARGE, b))
             served = frames_of(tower, LARGE)
             more = int(luck.integers(1, 30))
             await tower.until("progress", lambda t, s=served, m=more: frames_of(t, LARGE) >= s + m)
             await asyncio.sleep(float(luck.uniform(0, 3 * FSYNC_S)))
             device.kill()
-            middle += 0 < chunks_on_disk(device, LARGE) < len(LARGE.image) // LARGE.chunk_bytes
+            maps.append(map_left(device, LARGE))
             forgotten = received_and_forgotten(device, LARGE)
             cost.append(sum(len(LARGE.image[part]) for part in forgotten))
             blank(device, forgotten)
@@ -132,6 +133,7 @@ async def test_a_device_that_is_killed_again_and_again_resumes_and_ends_on_the_n
             device.start()
         assert max(cost) <= REFETCH_AFTER_POWER_CUT_BYTES_MAX, f"the kills cost {cost} bytes"
         assert any(cost), f"none of {KILLS} kills cost anything: the count sees nothing"
+        middle = sum(0 < here.count < here.chunks for here in maps)
         assert middle >= 2, f"only {middle} of {KILLS} kills hit the middle of the image"
         await tower.until_state(UpdateState.TRIAL, 2)
         device.kill()  # once more, while it runs and is not committed
@@ -139,6 +141,9 @@ async def test_a_device_that_is_killed_again_and_again_resumes_and_ends_on_the_n
         have = await tower.until_state(UpdateState.COMMITTED, 2)
         assert (have.running, have.boot_id) == (LARGE.digest, 2 + KILLS)
         assert device.terminate() == 0, device.log
+    for boot, here in enumerate(maps, start=1):
+        again = {chunk for chunk in asked_for(tower, LARGE, boot) if chunk in here}
+        assert not again, f"kill {boot} left a map with chunks {sorted(again)}: asked for again"
     on_disk = (device.state / "slot-b").read_bytes()[: len(LARGE.image)]
     assert sha256(on_disk).digest() == sha256(LARGE.image).digest()
     assert "state_lost" not in device.log
@@ -163,9 +168,18 @@ def map_left(device, bundle):
     return here if here.blob == image else ChunkMap(image, len(bundle.image), bundle.chunk_bytes)
 
 
-def chunks_on_disk(device, bundle):
-    """How many chunks of the image are in the map that the kill left."""
-    return map_left(device, bundle).count
+def asks(tower, bundle, boot):
+    """Whether a device asked for chunks of the image in this boot: transfers are numbered by it."""
+    ours = sha256(bundle.image).digest()
+    return any(get.blob == ours and get.transfer >> 16 == boot for get in tower.gets)
+
+
+def asked_for(tower, bundle, boot):
+    """The chunks of the image that were asked for in any later boot."""
+    ours = sha256(bundle.image).digest()
+    for get in tower.gets:
+        if get.blob == ours and get.transfer >> 16 > boot:
+            yield from asked_chunks(get)
 
 
 def received_and_forgotten(device, bundle):

@@ -90,6 +90,8 @@ class Open(msgspec.Struct, gc=False):
     """Whether the broker was killed when this was among the last that it had acknowledged."""
     proven: bool = False
     """Whether it was unexplained before that: a kill explains nothing that happened earlier."""
+    refused: int = 0
+    """Reason code of the broker's last refusal: its sender says it again, and may do so for ever."""
 
 
 class Channel:
@@ -182,6 +184,12 @@ class Books:
         entry = self.channel(index, kind).open.get(ident)
         if entry is not None and entry.acked_at < 0:
             entry.acked_at = now
+
+    def refused(self, index: int, kind: str, ident: Ident, code: int) -> None:
+        """The broker would not have it."""
+        entry = self.channel(index, kind).open.get(ident)
+        if entry is not None:
+            entry.refused = code
 
     def heard(
         self, index: int, kind: str, ident: Ident, now: int, *, retained: bool = False
@@ -289,6 +297,8 @@ class Books:
             return Cause.REPLACED
         if kind in QUESTIONS and channel.said_top > ident:
             return Cause.ASKED_AGAIN
+        if entry.refused:  # however often it is said again
+            return Cause.UNEXPLAINED
         if up and kind in VOLATILE and _boot(kind, ident) != ends.boots[index]:
             return Cause.POWER_OFF
         if channel.dropped:
@@ -310,7 +320,9 @@ class Books:
 
     def _story(self, index: int, kind: str, ident: Ident, entry: Open, ends: Ends) -> str:
         up = KINDS[kind] == UP
-        taken = "never acknowledged"
+        taken = (
+            f"refused by the broker ({entry.refused:#x})" if entry.refused else "never acknowledged"
+        )
         if entry.acked_at >= 0:
             taken = f"acknowledged by the broker +{to_seconds(entry.acked_at):.3f} s"
         receiver = "the gateway" if up else "the device"

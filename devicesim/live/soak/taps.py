@@ -39,7 +39,7 @@ class Witnesses(Protocol):
         ...
 
     def device_acked(self, device: str, token: int, code: int) -> None:
-        """The broker took a device's publish, with a reason code that is none of failure."""
+        """The broker's answer to a device's publish, with its reason code."""
         ...
 
 
@@ -176,13 +176,8 @@ def _tapped(make: MakePort, told: Witnesses) -> MakePort:
     def made(endpoint: Endpoint, listener: Listener, loop: asyncio.AbstractEventLoop) -> MqttPort:
         if isinstance(listener, LivePath):
             device = cast("DeviceHost", listener.station).device
-            return make(
-                endpoint, Ears(listener, lambda token, code: acked(device, token, code)), loop
-            )
+            ears = Ears(listener, lambda token, code: told.device_acked(device, token, code))
+            return make(endpoint, ears, loop)
         return GatewayPort(lambda ears: make(endpoint, ears, loop), listener, told)
-
-    def acked(device: str, token: int, code: int) -> None:
-        if code < 0x80:
-            told.device_acked(device, token, code)
 
     return made

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from devicesdk.agent.notes import NoteKind
-from devicesdk.aio.port import NOBODY
+from devicesdk.aio.port import NOBODY, REFUSED_FROM
 from devicesdk.wire import topics
 from devicesdk.wire.errors import ProtocolError
 from devicesdk.wire.timebase import NEVER, SECOND
@@ -193,10 +193,12 @@ class Witness(Watcher):
             self._tokens[index][effect.token] = kind, ident
 
     def device_acked(self, device: str, token: int, code: int) -> None:
-        """The broker has it; or it has nobody to give it to, and the device will say it again."""
+        """The broker has it; or refuses it, or has nobody to give it to, and the device will say it again."""
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
-        if said is not None and (code != NOBODY or said[0] in STATE):
+        if said is not None and code >= REFUSED_FROM:
+            self.books.refused(index, *said, code)
+        elif said is not None and (code != NOBODY or said[0] in STATE):
             self._doubt(Said(*said, (index,)))
             self.books.acked(index, *said, self._clock())
 

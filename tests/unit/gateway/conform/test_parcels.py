@@ -7,6 +7,7 @@ import pytest
 from devicesdk.bundle.chunks import HashList
 from devicesdk.bundle.manifest import decode_manifest
 from devicesdk.bundle.trust import ROLE_TARGETS, Ed25519Signer, Ed25519Verifier
+from devicesdk.wire import limits
 from gateway.conform.parcels import CHUNKS_WANTED, chunk_bytes_for, make_parcel
 
 SIGNER = Ed25519Signer(ROLE_TARGETS, bytes(32))
@@ -32,6 +33,6 @@ def test_chunks_are_a_power_of_two_and_about_as_many_as_wanted():
     for size in (1, 5_000, 60_000, 3_000_000, 10**9):
         chunk_bytes = chunk_bytes_for(size)
         assert chunk_bytes & (chunk_bytes - 1) == 0
-        assert 256 <= chunk_bytes <= 131_072
-        if 256 < chunk_bytes < 131_072:
+        assert 256 <= chunk_bytes <= limits.CHUNK_BYTES_MAX
+        if 256 < chunk_bytes < limits.CHUNK_BYTES_MAX:
             assert CHUNKS_WANTED / 2 <= size / chunk_bytes <= CHUNKS_WANTED

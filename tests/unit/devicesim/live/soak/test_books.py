@@ -198,6 +198,20 @@ def test_an_agent_that_stops_to_repeat_is_found() -> None:
     assert "never acknowledged" in found.stories[0]
 
 
+def test_what_the_broker_refuses_is_unexplained_however_often_it_is_said_again() -> None:
+    """Found by a reader: under a wrong access list a soak waited for ever, and passed."""
+    found = books()
+    found.said(0, "ev", (1, 7), 0, qos=1)
+    found.refused(0, "ev", (1, 7), 0x87)
+    found.said(0, "ev", (1, 7), SECOND, qos=1)
+    settled(found, 2 * SECOND, reachable())
+    assert found.unexplained == 1
+    assert "refused by the broker (0x87)" in found.stories[0], found.stories
+    found.acked(0, "ev", (1, 7), 3 * SECOND)
+    settled(found, 4 * SECOND, reachable())
+    assert found.unexplained == 0, "it was taken after all"
+
+
 def test_an_outbox_explains_as_many_as_it_dropped() -> None:
     found = books()
     for seq in (1, 2, 3):

@@ -104,3 +104,17 @@ def test_other_faults_explain_nothing(stage: Stage) -> None:
     stage.witness.faulted("heat", "begin", 0, 0)
     stage.witness.faulted("heat", "end", 0, 0)
     assert stage.causes() == (0, 2)
+
+
+def test_a_refused_publish_is_told_and_an_acknowledged_one_explains_itself(stage: Stage) -> None:
+    witness = stage.witness
+    witness._tokens = [{5: ("ev", (1, 1)), 6: ("ev", (1, 2))}, {}]
+    witness._numbers = {"d0": 0}
+    for seq in (1, 2):
+        witness.books.said(0, "ev", (1, seq), 0, qos=1)
+    witness.device_acked("d0", 5, 0x97)
+    witness.device_acked("d0", 6, 0)
+    witness.books.settle(SECOND, witness.ends)
+    assert witness.books.unexplained == 1
+    assert "ev (1, 1) of d0" in witness.books.stories[0]
+    assert "refused by the broker (0x97)" in witness.books.stories[0]
