@@ -30,6 +30,8 @@ BUGS = {
     "lost_timer": "stuck == 0",
     "latch_removed": "versions_rise",
 }
+LONG = ("duplicate_chunk_overwrites",)
+"""Takes both cores for half a minute, so it runs with the slow campaigns."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,9 @@ def swept(plugins, seeds, folder, stop=None):
     return plan, read_journal(folder)
 
 
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=[pytest.mark.slow] * (bug in LONG)) for bug in BUGS]
+)
 def test_a_planted_bug_is_found_and_shrunk(bug, tmp_path):
     plugin = f"planted_agents:{bug}"
     plan, results = swept((plugin,), SEEDS, tmp_path, stop=1)
