@@ -32,9 +32,7 @@ REASON_CHARS_MAX: Final = 64
 
 CHUNK_BYTES_MIN: Final = 256
 CHUNK_BYTES_DEFAULT: Final = 16 * 1024
-CHUNK_BYTES_MAX: Final = 64 * 1024
-"""A power cut after a chunk was written and before the map says so costs the chunk: no more than
-`REFETCH_AFTER_POWER_CUT_BYTES_MAX`."""
+CHUNK_BYTES_MAX: Final = 128 * 1024
 ROUND_BYTES_MAX: Final = 128 * 1024
 ROUNDS_OUTSTANDING_MAX: Final = 2
 ROUND_CHUNKS_START: Final = 2
@@ -43,7 +41,8 @@ BLOB_BYTES_MAX: Final = 10 * 1024**3
 BLOB_CHUNKS_MAX: Final = 2**20
 
 REFETCH_AFTER_POWER_CUT_BYTES_MAX: Final = 64 * 1024
-"""How much may be fetched again after a power cut: the chunk map is made durable this often."""
+"""How much may be fetched again after a power cut: the chunk map is made durable this often, or with each chunk
+where chunks are larger."""
 
 DELTA_UNHASHED_BYTES_MAX: Final = REFETCH_AFTER_POWER_CUT_BYTES_MAX
 """A delta up to this size may come without a hash list: it is kept in RAM and believed as a whole."""

@@ -115,7 +115,7 @@ class Bundle(Model):
     chunk_bytes: Size = Field(
         default=limits.CHUNK_BYTES_DEFAULT,
         alias="chunk",
-        description="What devices fetch at a time: a power of two from 256B to 64KiB.",
+        description="What devices fetch at a time: a power of two from 256B to 128KiB.",
         examples=["4KiB"],
     )
 
@@ -161,7 +161,7 @@ class Bundle(Model):
         if not fits or value & (value - 1):
             advice = "write `chunk: 4KiB` for a microcontroller, 16KiB otherwise"
             raise Refusal(
-                "a power of two from 256B to 64KiB", found=f"{value} bytes", advice=advice
+                "a power of two from 256B to 128KiB", found=f"{value} bytes", advice=advice
             )
         return value
 

@@ -19,7 +19,7 @@ from tests_kit.agent_rig import PowerCut, Rig
 
 OLD, NEW = Bundle(1), Bundle(2)
 HUGE = Bundle(5, size=5 * limits.CHUNK_BYTES_MAX, chunk_bytes=limits.CHUNK_BYTES_MAX)
-"""In the largest chunks that are legal: each is a checkpoint."""
+"""In the largest chunks that are legal: each is a checkpoint, and what a cut may cost."""
 TEARS = ("none", "half", "all", "late")
 CONFIG = AgentConfig(window_ns=MINUTE)
 SMALL_STEPS = AgentConfig(window_ns=MINUTE, checkpoint_bytes=8_192)
@@ -68,7 +68,7 @@ def _fetched_again_bytes(rig):
         (NEW, OLD, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
         (NEW, None, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
         (FINE, OLD, SMALL_STEPS, 16_384),
-        (HUGE, OLD, CONFIG, limits.REFETCH_AFTER_POWER_CUT_BYTES_MAX),
+        (HUGE, OLD, CONFIG, limits.CHUNK_BYTES_MAX),
     ],
     ids=["update", "first-install", "small-steps", "largest-chunks"],
 )

@@ -92,6 +92,8 @@ class Open(msgspec.Struct, gc=False):
     """Whether it was unexplained before that: a kill explains nothing that happened earlier."""
     refused: int = 0
     """Reason code of the broker's last refusal: its sender says it again, and may do so for ever."""
+    refused_at: int = 0
+    """Of the first refusal."""
 
 
 class Channel:
@@ -185,10 +187,11 @@ class Books:
         if entry is not None and entry.acked_at < 0:
             entry.acked_at = now
 
-    def refused(self, index: int, kind: str, ident: Ident, code: int) -> None:
+    def refused(self, index: int, kind: str, ident: Ident, code: int, now: int) -> None:
         """The broker would not have it."""
         entry = self.channel(index, kind).open.get(ident)
         if entry is not None:
+            entry.refused_at = entry.refused_at if entry.refused else now
             entry.refused = code
 
     def heard(
@@ -297,12 +300,12 @@ class Books:
             return Cause.REPLACED
         if kind in QUESTIONS and channel.said_top > ident:
             return Cause.ASKED_AGAIN
-        if entry.refused:  # however often it is said again
-            return Cause.UNEXPLAINED
         if up and kind in VOLATILE and _boot(kind, ident) != ends.boots[index]:
             return Cause.POWER_OFF
         if channel.dropped:
             return Cause.OUTBOX_FULL
+        if entry.refused and now - entry.refused_at > SENDER_PATIENCE_NS:
+            return Cause.UNEXPLAINED  # however often it is said again
         since = ends.device_since[index] if up else ends.gateway_since
         if since is None or now - max(since, entry.last_said_at) <= SENDER_PATIENCE_NS:
             return Cause.WAITING

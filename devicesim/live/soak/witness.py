@@ -197,7 +197,7 @@ class Witness(Watcher):
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
         if said is not None and code >= REFUSED_FROM:
-            self.books.refused(index, *said, code)
+            self.books.refused(index, *said, code, self._clock())
         elif said is not None and (code != NOBODY or said[0] in STATE):
             self._doubt(Said(*said, (index,)))
             self.books.acked(index, *said, self._clock())

@@ -23,7 +23,7 @@ fleet must fit: while it lasts mosquitto reads hardly any of the gateway's PUBAC
 QUEUE_BYTES_MAX: Final = 64 * 1024 * 1024
 """The same bound in bytes: so many packets of the greatest size would be 26 GB a client."""
 PACKET_BYTES_MAX: Final = 262_144
-"""Four times the largest chunk (64 KiB), so that no protocol message comes near."""
+"""Twice the largest chunk (128 KiB), so that no protocol message comes near."""
 SESSION_EXPIRY: Final = "14d"
 AUTOSAVE_S: Final = 10
 """Between two saves. By time, because each writes everything that the broker holds: saved by the number of changes,

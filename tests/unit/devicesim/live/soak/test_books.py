@@ -202,14 +202,26 @@ def test_what_the_broker_refuses_is_unexplained_however_often_it_is_said_again()
     """Found by a reader: under a wrong access list a soak waited for ever, and passed."""
     found = books()
     found.said(0, "ev", (1, 7), 0, qos=1)
-    found.refused(0, "ev", (1, 7), 0x87)
-    found.said(0, "ev", (1, 7), SECOND, qos=1)
-    settled(found, 2 * SECOND, reachable())
+    found.refused(0, "ev", (1, 7), 0x87, 0)
+    settled(found, SENDER_PATIENCE_NS, reachable())
+    assert found.unexplained == 0, "the repetition may be taken"
+    late = SENDER_PATIENCE_NS + SECOND
+    found.said(0, "ev", (1, 7), late, qos=1)
+    found.refused(0, "ev", (1, 7), 0x87, late)
+    settled(found, late, reachable())
     assert found.unexplained == 1
     assert "refused by the broker (0x87)" in found.stories[0], found.stories
-    found.acked(0, "ev", (1, 7), 3 * SECOND)
-    settled(found, 4 * SECOND, reachable())
+    found.acked(0, "ev", (1, 7), late)
+    settled(found, late + SECOND, reachable())
     assert found.unexplained == 0, "it was taken after all"
+
+
+def test_a_refusal_hides_no_other_cause() -> None:
+    found = books()
+    found.said(0, "tel", (1, 1), 0, qos=1)
+    found.refused(0, "tel", (1, 1), 0x97, 0)
+    settled(found, 2 * SENDER_PATIENCE_NS, reachable(boots=[2, 1]))
+    assert found.unexplained == 0, "it was in RAM when the power went"
 
 
 def test_an_outbox_explains_as_many_as_it_dropped() -> None:
