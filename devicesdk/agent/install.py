@@ -93,7 +93,8 @@ class Install:
     def booted(self) -> None:
         """A cut between "the slot is verified" and "its map is gone" leaves a map that lies: that of the whole
         image, or of the whole delta that made it. The map of half a blob is that of a hash list being fetched
-        (an image or a delta is begun when the slot is not verified any more), and is true."""
+        (an image or a delta is begun when the slot is not verified any more), and is true. Not where the disk refused
+        to delete an image's before a delta: the digest of the whole finds that, for one fetch of it all."""
         if self._slots[self._slots.inactive].verified and self._download.kept_whole:
             self._download.forget_map()
             self._shared.out.append(Delete(DELTA_FILE))  # the same cut may have left it behind

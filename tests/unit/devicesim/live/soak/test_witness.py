@@ -106,7 +106,7 @@ def test_other_faults_explain_nothing(stage: Stage) -> None:
     assert stage.causes() == (0, 2)
 
 
-def test_a_refused_publish_is_told_and_an_acknowledged_one_explains_itself(stage: Stage) -> None:
+def test_a_refused_publish_is_told_as_that_and_an_acknowledged_one_is_not(stage: Stage) -> None:
     witness = stage.witness
     witness._tokens = [{5: ("ev", (1, 1)), 6: ("ev", (1, 2))}, {}]
     witness._numbers = {"d0": 0}
