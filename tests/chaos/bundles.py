@@ -30,6 +30,7 @@ class Published(NamedTuple):
     image: bytes
     """Digest of the image that devices take."""
     image_bytes: int
+    chunk_bytes: int
     blobs: dict[bytes, bytes]
 
 
@@ -51,7 +52,9 @@ def release(number: int, signer: Signer, padding_bytes: int) -> Published:
     assert variant is not None, "expected a variant for devices of the default class"
     assert variant.name == VARIANT, f"expected {VARIANT}, found {variant.name}"
     image = variant.image
-    return Published(built.manifest.name, digest, image.raw, image.size_bytes, blobs)
+    return Published(
+        built.manifest.name, digest, image.raw, image.size_bytes, variant.chunk_bytes, blobs
+    )
 
 
 def _text(number: int, size: int) -> bytes:

@@ -17,6 +17,7 @@ from devicesdk.wire.topics import Topics
 from tests.chaos.book import FLAG, LAMP, SEGMENT, Book
 from tests.chaos.bundles import Published
 from tests.chaos.plant import PATIENCE_S, Device, Plant
+from tests.chaos.remains import Remains, saved_and_asked_for
 from tests.chaos.witness import Guest
 
 NAMES = Topics()
@@ -72,14 +73,28 @@ async def all_agree(plant: Plant, wanted: Published, book: Book) -> None:
         raise AssertionError(f"{error}:\n  " + "\n  ".join(differences)) from None
 
 
-def little_fetched_again(plant: Plant, wanted: Published, struck: dict[str, int]) -> None:
-    """Demand that a device fetched at most 64 KiB again for each kill that it could feel."""
+def little_fetched_again(
+    plant: Plant, wanted: Published, struck: set[str], left: dict[str, Remains]
+) -> None:
+    """Demand that a kill cost a device at most 64 KiB, and one that felt none nothing.
+
+    Args:
+        plant: open.
+        wanted: what was rolled out.
+        struck: devices that lived and lost their connection to the kill of another: what they were handed
+            again is theirs.
+        left: what devices left that were killed themselves.
+    """
     for device in plant.devices:
+        mine = left.get(device.name)
         again = device.relay.fetched_again_bytes(wanted.image)
-        most = struck[device.name] * REFETCH_AFTER_POWER_CUT_BYTES_MAX
+        if mine is not None:
+            again = mine.forgotten_bytes
+            asked = saved_and_asked_for(device, wanted, mine)
+            assert not asked, f"{device.name} had saved chunks {sorted(asked)}, and asked for them"
+        most = REFETCH_AFTER_POWER_CUT_BYTES_MAX if mine or device.name in struck else 0
         assert again <= most, (
-            f"{device.name} fetched {again} bytes of the image of {wanted.name} again, allowed were "
-            f"{most} ({struck[device.name]} kills)"
+            f"{device.name} fetched {again} bytes of the image of {wanted.name} again, allowed were {most}"
         )
 
 

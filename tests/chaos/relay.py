@@ -2,7 +2,8 @@
 
 Decides when bytes pass: at a given rate towards the client (so that the middle of a download is wide
 enough to be hit), not at all while the line is black. Counts the data frames that were handed to the
-client, which is what "fetched" means here. Leaves out what becomes of them.
+client and keeps its requests for chunks. Leaves out what becomes of either: a client that is killed has
+not read all that it was handed (remains.py).
 
 Rules: bytes pass unchanged and in order; a frame counts when its last byte was written to the client's
 socket; while the line is black nobody hears anything, not even that the other end went; a connection
@@ -20,6 +21,7 @@ import mqtt5
 
 from devicesdk.aio.lean_packets import Reader
 from devicesdk.wire import codec, topics
+from devicesdk.wire.messages import Get
 
 STEP_BYTES = 8 * 1024
 PACKET_BYTES_MAX = 1024 * 1024
@@ -70,6 +72,7 @@ class Relay:
         self._lines: set[asyncio.Task[None]] = set()
         self.delivered: Counter[Chunk] = Counter()
         self.bytes_of: dict[Chunk, int] = {}
+        self.asked: list[Get] = []
 
     @property
     def port(self) -> int:
@@ -141,8 +144,10 @@ class Relay:
     async def _up(
         self, wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        cutter = Reader(PACKET_BYTES_MAX)
         with contextlib.suppress(OSError):
             while data := await reader.read(STEP_BYTES):
+                self._note_requests(cutter.feed(data))
                 if not wire.doomed:
                     writer.write(data)
                     await writer.drain()
@@ -166,6 +171,11 @@ class Relay:
         wire.broker_ended_s = self._loop.time()
         await self._clear.wait()
         writer.transport.abort()
+
+    def _note_requests(self, packets: list[mqtt5.Packet]) -> None:
+        for packet in packets:
+            if isinstance(packet, mqtt5.PublishPacket) and packet.topic.endswith(f"/{topics.GET}"):
+                self.asked.append(codec.decode(Get, packet.payload))
 
     def _note(self, packets: list[mqtt5.Packet]) -> None:
         for packet in packets:

@@ -14,6 +14,7 @@ from tests.chaos import checks
 from tests.chaos.book import Operator, nothing_forgotten
 from tests.chaos.bundles import Published, release
 from tests.chaos.plant import PATIENCE_S, Device, Plant
+from tests.chaos.remains import Remains, remains
 from tests.chaos.witness import Found, Witness
 
 BROKER, GATEWAY, DEVICE = "broker", "gateway", "device"
@@ -55,6 +56,7 @@ class Result:
         self.done_percent = 0
         """How much of all downloads was done when the kill came."""
         self.again_bytes_max = 0
+        """Handed to one device twice; of a device that was killed what it had received of that."""
         self.witness: Found | None = None
         self.took_s = 0.0
 
@@ -133,11 +135,11 @@ class Campaign:
         told.note(f"{wanted.name} rolled out in waves {waves}")
         await asyncio.wait_for(first.wait(), PATIENCE_S)
         told.note("the first chunk arrived")
-        struck = dict.fromkeys([device.name for device in plant.devices], 0)
+        struck, left = set[str](), dict[str, Remains]()
         if victim is not None:
             await asyncio.sleep(self._luck.uniform(0, MIDDLE_SHARE * self._middle_s[waves]))
             drawn_s = self._luck.uniform(*DEAD_S)
-            await self._strike(victim, dead_s or drawn_s, wanted, result, struck, told)
+            await self._strike(victim, dead_s or drawn_s, wanted, result, struck, left, told)
         began_s = told.elapsed_s
         await self._completed(wanted, told)
         if victim is None:
@@ -145,7 +147,7 @@ class Campaign:
         await self.operator.end()
         if witnessed:
             await self._ask_witness(result, told)
-        await self._judge(wanted, struck, result, told)
+        await self._judge(wanted, struck, left, result, told)
 
     async def _completed(self, wanted: Published, told: Told) -> None:
         name = f"r{self._number}"
@@ -162,16 +164,22 @@ class Campaign:
         told.note("the rollout completed")
 
     async def _judge(
-        self, wanted: Published, struck: dict[str, int], result: Result, told: Told
+        self,
+        wanted: Published,
+        struck: set[str],
+        left: dict[str, Remains],
+        result: Result,
+        told: Told,
     ) -> None:
         plant = self.plant
         await checks.all_agree(plant, wanted, self.operator.book)
         told.note("twins and devices agree")
         await nothing_forgotten(plant, self.operator.book)
-        again = [device.relay.fetched_again_bytes(wanted.image) for device in plant.devices]
-        result.again_bytes_max = max(again)
-        told.note(f"fetched again, bytes: {again}")
-        checks.little_fetched_again(plant, wanted, struck)
+        again = {d.name: d.relay.fetched_again_bytes(wanted.image) for d in plant.devices}
+        told.note(f"handed over again, bytes: {again}")
+        again |= {name: one.forgotten_bytes for name, one in left.items()}
+        result.again_bytes_max = max(again.values())
+        checks.little_fetched_again(plant, wanted, struck, left)
         for device in plant.devices:
             checks.whole(device, wanted)
             self._marks.look(device, device.process.starts)
@@ -197,7 +205,8 @@ class Campaign:
         dead_s: float,
         wanted: Published,
         result: Result,
-        struck: dict[str, int],
+        struck: set[str],
+        left: dict[str, Remains],
         told: Told,
     ) -> None:
         plant = self.plant
@@ -208,11 +217,9 @@ class Campaign:
         result.done_percent = 100 * done // (wanted.image_bytes * len(plant.devices))
         told.note(f"kill -9 of the {victim} at {result.done_percent} % of all downloads: {view}")
         if victim == DEVICE:
-            struck[target.name] += 1
-            await self._kill_device(target, dead_s, told)
+            left[target.name] = await self._kill_device(target, dead_s, wanted, told)
             return
-        for device in plant.devices:
-            struck[device.name] += 1
+        struck |= {device.name for device in plant.devices}
         if victim == BROKER:
             plant.broker.kill()
             await asyncio.sleep(dead_s)
@@ -226,7 +233,9 @@ class Campaign:
             told.note(f"the gateway forgot nothing of {then.acknowledged} answers of its door")
         told.note(f"the {victim} is back after {dead_s:.2f} s")
 
-    async def _kill_device(self, device: Device, dead_s: float, told: Told) -> None:
+    async def _kill_device(
+        self, device: Device, dead_s: float, wanted: Published, told: Told
+    ) -> Remains:
         before = device.shown()
         device.process.kill()
         told.note(f"it is {device.name}, in state {before['update']['state']}")
@@ -234,5 +243,8 @@ class Campaign:
         after = device.shown()
         for what in ("kill_version", "flags_rev"):
             assert after[what] >= before[what], f"{device.name}: {what} went back: {before} {after}"
+        left = remains(device, wanted)
+        told.note(f"it left {len(left.saved)} chunks, and forgot {left.forgotten_bytes} bytes")
         device.process.start()
         told.note(f"{device.name} is back after {dead_s:.2f} s")
+        return left

@@ -9,7 +9,6 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from devicesdk.bundle.chunks import ChunkMap
 from devicesdk.wire.limits import REFETCH_AFTER_POWER_CUT_BYTES_MAX, ROUND_BYTES_MAX
 from devicesdk.wire.messages import UpdateState
 from devicesim.world.checks.transfers import asked_chunks
@@ -27,6 +26,7 @@ from tests_kit.device_stage import (
     mosquitto,
     rss_kib,
 )
+from tests_kit.left_on_disk import forgotten, map_left
 
 pytestmark = pytest.mark.mosquitto
 SMALL = GaugeBundle(gauge_image("gauge/1.0.0"), 1, kit_digest("gauge/1.0.0"))
@@ -125,10 +125,11 @@ async def test_a_device_that_is_killed_again_and_again_resumes_and_ends_on_the_n
             await tower.until("progress", lambda t, s=served, m=more: frames_of(t, LARGE) >= s + m)
             await asyncio.sleep(float(luck.uniform(0, 3 * FSYNC_S)))
             device.kill()
-            maps.append(map_left(device, LARGE))
-            forgotten = received_and_forgotten(device, LARGE)
-            cost.append(sum(len(LARGE.image[part]) for part in forgotten))
-            blank(device, forgotten)
+            here, lost = left(device, LARGE)
+            maps.append(here)
+            parts = [slice(c * LARGE.chunk_bytes, (c + 1) * LARGE.chunk_bytes) for c in lost]
+            cost.append(sum(len(LARGE.image[part]) for part in parts))
+            blank(device, parts)
             await asyncio.sleep(16 * tower.delay_s)  # answers to the dead do not count as progress
             device.start()
         assert max(cost) <= REFETCH_AFTER_POWER_CUT_BYTES_MAX, f"the kills cost {cost} bytes"
@@ -158,14 +159,11 @@ def frames_of(tower, bundle):
     return sum(count for (blob, _), count in tower.served.items() if blob == ours)
 
 
-def map_left(device, bundle):
-    """The chunk map that the kill left; an empty one where it is of another blob, or not there."""
-    image = sha256(bundle.image).digest()
-    try:
-        here = ChunkMap.from_bytes((device.state / "map").read_bytes())
-    except FileNotFoundError:
-        return ChunkMap(image, len(bundle.image), bundle.chunk_bytes)
-    return here if here.blob == image else ChunkMap(image, len(bundle.image), bundle.chunk_bytes)
+def left(device, bundle):
+    """The chunk map that the kill left, and the chunks that it cost."""
+    image, digest = bundle.image, sha256(bundle.image).digest()
+    here = map_left(device.state, digest, len(image), bundle.chunk_bytes)
+    return here, forgotten(device.state / "slot-b", here, image)
 
 
 def asks(tower, bundle, boot):
@@ -180,22 +178,6 @@ def asked_for(tower, bundle, boot):
     for get in tower.gets:
         if get.blob == ours and get.transfer >> 16 > boot:
             yield from asked_chunks(get)
-
-
-def received_and_forgotten(device, bundle):
-    """What is on disk, right, and not in the chunk map, as slices: the next boot asks for it again."""
-    try:
-        stored = (device.state / "slot-b").read_bytes()
-    except FileNotFoundError:
-        return []
-    here, size, forgotten = map_left(device, bundle), bundle.chunk_bytes, []
-    for chunk in range(here.chunks):
-        part = slice(chunk * size, (chunk + 1) * size)
-        right = stored[part] == bundle.image[part]
-        assert right or chunk not in here, f"the map names chunk {chunk}, which is not on disk"
-        if right and chunk not in here:
-            forgotten.append(part)
-    return forgotten
 
 
 def blank(device, parts):

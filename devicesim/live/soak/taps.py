@@ -1,7 +1,7 @@
 """Listens in on connections and on the gateway's core, without changing what passes.
 
-Decides where a message counts as said, acknowledged and heard: said when it is handed to a connection,
-acknowledged with its PUBACK, heard by the gateway when its core has handled it (what sat in an inbox
+Decides where a message counts as said, answered and heard: said when it is handed to a connection,
+answered (taken or refused) with its PUBACK, heard by the gateway when its core has handled it (what sat in an inbox
 when a connection broke was not heard). Leaves out devices' ends, which the world's own moments show
 (witness.py), except their PUBACKs.
 """
@@ -27,18 +27,18 @@ class Witnesses(Protocol):
     """Who is told."""
 
     def gateway_said(self, topic: str, payload: bytes, qos: int, expiry_s: int) -> object | None:
-        """The gateway hands a message to a connection; returns what `gateway_acked` is told."""
+        """The gateway hands a message to a connection; returns what `gateway_answered` is told."""
         ...
 
-    def gateway_acked(self, said: object) -> None:
-        """The broker took it."""
+    def gateway_answered(self, said: object, code: int) -> None:
+        """The broker's answer to a publish of the gateway's, with its reason code."""
         ...
 
     def gateway_heard(self, kind: str, device: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
         """The gateway's core has handled a message."""
         ...
 
-    def device_acked(self, device: str, token: int, code: int) -> None:
+    def device_answered(self, device: str, token: int, code: int) -> None:
         """The broker's answer to a device's publish, with its reason code."""
         ...
 
@@ -46,10 +46,10 @@ class Witnesses(Protocol):
 class Ears:
     """A listener that passes everything on and tells of PUBACKs first."""
 
-    __slots__ = ("_acked", "_ears")
+    __slots__ = ("_answered", "_ears")
 
-    def __init__(self, ears: Listener, acked: Callable[[int, int], None]) -> None:
-        self._ears, self._acked = ears, acked
+    def __init__(self, ears: Listener, answered: Callable[[int, int], None]) -> None:
+        self._ears, self._answered = ears, answered
 
     def on_connected(self, granted: Granted) -> None:
         """Pass it on."""
@@ -69,7 +69,7 @@ class Ears:
 
     def on_puback(self, token: int, code: int) -> None:
         """Tell, and pass it on."""
-        self._acked(token, code)
+        self._answered(token, code)
         self._ears.on_puback(token, code)
 
     def on_message(self, message: Inbound) -> None:
@@ -91,7 +91,7 @@ class GatewayPort:
     ) -> None:
         self._told = told
         self._waiting: dict[int, object] = {}
-        self._port = make(Ears(ears, self._acked))
+        self._port = make(Ears(ears, self._answered))
 
     @property
     def connected(self) -> bool:
@@ -140,10 +140,10 @@ class GatewayPort:
         """Pass it on."""
         self._port.abort()
 
-    def _acked(self, token: int, code: int) -> None:
+    def _answered(self, token: int, code: int) -> None:
         said = self._waiting.pop(token, None)
-        if said is not None and code < 0x80:
-            self._told.gateway_acked(said)
+        if said is not None:
+            self._told.gateway_answered(said, code)
 
 
 class HeardCore:
@@ -176,7 +176,7 @@ def _tapped(make: MakePort, told: Witnesses) -> MakePort:
     def made(endpoint: Endpoint, listener: Listener, loop: asyncio.AbstractEventLoop) -> MqttPort:
         if isinstance(listener, LivePath):
             device = cast("DeviceHost", listener.station).device
-            ears = Ears(listener, lambda token, code: told.device_acked(device, token, code))
+            ears = Ears(listener, lambda token, code: told.device_answered(device, token, code))
             return make(endpoint, ears, loop)
         return GatewayPort(lambda ears: make(endpoint, ears, loop), listener, told)
 

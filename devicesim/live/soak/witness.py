@@ -192,7 +192,7 @@ class Witness(Watcher):
         if effect.token:
             self._tokens[index][effect.token] = kind, ident
 
-    def device_acked(self, device: str, token: int, code: int) -> None:
+    def device_answered(self, device: str, token: int, code: int) -> None:
         """The broker has it; or refuses it, or has nobody to give it to, and the device will say it again."""
         index = self._numbers[device]
         said = self._tokens[index].pop(token, None)
@@ -283,13 +283,17 @@ class Witness(Watcher):
         index = self._numbers.get(name)
         return [] if index is None else [index]
 
-    def gateway_acked(self, said: object) -> None:
-        """The broker has it, for all who are meant."""
+    def gateway_answered(self, said: object, code: int) -> None:
+        """The broker has it, for all who are meant; or has it for none of them."""
         assert isinstance(said, Said)
-        now = self._clock()
+        now, books = self._clock(), self.books
+        if code >= REFUSED_FROM:
+            for index in said.devices:
+                books.refused(index, said.kind, said.ident, code, now)
+            return
         self._doubt(said)
         for index in said.devices:
-            self.books.acked(index, said.kind, said.ident, now)
+            books.acked(index, said.kind, said.ident, now)
 
     def gateway_heard(self, kind: str, device: str, payload: bytes, retained: bool) -> None:  # noqa: FBT001
         """The gateway's core has handled a message."""

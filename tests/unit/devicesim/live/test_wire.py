@@ -57,10 +57,20 @@ class Bench:
     def __init__(self, proxy, wire, road, echo, endpoint, pacer) -> None:
         self.proxy, self.wire, self.road, self.echo = proxy, wire, road, echo
         self.endpoint, self.pacer = endpoint, pacer
+        self._dialled: list[asyncio.StreamWriter] = []
 
-    async def dial(self):
+    async def dial(self, *, stranger: bool = False):
         at = self.endpoint
-        return await asyncio.open_connection(at.host, at.port, local_addr=at.source)
+        source = None if stranger else at.source
+        reader, writer = await asyncio.open_connection(at.host, at.port, local_addr=source)
+        self._dialled.append(writer)
+        return reader, writer
+
+    async def hang_up(self) -> None:
+        """No socket outlives its test."""
+        for writer in (*self._dialled, *self.echo.open):
+            writer.transport.abort()
+        await asyncio.sleep(0)  # an aborted socket is closed in the next turn of the loop
 
     async def until(self, holds) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -79,13 +89,13 @@ async def bench():
     await proxy.open()
     endpoint, wire = proxy.endpoint(7, pacer, kernel, road)
     pacer.start()
+    made = Bench(proxy, wire, road, echo, endpoint, pacer)
     try:
-        yield Bench(proxy, wire, road, echo, endpoint, pacer)
+        yield made
     finally:
         pacer.stop()
         await proxy.close()
-        for writer in echo.open:
-            writer.transport.abort()
+        await made.hang_up()
         server.close()
 
 
@@ -218,7 +228,7 @@ async def test_what_waits_is_bounded_and_nothing_of_it_is_lost():
 
 async def test_a_stranger_is_shown_the_door():
     async with bench() as b:
-        reader, _ = await asyncio.open_connection("127.0.0.1", b.endpoint.port)
+        reader, _ = await b.dial(stranger=True)
         assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         assert b.proxy.strangers == 1
 

@@ -26,7 +26,7 @@ class Stage:
             self.now += 1
             for index in (0, 1):
                 self.witness.books.said(index, "flags", (self.now,), self.now, qos=1)
-            self.witness.gateway_acked(Said("flags", (self.now,), (0, 1)))
+            self.witness.gateway_answered(Said("flags", (self.now,), (0, 1)), 0)
 
     def causes(self) -> tuple[int, int]:
         """Messages that were not saved, and those that nothing explains."""
@@ -112,11 +112,27 @@ def test_a_refused_publish_is_told_as_that_and_an_acknowledged_one_is_not(stage:
     witness._numbers = {"d0": 0}
     for seq in (1, 2):
         witness.books.said(0, "ev", (1, seq), 0, qos=1)
-    witness.device_acked("d0", 5, 0x97)
-    witness.device_acked("d0", 6, 0)
+    witness.device_answered("d0", 5, 0x97)
+    witness.device_answered("d0", 6, 0)
     witness.books.settle(SENDER_PATIENCE_NS + SECOND, witness.ends)
     assert witness.books.unexplained == 1 + 1, "the acknowledged one never came"
     refused, taken = witness.books.stories
     assert "ev (1, 1) of d0" in refused
     assert "refused by the broker (0x97)" in refused
     assert "acknowledged by the broker" in taken
+
+
+def test_a_publish_of_the_gateways_that_is_refused_was_refused_for_all_who_are_meant(
+    stage: Stage,
+) -> None:
+    witness = stage.witness
+    for index in (0, 1):
+        witness.books.said(index, "flags", (1,), 0, qos=1)
+    witness.gateway_answered(Said("flags", (1,), (0, 1)), 0x97)
+    witness.books.settle(SENDER_PATIENCE_NS + SECOND, witness.ends)
+    assert witness.books.unexplained == 2
+    for story, device in zip(witness.books.stories, ("d0", "d1"), strict=True):
+        assert f"flags (1) of {device}" in story
+        assert "refused by the broker (0x97)" in story
+    witness.faulted("kill", "begin", 0, 0)
+    assert stage.causes() == (0, 2), "a kill explains no refusal"
