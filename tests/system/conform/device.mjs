@@ -523,7 +523,8 @@ class Transfer {
   ask () {
     if (this.ended) return
     if (this.count === this.chunks) return this.complete()
-    if (!online || this.held || Date.now() < this.pauseUntil) return this.arm()
+    const now = Date.now() // once: were it read again to set the timer, the pause might be over, and nothing would be waited for
+    if (!online || this.held || now < this.pauseUntil) return this.arm(now)
     while (this.open.length < 2) {
       const wanted = this.pick()
       if (!wanted.length) break
@@ -636,10 +637,9 @@ class Transfer {
     this.arm()
   }
 
-  arm () { // one timer for all that is waited for
+  arm (now = Date.now()) { // one timer for all that is waited for
     clearTimeout(this.timer)
     if (this.ended || !online || this.held) return
-    const now = Date.now()
     const due = this.open.map((one) => one.until)
     if (this.pauseUntil > now) due.push(this.pauseUntil)
     if (due.length) this.timer = setTimeout(() => this.due(), Math.max(1, Math.ceil(Math.min(...due) - now)))

@@ -6,12 +6,14 @@ be found. Needs mosquitto, node and npm (Debian: mosquitto nodejs npm).
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.mosquitto
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-INSTALLED = ROOT / ".pytest_cache" / "conform-js"
+CACHE = ROOT / ".pytest_cache"
 MODEL = ROOT / "models" / "gauge" / "1.0.0"
 PATIENCE_S = 60
 SINS = {
@@ -44,13 +46,13 @@ SINS = {
 
 @pytest.fixture(scope="module")
 def libraries():
-    """MQTT.js and MessagePack for JavaScript, installed once by the lock file."""
+    """MQTT.js and MessagePack for JavaScript, installed once for a lock file, whoever of the workers is first."""
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"expected {tool} on the path: apt-get install nodejs npm"
     lock = (HERE / "package-lock.json").read_bytes()
-    found = INSTALLED / "package-lock.json"
-    if not found.exists() or found.read_bytes() != lock:
-        fresh = INSTALLED.with_name(f"conform-js-{os.getpid()}")
+    installed = CACHE / f"conform-js-{sha256(lock).hexdigest()[:16]}"
+    if not installed.exists():
+        fresh = CACHE / f"conform-js-{os.getpid()}"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         for name in ("package.json", "package-lock.json"):
@@ -58,9 +60,12 @@ def libraries():
         words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         done = subprocess.run(words, cwd=fresh, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"npm could not install the lock file:\n{done.stderr}"
-        shutil.rmtree(INSTALLED, ignore_errors=True)
-        fresh.rename(INSTALLED)
-    return INSTALLED
+        with contextlib.suppress(
+            OSError
+        ):  # another worker was quicker: a folder that is not empty stays
+            fresh.rename(installed)
+        shutil.rmtree(fresh, ignore_errors=True)
+    return installed
 
 
 @pytest.fixture
