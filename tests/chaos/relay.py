@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 import mqtt5
 
@@ -30,6 +31,22 @@ NOTHING: Callable[[bytes, int], None] = lambda blob, size: None  # noqa: E731 - 
 
 Chunk = tuple[bytes, int]
 """First 8 bytes of the blob's digest, number of the chunk."""
+BOOT_SHIFT = 16
+"""Transfers are numbered by the boot that began them, in the bits above."""
+
+
+class Answer(NamedTuple):
+    """A data frame that was handed over."""
+
+    chunk: Chunk
+    transfer: int
+    seq: int
+    """Of the request that it answers."""
+
+
+def boot_of(transfer: int) -> int:
+    """The life of the device that began it."""
+    return transfer >> BOOT_SHIFT
 
 
 class Wire:
@@ -72,7 +89,10 @@ class Relay:
         self._lines: set[asyncio.Task[None]] = set()
         self.delivered: Counter[Chunk] = Counter()
         self.bytes_of: dict[Chunk, int] = {}
+        self.answers: list[Answer] = []
         self.asked: list[Get] = []
+        self.deaf: list[str] = []
+        """Streams that could not be read any more, and so were not counted."""
 
     @property
     def port(self) -> int:
@@ -112,11 +132,18 @@ class Relay:
 
     def fetched_again_bytes(self, blob: bytes) -> int:
         """Bytes of `blob` that were handed over more than once."""
+        return self._again(Counter(one.chunk for one in self.answers if one.chunk[0] == blob[:8]))
+
+    def again_in_one_life_bytes(self, blob: bytes) -> int:
+        """Of these, what one and the same life of the device was handed more than once."""
+        ours = [one for one in self.answers if one.chunk[0] == blob[:8]]
         return sum(
-            (times - 1) * self.bytes_of[chunk]
-            for chunk, times in self.delivered.items()
-            if chunk[0] == blob[:8]
+            self._again(Counter(one.chunk for one in ours if boot_of(one.transfer) == boot))
+            for boot in {boot_of(one.transfer) for one in ours}
         )
+
+    def _again(self, times: Counter[Chunk]) -> int:
+        return sum((count - 1) * self.bytes_of[chunk] for chunk, count in times.items())
 
     def fetched_bytes(self, blob: bytes) -> int:
         """Bytes of `blob` that were handed over at least once."""
@@ -148,6 +175,7 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await reader.read(STEP_BYTES):
                 self._note_requests(cutter.feed(data))
+                self._listen(cutter)
                 if not wire.doomed:
                     writer.write(data)
                     await writer.drain()
@@ -168,9 +196,14 @@ class Relay:
                 writer.write(data)
                 await writer.drain()
                 self._note(cutter.feed(data))
+                self._listen(cutter)
         wire.broker_ended_s = self._loop.time()
         await self._clear.wait()
         writer.transport.abort()
+
+    def _listen(self, cutter: Reader) -> None:
+        if cutter.fault is not None:
+            self.deaf.append(cutter.fault.reason)
 
     def _note_requests(self, packets: list[mqtt5.Packet]) -> None:
         for packet in packets:
@@ -184,4 +217,5 @@ class Relay:
                 name = frame.digest8, frame.chunk
                 self.delivered[name] += 1
                 self.bytes_of[name] = len(chunk)
+                self.answers.append(Answer(name, frame.transfer, frame.seq))
                 self._heard(frame.digest8, len(chunk))

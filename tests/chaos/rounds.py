@@ -56,7 +56,9 @@ class Result:
         self.done_percent = 0
         """How much of all downloads was done when the kill came."""
         self.again_bytes_max = 0
-        """Handed to one device twice; of a device that was killed what it had received of that."""
+        """Handed to one device twice; of a device that was killed what it had received and not saved."""
+        self.left: Remains | None = None
+        """What a device that was killed left."""
         self.witness: Found | None = None
         self.took_s = 0.0
 
@@ -69,7 +71,8 @@ class Result:
             if found
             else ""
         )
-        return f"{self.victim:8} {when}, {self.again_bytes_max:6} B again{witness}, {self.took_s:.1f} s"
+        left = f", {len(self.left.saved)} of {self.left.chunks} chunks saved" if self.left else ""
+        return f"{self.victim:8} {when}, {self.again_bytes_max:6} B again{left}{witness}, {self.took_s:.1f} s"
 
 
 class Campaign:
@@ -135,11 +138,11 @@ class Campaign:
         told.note(f"{wanted.name} rolled out in waves {waves}")
         await asyncio.wait_for(first.wait(), PATIENCE_S)
         told.note("the first chunk arrived")
-        struck, left = set[str](), dict[str, Remains]()
+        bereft, left = set[str](), dict[str, Remains]()
         if victim is not None:
             await asyncio.sleep(self._luck.uniform(0, MIDDLE_SHARE * self._middle_s[waves]))
             drawn_s = self._luck.uniform(*DEAD_S)
-            await self._strike(victim, dead_s or drawn_s, wanted, result, struck, left, told)
+            await self._strike(victim, dead_s or drawn_s, wanted, result, bereft, left, told)
         began_s = told.elapsed_s
         await self._completed(wanted, told)
         if victim is None:
@@ -147,7 +150,7 @@ class Campaign:
         await self.operator.end()
         if witnessed:
             await self._ask_witness(result, told)
-        await self._judge(wanted, struck, left, result, told)
+        await self._judge(wanted, bereft, left, result, told)
 
     async def _completed(self, wanted: Published, told: Told) -> None:
         name = f"r{self._number}"
@@ -166,7 +169,7 @@ class Campaign:
     async def _judge(
         self,
         wanted: Published,
-        struck: set[str],
+        bereft: set[str],
         left: dict[str, Remains],
         result: Result,
         told: Told,
@@ -179,7 +182,7 @@ class Campaign:
         told.note(f"handed over again, bytes: {again}")
         again |= {name: one.forgotten_bytes for name, one in left.items()}
         result.again_bytes_max = max(again.values())
-        checks.little_fetched_again(plant, wanted, struck, left)
+        checks.little_fetched_again(plant, wanted, bereft, left)
         for device in plant.devices:
             checks.whole(device, wanted)
             self._marks.look(device, device.process.starts)
@@ -205,7 +208,7 @@ class Campaign:
         dead_s: float,
         wanted: Published,
         result: Result,
-        struck: set[str],
+        bereft: set[str],
         left: dict[str, Remains],
         told: Told,
     ) -> None:
@@ -217,9 +220,12 @@ class Campaign:
         result.done_percent = 100 * done // (wanted.image_bytes * len(plant.devices))
         told.note(f"kill -9 of the {victim} at {result.done_percent} % of all downloads: {view}")
         if victim == DEVICE:
-            left[target.name] = await self._kill_device(target, dead_s, wanted, told)
+            fetching = [device for device in plant.devices if self._fetches(device, wanted)]
+            target = target if target in fetching or not fetching else fetching[0]
+            result.left = await self._kill_device(target, dead_s, wanted, told)
+            left[target.name] = result.left
             return
-        struck |= {device.name for device in plant.devices}
+        bereft |= {device.name for device in plant.devices}
         if victim == BROKER:
             plant.broker.kill()
             await asyncio.sleep(dead_s)
@@ -232,6 +238,10 @@ class Campaign:
             await nothing_forgotten(plant, then)
             told.note(f"the gateway forgot nothing of {then.acknowledged} answers of its door")
         told.note(f"the {victim} is back after {dead_s:.2f} s")
+
+    @staticmethod
+    def _fetches(device: Device, wanted: Published) -> bool:
+        return 0 < device.relay.fetched_bytes(wanted.image) < wanted.image_bytes
 
     async def _kill_device(
         self, device: Device, dead_s: float, wanted: Published, told: Told

@@ -92,6 +92,14 @@ def enough(results: list[Result], victim: str, kills: int) -> None:
     )
 
 
+def in_downloads(results: list[Result], kills: int) -> None:
+    """Demand that so many kills of a device came in the middle of its download, and cost something: the count sees it."""
+    left = [result.left for result in results if result.left is not None]
+    halfway = [one for one in left if one.halfway]
+    assert len(halfway) >= kills, f"expected {kills} kills in a download, found {halfway} of {left}"
+    assert any(one.forgotten_bytes for one in left), f"no kill cost anything: {left}"
+
+
 async def test_two_kills_of_everything(tmp_path):
     keeps = [DEVICE, BROKER, GATEWAY, BROKER]
     forgets = [BROKER, GATEWAY, BROKER, DEVICE]
@@ -122,3 +130,4 @@ async def test_twenty_kills_of_everything(tmp_path, capsys):
     enough(keeps + forgets + shipped, GATEWAY, KILLS)
     enough(keeps + forgets + shipped, DEVICE, KILLS)
     assert any(0 < result.done_percent < 100 for result in keeps + forgets), "no kill in a download"
+    in_downloads(keeps + forgets + shipped, KILLS // 2)

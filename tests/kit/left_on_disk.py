@@ -31,7 +31,7 @@ def forgotten(slot: Path, here: ChunkMap, image: bytes) -> list[int]:
     try:
         stored = slot.read_bytes()
     except FileNotFoundError:
-        return []
+        stored = b""
     found, size = [], here.chunk_bytes
     for chunk in range(here.chunks):
         part = slice(chunk * size, (chunk + 1) * size)

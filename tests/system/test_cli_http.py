@@ -114,7 +114,8 @@ def test_a_rollout_is_started_watched_and_left_and_steered(shells):
     assert "slow running" in started.stdout.readline()
     presses, err = leave(started)
     assert started.returncode == EXIT_STOPPED
-    assert presses > 1 or not err, "Ctrl-C is no traceback"
+    dropped = presses > 1 and "Exception ignored in" in err
+    assert dropped or not err, "Ctrl-C is no traceback"
     for verb in ("pause", "resume"):
         operator.say("rollout", verb, "slow")
     operator.say("rollout", "watch", "slow", "--until", "running")
@@ -134,6 +135,7 @@ def leave(process):
         with contextlib.suppress(subprocess.TimeoutExpired):
             _, err = process.communicate(timeout=PRESS_AGAIN_S)
             return presses, err
+    process.kill()
     raise AssertionError(f"expected Ctrl-C to end it within {PATIENCE_S} s")
 
 

@@ -91,9 +91,9 @@ class Open(msgspec.Struct, gc=False):
     proven: bool = False
     """Whether it was unexplained before that: a kill explains nothing that happened earlier."""
     refused: int = 0
-    """Reason code of the broker's last refusal: its sender says it again, and may do so for ever."""
-    refused_at: int = 0
-    """Of the first refusal."""
+    """Reason code with which the broker refused it when it was said last: its sender may say it again for ever."""
+    refused_at: int = -1
+    """Of the first refusal; of a state's, the first since one of its kind was taken."""
 
 
 class Channel:
@@ -170,16 +170,20 @@ class Books:
         tally = self.tallies[kind]
         entry = channel.open.get(ident)
         if entry is not None:
-            entry.last_said_at = now
+            entry.last_said_at, entry.refused = now, 0
             tally.repeated += 1
             return
         if ident <= channel.said_top and kind not in UNNUMBERED:
             tally.repeated += 1  # it was heard, but the sender does not know
             return
         tally.said += 1
+        older = channel.open.get(channel.said_top)
         channel.said_top = max(channel.said_top, ident)
         expires_at = now + expiry_ns if expiry_ns else 0
-        channel.open[ident] = Open(now, now, qos, -1, expires_at)
+        channel.open[ident] = entry = Open(now, now, qos, -1, expires_at)
+        if older is not None and kind in STATE and older.acked_at < 0:
+            # Or what is said every half minute, and refused each time, would be replaced for ever.
+            entry.refused_at = older.refused_at
 
     def acked(self, index: int, kind: str, ident: Ident, now: int) -> None:
         """The broker took responsibility."""
@@ -191,7 +195,7 @@ class Books:
         """The broker would not have it."""
         entry = self.channel(index, kind).open.get(ident)
         if entry is not None:
-            entry.refused_at = entry.refused_at if entry.refused else now
+            entry.refused_at = now if entry.refused_at < 0 else entry.refused_at
             entry.refused = code
 
     def heard(
@@ -304,10 +308,13 @@ class Books:
             return Cause.POWER_OFF
         if channel.dropped:
             return Cause.OUTBOX_FULL
-        if entry.refused and now - entry.refused_at > SENDER_PATIENCE_NS:
-            return Cause.UNEXPLAINED  # however often it is said again
         since = ends.device_since[index] if up else ends.gateway_since
-        if since is None or now - max(since, entry.last_said_at) <= SENDER_PATIENCE_NS:
+        if since is None:
+            return Cause.WAITING
+        late = now - entry.refused_at > SENDER_PATIENCE_NS
+        if entry.refused and late and entry.last_said_at >= since:
+            return Cause.UNEXPLAINED  # however often it is said again
+        if now - max(since, entry.last_said_at) <= SENDER_PATIENCE_NS:
             return Cause.WAITING
         return Cause.UNEXPLAINED
 

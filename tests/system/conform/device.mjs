@@ -621,6 +621,7 @@ class Transfer {
   verb (verb) {
     if (this.ended || verb.x !== this.id || !this.open.some((one) => one.seq === verb.q)) return
     this.open = this.open.filter((one) => one.seq !== verb.q)
+    const now = Date.now()
     let pause
     if (verb.c === 'wait') pause = Math.max(10, Math.min(verb.ra ?? 0, 3_600_000)) * between(1, 1.125)
     else {
@@ -633,8 +634,8 @@ class Transfer {
       }
       pause = between(500, 1000) * 2 ** times
     }
-    this.pauseUntil = Math.max(this.pauseUntil, Date.now() + pause)
-    this.arm()
+    this.pauseUntil = Math.max(this.pauseUntil, now + pause)
+    this.arm(now)
   }
 
   arm (now = Date.now()) { // one timer for all that is waited for

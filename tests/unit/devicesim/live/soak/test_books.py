@@ -216,6 +216,42 @@ def test_what_the_broker_refuses_is_unexplained_however_often_it_is_said_again()
     assert found.unexplained == 0, "it was taken after all"
 
 
+def test_a_state_that_is_renewed_and_refused_each_time_is_unexplained() -> None:
+    """Found by a reader: a soak kills and flags every half minute, and each was replaced by the next."""
+    found, beat = books(), 30 * SECOND
+    for version in (1, 2, 3, 4):
+        now = (version - 1) * beat
+        found.said(0, "kill", (version,), now, qos=1)
+        settled(found, now, reachable())
+        assert found.unexplained == 0, "its own answer has not come"
+        found.refused(0, "kill", (version,), 0x87, now)
+        settled(found, now, reachable())
+        assert found.unexplained == (version == 4), "the first was refused more than a minute ago"
+    found.acked(0, "kill", (4,), 3 * beat)
+    found.heard(0, "kill", (4,), 3 * beat)
+    found.said(0, "kill", (5,), 4 * beat, qos=1)
+    found.refused(0, "kill", (5,), 0x87, 4 * beat)
+    settled(found, 4 * beat, reachable())
+    assert found.unexplained == 0, "one was taken: patience begins anew"
+
+
+def test_a_sender_that_was_refused_and_is_away_is_waited_for() -> None:
+    """Found by a reader: its absence would have ended a soak."""
+    found = books()
+    found.said(0, "want", (1,), 0, qos=1)
+    found.refused(0, "want", (1,), 0x97, 0)
+    away, late = Ends(None, [0, 0], [1, 1]), 3 * SENDER_PATIENCE_NS
+    settled(found, late, away)
+    back = Ends(late, [0, 0], [1, 1])
+    settled(found, late, back)
+    found.said(0, "want", (1,), late, qos=1)
+    settled(found, late, back)
+    assert found.unexplained == 0, "it has just come back, and its answer has not"
+    found.refused(0, "want", (1,), 0x97, late)
+    settled(found, late, back)
+    assert found.unexplained == 1
+
+
 def test_a_refusal_hides_no_other_cause() -> None:
     found = books()
     found.said(0, "tel", (1, 1), 0, qos=1)
