@@ -88,8 +88,10 @@ def little_fetched_again(
         assert not device.relay.deaf, f"{device.name}: not all was counted: {device.relay.deaf}"
         again, mine = device.relay.fetched_again_bytes(wanted.image), left.get(device.name)
         if mine is not None:
-            again = mine.forgotten_bytes + device.relay.again_in_one_life_bytes(wanted.image)
+            twice = device.relay.again_in_one_life_bytes(wanted.image)
+            assert not twice, f"one life of {device.name} fetched {twice} bytes more than once"
             taken_up(device, wanted, mine)
+            again = mine.forgotten_bytes
         most = REFETCH_AFTER_POWER_CUT_BYTES_MAX if mine or device.name in bereft else 0
         assert again <= most, (
             f"{device.name} fetched {again} bytes of the image of {wanted.name} again, allowed were {most}"

@@ -100,7 +100,7 @@ class Plant:
         self, folder: Path, bytes_per_s: float, device_config: dict[str, Any] | None = None
     ) -> None:
         self.folder, self.state = folder, folder / "gw"
-        self._bytes_per_s, self._device_config = bytes_per_s, {**QUICK, **(device_config or {})}
+        self.bytes_per_s, self._device_config = bytes_per_s, {**QUICK, **(device_config or {})}
         self.broker: RunningBroker
         self.gateway: Process
         self.gateway_relay: Relay
@@ -150,7 +150,7 @@ class Plant:
         device: Device
         relay = Relay(
             self.broker.endpoint.port,
-            self._bytes_per_s,
+            self.bytes_per_s,
             lambda blob, size: self.heard(device, blob, size),
         )
         await relay.open()

@@ -23,6 +23,7 @@ import mqtt5
 from devicesdk.aio.lean_packets import Reader
 from devicesdk.wire import codec, topics
 from devicesdk.wire.messages import Get
+from devicesim.world.checks.transfers import asked_chunks
 
 STEP_BYTES = 8 * 1024
 PACKET_BYTES_MAX = 1024 * 1024
@@ -141,6 +142,15 @@ class Relay:
             self._again(Counter(one.chunk for one in ours if boot_of(one.transfer) == boot))
             for boot in {boot_of(one.transfer) for one in ours}
         )
+
+    def asked_in(self, blob: bytes, boot: int) -> list[Get]:
+        """What one life of the device asked for, of `blob`."""
+        return [one for one in self.asked if one.blob == blob and boot_of(one.transfer) == boot]
+
+    def asked_twice(self, blob: bytes, boot: int) -> bool:
+        """Whether one life asked for a chunk again."""
+        asked = [chunk for get in self.asked_in(blob, boot) for chunk in asked_chunks(get)]
+        return len(asked) > len(set(asked))
 
     def _again(self, times: Counter[Chunk]) -> int:
         return sum((count - 1) * self.bytes_of[chunk] for chunk, count in times.items())

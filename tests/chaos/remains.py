@@ -57,12 +57,11 @@ def remains(device: Device, wanted: Published) -> Remains:
 
 
 def _read(device: Device, wanted: Published, boot: int) -> set[int]:
-    """Chunks that a life must have read, as all but one of its requests were over when it made the last."""
-    asked = [
-        (get.transfer, get.seq)
-        for get in device.relay.asked
-        if get.blob == wanted.image and boot_of(get.transfer) == boot
-    ]
+    """Chunks that a life must have read, as all but one of its requests were over when it made the last; none where
+    one was over for want of an answer, which may have come too late to be read."""
+    asked = [(get.transfer, get.seq) for get in device.relay.asked_in(wanted.image, boot)]
+    if device.relay.asked_twice(wanted.image, boot):
+        return set()
     answers = device.relay.answers
     ended = {(one.transfer, one.seq): place for place, one in enumerate(answers, start=1)}
     ends = sorted(ended.get(request, 0) for request in asked[:-1])

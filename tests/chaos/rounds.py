@@ -140,7 +140,10 @@ class Campaign:
         told.note("the first chunk arrived")
         bereft, left = set[str](), dict[str, Remains]()
         if victim is not None:
-            await asyncio.sleep(self._luck.uniform(0, MIDDLE_SHARE * self._middle_s[waves]))
+            middle_s = MIDDLE_SHARE * self._middle_s[waves]
+            if victim == DEVICE:  # aimed at its download; an install has been hit often enough
+                middle_s = min(middle_s, wanted.image_bytes / plant.bytes_per_s)
+            await asyncio.sleep(self._luck.uniform(0, middle_s))
             drawn_s = self._luck.uniform(*DEAD_S)
             await self._strike(victim, dead_s or drawn_s, wanted, result, bereft, left, told)
         began_s = told.elapsed_s
@@ -221,7 +224,7 @@ class Campaign:
         told.note(f"kill -9 of the {victim} at {result.done_percent} % of all downloads: {view}")
         if victim == DEVICE:
             fetching = [device for device in plant.devices if self._fetches(device, wanted)]
-            target = target if target in fetching or not fetching else fetching[0]
+            target = self._luck.choice(fetching) if fetching else target
             result.left = await self._kill_device(target, dead_s, wanted, told)
             left[target.name] = result.left
             return

@@ -94,6 +94,7 @@ class Open(msgspec.Struct, gc=False):
     """Reason code with which the broker refused it when it was said last: its sender may say it again for ever."""
     refused_at: int = -1
     """Of the first refusal; of a state's, the first since one of its kind was taken."""
+    refused_last_at: int = -1
 
 
 class Channel:
@@ -196,7 +197,7 @@ class Books:
         entry = self.channel(index, kind).open.get(ident)
         if entry is not None:
             entry.refused_at = now if entry.refused_at < 0 else entry.refused_at
-            entry.refused = code
+            entry.refused, entry.refused_last_at = code, now
 
     def heard(
         self, index: int, kind: str, ident: Ident, now: int, *, retained: bool = False
@@ -308,13 +309,11 @@ class Books:
             return Cause.POWER_OFF
         if channel.dropped:
             return Cause.OUTBOX_FULL
+        # However often it is said again; a sender leaves when it is refused, so whether it is here tells nothing.
+        if entry.refused and entry.refused_last_at - entry.refused_at > SENDER_PATIENCE_NS:
+            return Cause.UNEXPLAINED
         since = ends.device_since[index] if up else ends.gateway_since
-        if since is None:
-            return Cause.WAITING
-        late = now - entry.refused_at > SENDER_PATIENCE_NS
-        if entry.refused and late and entry.last_said_at >= since:
-            return Cause.UNEXPLAINED  # however often it is said again
-        if now - max(since, entry.last_said_at) <= SENDER_PATIENCE_NS:
+        if since is None or now - max(since, entry.last_said_at) <= SENDER_PATIENCE_NS:
             return Cause.WAITING
         return Cause.UNEXPLAINED
 

@@ -46,7 +46,7 @@ SINS = {
 
 @pytest.fixture(scope="module")
 def libraries():
-    """MQTT.js and MessagePack for JavaScript, installed once for a lock file, whoever of the workers is first."""
+    """MQTT.js and MessagePack for JavaScript, kept once for a lock file, whoever of the workers is first."""
     for tool in ("node", "npm"):
         assert shutil.which(tool), f"expected {tool} on the path: apt-get install nodejs npm"
     lock = (HERE / "package-lock.json").read_bytes()
@@ -65,6 +65,7 @@ def libraries():
         ):  # another worker was quicker: a folder that is not empty stays
             fresh.rename(installed)
         shutil.rmtree(fresh, ignore_errors=True)
+        assert installed.exists(), f"expected {fresh} to become {installed}"
     return installed
 
 

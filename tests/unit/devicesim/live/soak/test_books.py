@@ -216,6 +216,10 @@ def test_what_the_broker_refuses_is_unexplained_however_often_it_is_said_again()
     assert found.unexplained == 0, "it was taken after all"
 
 
+AWAY = Ends(None, [0, 0], [1, 1])
+"""A gateway that is refused leaves, and comes back after a while."""
+
+
 def test_a_state_that_is_renewed_and_refused_each_time_is_unexplained() -> None:
     """Found by a reader: a soak kills and flags every half minute, and each was replaced by the next."""
     found, beat = books(), 30 * SECOND
@@ -225,23 +229,33 @@ def test_a_state_that_is_renewed_and_refused_each_time_is_unexplained() -> None:
         settled(found, now, reachable())
         assert found.unexplained == 0, "its own answer has not come"
         found.refused(0, "kill", (version,), 0x87, now)
-        settled(found, now, reachable())
+        settled(found, now, AWAY)
         assert found.unexplained == (version == 4), "the first was refused more than a minute ago"
     found.acked(0, "kill", (4,), 3 * beat)
     found.heard(0, "kill", (4,), 3 * beat)
     found.said(0, "kill", (5,), 4 * beat, qos=1)
     found.refused(0, "kill", (5,), 0x87, 4 * beat)
-    settled(found, 4 * beat, reachable())
+    settled(found, 4 * beat, AWAY)
     assert found.unexplained == 0, "one was taken: patience begins anew"
 
 
-def test_a_sender_that_was_refused_and_is_away_is_waited_for() -> None:
+def test_a_want_that_is_refused_and_said_again_on_each_connection_is_unexplained() -> None:
+    """Found by a reader: a gateway leaves at each refusal, so it was hardly ever seen to be there."""
+    found = books()
+    for now in range(0, SENDER_PATIENCE_NS + 2 * SECOND, SECOND):
+        found.said(0, "want", (1,), now, qos=1)
+        found.refused(0, "want", (1,), 0x97, now)
+        settled(found, now, AWAY)
+        assert found.unexplained == (now > SENDER_PATIENCE_NS)
+
+
+def test_a_sender_that_was_refused_once_and_is_away_is_waited_for() -> None:
     """Found by a reader: its absence would have ended a soak."""
     found = books()
     found.said(0, "want", (1,), 0, qos=1)
     found.refused(0, "want", (1,), 0x97, 0)
-    away, late = Ends(None, [0, 0], [1, 1]), 3 * SENDER_PATIENCE_NS
-    settled(found, late, away)
+    late = 3 * SENDER_PATIENCE_NS
+    settled(found, late, AWAY)
     back = Ends(late, [0, 0], [1, 1])
     settled(found, late, back)
     found.said(0, "want", (1,), late, qos=1)
