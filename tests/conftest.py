@@ -4,6 +4,7 @@ import importlib.machinery
 import importlib.util
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +21,9 @@ def _expose() -> None:
 
 
 _expose()
+# A shell ignores Ctrl-C for what it starts in the background, and whatever is started there inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Gateways of tests that run side by side listen on ports of their own.
 os.environ.setdefault("FLEETDRILL_HTTP_PORT", "0")
 # What an example takes says nothing where others want the processor too: neither one that is slow (the
